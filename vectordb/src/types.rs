@@ -1,0 +1,175 @@
+//! The plain data that goes in and comes out.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Names a stored document for as long as it is stored; never given out twice in one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DocumentId(pub u64);
+
+/// Names a stored chunk; never given out twice in one file. Later chunks have larger ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ChunkId(pub u64);
+
+/// Which embedder made the vectors of a store. Vectors of different tags are not comparable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbedderTag {
+    /// Catalog id of the model.
+    pub id: String,
+    /// Revision of the model's files.
+    pub revision: String,
+    /// Numbers per vector.
+    pub dimensions: u32,
+    /// How token vectors become one vector ("mean", "cls").
+    pub pooling: String,
+    /// Text that is put before each passage.
+    pub prefix: String,
+}
+
+impl fmt::Display for EmbedderTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, revision, dimensions, pooling, prefix } = self;
+        write!(f, "`{id}` ({dimensions} dimensions, {pooling} pooling")?;
+        if !revision.is_empty() {
+            write!(f, ", revision {revision}")?;
+        }
+        if !prefix.is_empty() {
+            write!(f, ", prefix {prefix:?}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// A document to store, with its chunks and their vectors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewDocument {
+    /// File name; a stored document of the same name is replaced.
+    pub name: String,
+    /// What kind of file it was ("pdf", "markdown", ..).
+    pub kind: String,
+    /// The document's own title, if it has one.
+    pub title: Option<String>,
+    /// SHA-256 of the file's bytes.
+    pub sha256: [u8; 32],
+    /// Size of the file.
+    pub n_bytes: u64,
+    /// When it was added, in milliseconds since 1970 (UTC).
+    pub added_unix_ms: i64,
+    /// The extracted text that all spans count in.
+    pub text: String,
+    /// Code point where page i+1 starts; empty when there are no pages.
+    pub page_starts: Vec<u32>,
+    /// What the reader of the file warned about.
+    pub warnings: Vec<String>,
+    /// The passages, in the order of the text.
+    pub chunks: Vec<NewChunk>,
+}
+
+/// A passage to store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewChunk {
+    /// First code point in the document's text.
+    pub start: u32,
+    /// One past the last code point.
+    pub end: u32,
+    /// 1-based page of the first code point.
+    pub page: Option<u32>,
+    /// Headings above the passage, outermost first.
+    pub heading_path: Vec<String>,
+    /// The passage.
+    pub text: String,
+    /// Its vector, of the embedder's dimensions; unit length, so that a dot product is a cosine.
+    pub vector: Vec<f32>,
+}
+
+/// What the list of documents shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentInfo {
+    /// The document.
+    pub id: DocumentId,
+    /// File name.
+    pub name: String,
+    /// What kind of file it was.
+    pub kind: String,
+    /// The document's own title.
+    pub title: Option<String>,
+    /// SHA-256 of the file's bytes.
+    pub sha256: [u8; 32],
+    /// Size of the file.
+    pub n_bytes: u64,
+    /// When it was added, in milliseconds since 1970 (UTC).
+    pub added_unix_ms: i64,
+    /// Length of the extracted text in code points.
+    pub n_chars: u64,
+    /// Number of pages; 0 when there are none.
+    pub n_pages: u32,
+    /// Number of passages.
+    pub n_chunks: u32,
+    /// What the reader of the file warned about.
+    pub warnings: Vec<String>,
+}
+
+/// A document with its extracted text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentText {
+    /// The facts about it.
+    pub info: DocumentInfo,
+    /// The extracted text.
+    pub text: String,
+    /// Code point where page i+1 starts; empty when there are no pages.
+    pub page_starts: Vec<u32>,
+}
+
+/// A stored passage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkRow {
+    /// The passage.
+    pub id: ChunkId,
+    /// Its document.
+    pub document: DocumentId,
+    /// First code point in the document's text.
+    pub start: u32,
+    /// One past the last code point.
+    pub end: u32,
+    /// 1-based page of the first code point.
+    pub page: Option<u32>,
+    /// Headings above the passage, outermost first.
+    pub heading_path: Vec<String>,
+    /// The passage.
+    pub text: String,
+}
+
+/// Which chunks a search may return. The filter is applied before the best are chosen, so a
+/// filtered search still returns `k` hits when there are that many.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only chunks of these documents; `None` for all.
+    pub documents: Option<Vec<DocumentId>>,
+}
+
+/// A found chunk; larger scores are better.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Hit {
+    /// The chunk.
+    pub chunk: ChunkId,
+    /// Cosine, BM25, or a fused score: comparable only within one search.
+    pub score: f32,
+}
+
+/// How much is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Documents.
+    pub n_documents: u64,
+    /// Passages, each with a vector.
+    pub n_chunks: u64,
+    /// Distinct index terms.
+    pub n_terms: u64,
+    /// Size of the file; 0 for a store in memory.
+    pub file_bytes: u64,
+    /// Memory that the vectors and the text index hold.
+    pub index_bytes: u64,
+}
