@@ -1,0 +1,11 @@
+//! Disk room. Nobody grants or clears it, so there is nothing to ask for.
+
+use crate::StorageEstimate;
+
+pub(crate) async fn estimate() -> Option<StorageEstimate> {
+    None
+}
+
+pub(crate) async fn persist() -> bool {
+    true
+}

@@ -1,0 +1,26 @@
+//! How much this program may keep.
+
+use crate::os;
+
+/// What the browser says about the room of this site. Estimates: browsers blur them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorageEstimate {
+    /// Bytes in use.
+    pub usage_bytes: u64,
+    /// Bytes that may be in use.
+    pub quota_bytes: u64,
+    /// Whether the browser promises not to clear them when the disk runs full.
+    pub persisted: bool,
+}
+
+/// The room of this site; `None` natively and where the browser does not tell.
+pub async fn storage_estimate() -> Option<StorageEstimate> {
+    os::storage::estimate().await
+}
+
+/// Asks the browser not to clear the files of this site when the disk runs full. Returns whether
+/// it promises that; natively nobody clears them, so `true`. Works on a page; a worker cannot ask
+/// and learns only what was granted.
+pub async fn request_persistence() -> bool {
+    os::storage::persist().await
+}
