@@ -1,1 +1,55 @@
-//! runtime.
+//! The tensor runtime: models' weights in, activations through recorded operations, numbers out.
+//!
+//! A [`Runtime`] serves every model of a worker or thread. Weights come from safetensors or GGUF
+//! files by range ([`Weights`]), text becomes token ids ([`Tokenizer`]), and a forward pass is
+//! *recorded* with a [`Recorder`] and then executed at once, on the GPU or on the CPU:
+//!
+//! ```
+//! # fn main() -> Result<(), runtime::Error> {
+//! # platform::block_on(async {
+//! use runtime::{Activation, Options, Runtime, TierChoice};
+//!
+//! let rt = Runtime::open(&Options { tier: TierChoice::Cpu }).await?;
+//! let w = rt.weight_from_f32("w", &[1, 2], &[3.0, 4.0]).await?; // [n_out, n_in]
+//! let mut rec = rt.recorder();
+//! let x = rec.input(1, 2, vec![1.0, 10.0])?; // [n_rows, n_in]
+//! let y = rec.linear(x, &w, None, Activation::None)?; // [n_rows, n_out]
+//! assert_eq!(rec.read(&y).await?, [43.0]);
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! Invariants:
+//! - The only crate that knows wgpu or SIMD; it knows no model by name.
+//! - Both tiers execute the same list of operations, and tests hold them to the same scalar twins.
+//! - Nothing runs while recording; a recording checks every shape before anything runs.
+//! - Weight files are read tensor by tensor by range; a whole file is never in memory.
+//! - A lost device is an error value ([`Error::DeviceLost`]); opening a new `Runtime` recovers.
+
+mod error;
+mod memory;
+mod op;
+mod recorder;
+mod runtime;
+mod self_test;
+mod tensor;
+mod tier;
+mod tokenizer;
+mod upload;
+mod weights;
+
+mod cpu;
+mod gpu;
+mod kernels;
+
+pub use error::{Error, Result};
+pub use memory::MemoryReport;
+pub use op::{Activation, CausalAttention, FullAttention, Rope, RopeStyle};
+pub use recorder::Recorder;
+pub use runtime::Runtime;
+pub use tensor::{KvCache, Layout, Tensor, Weight};
+pub use tier::{Options, SelfTest, Tier, TierChoice, TierReport};
+pub use tokenizer::{Encoding, TokenStream, Tokenizer};
+pub use upload::WeightFormat;
+pub use weights::{DType, MetaValue, ReadAt, TensorInfo, Weights};

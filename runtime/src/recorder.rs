@@ -1,0 +1,284 @@
+//! Recording a forward pass: shapes are checked here, nothing runs before `run` or `read`.
+
+use std::cell::Cell;
+
+use crate::op::{BufferId, Op, Program, Shape};
+use crate::tensor::{KvCache, Layout, Tensor, Weight};
+use crate::{Activation, CausalAttention, Error, FullAttention, Result, Rope, Runtime};
+
+/// Most elements of one tensor: 2^28 f32 are 1 GiB, a quarter of what wasm32 can address.
+const MAX_ELEMENTS: usize = 1 << 28;
+/// Widest row of `argmax`: up to here f32 holds every index exactly.
+const MAX_ARGMAX_WIDTH: usize = 1 << 24;
+
+/// Records operations on tensors; `run` or `read` executes them all.
+///
+/// Every tensor is f32 `[n_rows, width]`. A method checks its operands' shapes and fails with
+/// [`Error::ShapeMismatch`] at once, before anything has run.
+pub struct Recorder<'rt> {
+    runtime: &'rt Runtime,
+    program: Program,
+    recording: u64,
+}
+
+impl<'rt> Recorder<'rt> {
+    pub(crate) fn new(runtime: &'rt Runtime) -> Self {
+        thread_local!(static NEXT: Cell<u64> = const { Cell::new(0) });
+        let recording = NEXT.replace(NEXT.get() + 1);
+        Self { runtime, program: Program::default(), recording }
+    }
+
+    /// A tensor from the host: `data` is row-major `[n_rows, width]`.
+    pub fn input(&mut self, n_rows: usize, width: usize, data: Vec<f32>) -> Result<Tensor> {
+        let out = self.buffer("input", n_rows, width)?;
+        if data.len() != out.shape.len() {
+            return Err(mismatch("input", out.shape, format!("{} elements", data.len())));
+        }
+        Ok(self.push(out, Op::Input { data, out: out.buffer }))
+    }
+
+    /// Rows `ids` of `table: [V, d]`, dequantised -> `[n_ids, d]`.
+    pub fn gather(&mut self, table: &Weight, ids: &[u32]) -> Result<Tensor> {
+        if let Some(id) = ids.iter().find(|id| **id as usize >= table.n_rows()) {
+            let max = table.n_rows() as u64 - 1;
+            return Err(Error::OutOfRange { what: "id to gather".into(), got: u64::from(*id), max });
+        }
+        let out = self.buffer("gather", ids.len(), table.width())?;
+        Ok(self.push(out, Op::Gather { table: table.clone(), ids: ids.to_vec(), out: out.buffer }))
+    }
+
+    /// `act(x * weight^T + bias)`: `x: [n, n_in]`, `weight: [n_out, n_in]`, `bias: [n_out]` -> `[n, n_out]`.
+    pub fn linear(&mut self, x: Tensor, weight: &Weight, bias: Option<&Weight>, act: Activation) -> Result<Tensor> {
+        self.owns(x)?;
+        if x.width() != weight.width() {
+            return Err(mismatch(weight.name(), format!("[_, {}]", x.width()), weight.shape()));
+        }
+        if let Some(bias) = bias {
+            vector(bias, weight.n_rows())?;
+        }
+        let out = self.buffer("linear", x.n_rows(), weight.n_rows())?;
+        let (weight, bias) = (weight.clone(), bias.cloned());
+        Ok(self.push(out, Op::Linear { x: x.buffer, weight, bias, act, out: out.buffer }))
+    }
+
+    /// `a + b`, of one shape.
+    pub fn add(&mut self, a: Tensor, b: Tensor) -> Result<Tensor> {
+        let out = self.like("add", &[a, b])?;
+        Ok(self.push(out, Op::Add { a: a.buffer, b: b.buffer, out: out.buffer }))
+    }
+
+    /// Layer normalisation of each row (Ba et al., 2016): `gamma`, `beta`: `[width]`.
+    pub fn layer_norm(&mut self, x: Tensor, gamma: &Weight, beta: &Weight, eps: f32) -> Result<Tensor> {
+        vector(gamma, x.width())?;
+        vector(beta, x.width())?;
+        let out = self.like("layer_norm", &[x])?;
+        let (gamma, beta) = (gamma.clone(), beta.clone());
+        Ok(self.push(out, Op::LayerNorm { x: x.buffer, gamma, beta, eps, out: out.buffer }))
+    }
+
+    /// RMS normalisation of each row (Zhang and Sennrich, 2019): `gamma: [width]`.
+    pub fn rms_norm(&mut self, x: Tensor, gamma: &Weight, eps: f32) -> Result<Tensor> {
+        vector(gamma, x.width())?;
+        let out = self.like("rms_norm", &[x])?;
+        Ok(self.push(out, Op::RmsNorm { x: x.buffer, gamma: gamma.clone(), eps, out: out.buffer }))
+    }
+
+    /// Rotary position embedding of every head of `x: [n, n_heads * head_dim]`.
+    pub fn rope(&mut self, x: Tensor, rope: Rope) -> Result<Tensor> {
+        if rope.head_dim == 0 || rope.head_dim % 2 != 0 || x.width() % rope.head_dim != 0 {
+            return Err(mismatch("rope", format!("[_, heads of {} elements]", rope.head_dim), x.shape));
+        }
+        let out = self.like("rope", &[x])?;
+        Ok(self.push(out, Op::Rope { x: x.buffer, rope, out: out.buffer }))
+    }
+
+    /// `silu(gate) * up`, of one shape.
+    pub fn silu_mul(&mut self, gate: Tensor, up: Tensor) -> Result<Tensor> {
+        let out = self.like("silu_mul", &[gate, up])?;
+        Ok(self.push(out, Op::SiluMul { gate: gate.buffer, up: up.buffer, out: out.buffer }))
+    }
+
+    /// Writes `x: [n, width]` to the cache's positions `at_pos .. at_pos + n`.
+    pub fn kv_append(&mut self, cache: &KvCache, x: Tensor, at_pos: usize) -> Result<()> {
+        self.owns(x)?;
+        if x.width() != cache.width() {
+            return Err(mismatch("kv_append", format!("[_, {}]", cache.width()), x.shape));
+        }
+        within_cache(cache, at_pos, x.n_rows())?;
+        self.program.ops.push(Op::KvAppend { cache: cache.clone(), x: x.buffer, at_pos });
+        Ok(())
+    }
+
+    /// Grouped-query attention of `q: [n, n_heads * head_dim]` over a cache -> `[n, n_heads * head_dim]`.
+    pub fn attention_causal(&mut self, q: Tensor, a: CausalAttention<'_>) -> Result<Tensor> {
+        let (width, n_kv_heads) = (a.keys.width(), a.n_kv_heads);
+        let head_dim = width.checked_div(n_kv_heads).unwrap_or(0);
+        let grouped = head_dim > 0 && width % n_kv_heads == 0 && q.width() % width == 0;
+        if !grouped || a.values.width() != width {
+            let expected = format!("[_, a multiple of {width} in {n_kv_heads} heads]");
+            return Err(mismatch("attention_causal", expected, q.shape));
+        }
+        within_cache(a.keys, a.first_pos, q.n_rows())?;
+        within_cache(a.values, a.first_pos, q.n_rows())?;
+        let out = self.like("attention_causal", &[q])?;
+        let op = Op::AttentionCausal {
+            q: q.buffer,
+            keys: a.keys.clone(),
+            values: a.values.clone(),
+            first_pos: a.first_pos,
+            n_heads: q.width() / head_dim,
+            n_kv_heads,
+            scale: a.scale,
+            out: out.buffer,
+        };
+        Ok(self.push(out, op))
+    }
+
+    /// Bidirectional attention within each sequence; `q, k, v: [n, n_heads * head_dim]`.
+    pub fn attention_full(&mut self, q: Tensor, k: Tensor, v: Tensor, a: FullAttention<'_>) -> Result<Tensor> {
+        if a.n_heads == 0 || q.width() % a.n_heads != 0 {
+            return Err(mismatch("attention_full", format!("[_, {} heads]", a.n_heads), q.shape));
+        }
+        sequences(q, a.lengths)?;
+        let out = self.like("attention_full", &[q, k, v])?;
+        let op = Op::AttentionFull {
+            q: q.buffer,
+            k: k.buffer,
+            v: v.buffer,
+            lengths: a.lengths.to_vec(),
+            n_heads: a.n_heads,
+            scale: a.scale,
+            out: out.buffer,
+        };
+        Ok(self.push(out, op))
+    }
+
+    /// Mean of each sequence's rows -> `[n_sequences, width]`; `lengths` add up to `x`'s rows.
+    pub fn mean_pool(&mut self, x: Tensor, lengths: &[u32]) -> Result<Tensor> {
+        self.owns(x)?;
+        sequences(x, lengths)?;
+        let out = self.buffer("mean_pool", lengths.len(), x.width())?;
+        Ok(self.push(out, Op::MeanPool { x: x.buffer, lengths: lengths.to_vec(), out: out.buffer }))
+    }
+
+    /// First row of each sequence -> `[n_sequences, width]`.
+    pub fn cls_pool(&mut self, x: Tensor, lengths: &[u32]) -> Result<Tensor> {
+        self.owns(x)?;
+        sequences(x, lengths)?;
+        let out = self.buffer("cls_pool", lengths.len(), x.width())?;
+        Ok(self.push(out, Op::ClsPool { x: x.buffer, lengths: lengths.to_vec(), out: out.buffer }))
+    }
+
+    /// Each row divided by its Euclidean length (at least 1e-12).
+    pub fn l2_normalize(&mut self, x: Tensor) -> Result<Tensor> {
+        let out = self.like("l2_normalize", &[x])?;
+        Ok(self.push(out, Op::L2Normalize { x: x.buffer, out: out.buffer }))
+    }
+
+    /// Rows `first_row .. first_row + n_rows` -> `[n_rows, width]`.
+    pub fn rows(&mut self, x: Tensor, first_row: usize, n_rows: usize) -> Result<Tensor> {
+        self.owns(x)?;
+        if first_row.checked_add(n_rows).is_none_or(|end| end > x.n_rows()) {
+            return Err(mismatch("rows", format!("rows {first_row} + {n_rows}"), x.shape));
+        }
+        let out = self.buffer("rows", n_rows, x.width())?;
+        Ok(self.push(out, Op::Rows { x: x.buffer, first_row, out: out.buffer }))
+    }
+
+    /// The last row -> `[1, width]`.
+    pub fn last_row(&mut self, x: Tensor) -> Result<Tensor> {
+        self.rows(x, x.n_rows() - 1, 1)
+    }
+
+    /// Runs everything and reads the index of the largest element of each row of `x`.
+    pub async fn read_argmax(mut self, x: Tensor) -> Result<Vec<u32>> {
+        self.owns(x)?;
+        if x.width() > MAX_ARGMAX_WIDTH {
+            let (got, max) = (x.width() as u64, MAX_ARGMAX_WIDTH as u64);
+            return Err(Error::OutOfRange { what: "width of argmax".into(), got, max });
+        }
+        let out = self.buffer("argmax", x.n_rows(), 1)?;
+        let out = self.push(out, Op::Argmax { x: x.buffer, out: out.buffer });
+        Ok(self.read(&out).await?.into_iter().map(|idx| idx as u32).collect())
+    }
+
+    /// Runs everything and reads `t`, row-major `[n_rows * width]`.
+    pub async fn read(self, t: &Tensor) -> Result<Vec<f32>> {
+        self.owns(*t)?;
+        self.runtime.execute(&self.program, Some(t.buffer)).await
+    }
+
+    /// Runs everything; what remains is in the caches.
+    pub async fn run(self) -> Result<()> {
+        self.runtime.execute(&self.program, None).await.map(drop)
+    }
+
+    fn push(&mut self, out: Tensor, op: Op) -> Tensor {
+        self.program.ops.push(op);
+        out
+    }
+
+    /// A fresh buffer.
+    fn buffer(&mut self, what: &str, n_rows: usize, width: usize) -> Result<Tensor> {
+        if n_rows == 0 || width == 0 {
+            return Err(mismatch(what, "at least one row and column", Shape { n_rows, width }));
+        }
+        let n_elements = n_rows.saturating_mul(width);
+        if n_elements > MAX_ELEMENTS {
+            let (got, max) = (n_elements as u64, MAX_ELEMENTS as u64);
+            return Err(Error::OutOfRange { what: format!("elements of the result of {what}"), got, max });
+        }
+        let shape = Shape { n_rows, width };
+        let buffer = BufferId(self.program.buffers.len() as u32);
+        self.program.buffers.push(shape);
+        Ok(Tensor { buffer, shape, recording: self.recording })
+    }
+
+    /// A fresh buffer of the shape that all operands share.
+    fn like(&mut self, what: &str, operands: &[Tensor]) -> Result<Tensor> {
+        let first = operands[0];
+        for operand in operands {
+            self.owns(*operand)?;
+            if operand.shape != first.shape {
+                return Err(mismatch(what, first.shape, operand.shape));
+            }
+        }
+        self.buffer(what, first.n_rows(), first.width())
+    }
+
+    fn owns(&self, t: Tensor) -> Result<()> {
+        if t.recording == self.recording { Ok(()) } else { Err(Error::WrongOwner { what: "a tensor".into() }) }
+    }
+}
+
+/// A weight that must be an f32 vector of `width` elements.
+fn vector(weight: &Weight, width: usize) -> Result<()> {
+    if weight.shape() == (Shape { n_rows: 1, width }) && weight.layout() == Layout::F32 {
+        return Ok(());
+    }
+    let got = format!("{} {:?}", weight.shape(), weight.layout());
+    Err(mismatch(weight.name(), format!("[1, {width}] F32"), got))
+}
+
+fn sequences(x: Tensor, lengths: &[u32]) -> Result<()> {
+    let n_rows: usize = lengths.iter().map(|len| *len as usize).sum();
+    if n_rows == x.n_rows() && !lengths.contains(&0) {
+        return Ok(());
+    }
+    Err(mismatch("sequence lengths", format!("non-empty, {} rows in all", x.n_rows()), format!("{lengths:?}")))
+}
+
+fn within_cache(cache: &KvCache, first_pos: usize, n_rows: usize) -> Result<()> {
+    match first_pos.checked_add(n_rows) {
+        Some(end) if end <= cache.n_ctx() => Ok(()),
+        end => Err(Error::OutOfRange {
+            what: "position in the cache".into(),
+            got: end.unwrap_or(usize::MAX) as u64,
+            max: cache.n_ctx() as u64,
+        }),
+    }
+}
+
+fn mismatch(what: &str, expected: impl ToString, got: impl ToString) -> Error {
+    Error::ShapeMismatch { what: what.into(), expected: expected.to_string(), got: got.to_string() }
+}

@@ -1,0 +1,106 @@
+//! From a weight file to a tier: read by range, converted, handed over in pieces of whole rows.
+
+use half::f16;
+
+use crate::op::{GROUP, Rows, Shape, UPLOAD_ROWS};
+use crate::runtime::PendingWeight;
+use crate::tensor::{Layout, Weight};
+use crate::weights::{DType, Weights, blocks};
+use crate::{Error, Result, Runtime};
+
+/// A piece is read and converted at a time: 4 MiB keep wasm's heap small and calls few.
+const PIECE_BYTES: usize = 4 << 20;
+
+/// In which form a weight is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightFormat {
+    /// 32-bit floats, whatever the file has.
+    F32,
+    /// 16-bit floats, rounded where the file has more. (The CPU tier computes with f32.)
+    F16,
+    /// As in the file: F32 and F16 as they are, BF16 as F32, Q8_0 as 8-bit groups, Q4_0 and Q4_1
+    /// as 4-bit groups.
+    Native,
+}
+
+/// `[n]` is one row, `[n_out, n_in]` a matrix.
+pub(crate) fn vector_or_matrix(name: &str, shape: &[usize]) -> Result<Shape> {
+    match *shape {
+        [width] if width > 0 => Ok(Shape { n_rows: 1, width }),
+        [n_rows, width] if n_rows > 0 && width > 0 => Ok(Shape { n_rows, width }),
+        _ => Err(Error::ShapeMismatch {
+            what: name.into(),
+            expected: "one or two dimensions".into(),
+            got: format!("{shape:?}"),
+        }),
+    }
+}
+
+pub(crate) async fn load(
+    runtime: &Runtime,
+    weights: &Weights,
+    name: &str,
+    expected_shape: &[usize],
+    format: WeightFormat,
+) -> Result<Weight> {
+    let info = weights.tensor_info(name).ok_or_else(|| Error::MissingTensor { name: name.into() })?;
+    if info.shape != expected_shape {
+        let (expected, got) = (format!("{expected_shape:?}"), format!("{:?}", info.shape));
+        return Err(Error::ShapeMismatch { what: name.into(), expected, got });
+    }
+    let shape = vector_or_matrix(name, &info.shape)?;
+    let layout = match (format, info.dtype) {
+        (WeightFormat::F32, _) | (_, DType::F32 | DType::BF16) if format != WeightFormat::F16 => Layout::F32,
+        (WeightFormat::F16, _) | (_, DType::F16) => Layout::F16,
+        (_, DType::Q8_0) => Layout::Q8,
+        (_, DType::Q4_0 | DType::Q4_1) => Layout::Q4,
+        (_, DType::F32 | DType::BF16) => Layout::F32,
+    };
+    let dtype = info.dtype;
+    let row_bytes = dtype.n_bytes(shape.width as u64)? as usize;
+    let piece_rows = (PIECE_BYTES / row_bytes).max(1).next_multiple_of(UPLOAD_ROWS).min(shape.n_rows);
+    let mut pending = runtime.create_weight(name, shape, layout).await?;
+    let mut bytes = vec![0; piece_rows * row_bytes];
+    let mut first_row = 0;
+    while first_row < shape.n_rows {
+        let n_rows = piece_rows.min(shape.n_rows - first_row);
+        let piece = &mut bytes[..n_rows * row_bytes];
+        weights.read_piece(name, (first_row * row_bytes) as u64, piece)?;
+        write_piece(runtime, &mut pending, first_row, piece, dtype, layout)?;
+        first_row += n_rows;
+    }
+    Ok(pending.finish())
+}
+
+/// Converts a piece from the file's type to the layout and writes it.
+fn write_piece(
+    runtime: &Runtime,
+    pending: &mut PendingWeight,
+    first_row: usize,
+    piece: &[u8],
+    dtype: DType,
+    layout: Layout,
+) -> Result<()> {
+    match layout {
+        Layout::F32 => pending.write(runtime, first_row, Rows::F32(&blocks::to_f32(dtype, piece))),
+        Layout::F16 => {
+            let bits: Vec<u16> = match dtype {
+                DType::F16 => blocks::u16s(piece),
+                _ => blocks::to_f32(dtype, piece).into_iter().map(|x| f16::from_f32(x).to_bits()).collect(),
+            };
+            pending.write(runtime, first_row, Rows::F16(&bits))
+        }
+        Layout::Q8 => {
+            let (scales, quants) = blocks::split_q8_0(piece);
+            pending.write(runtime, first_row, Rows::Q8 { scales: &scales, quants: &quants })
+        }
+        Layout::Q4 => {
+            let (scales, mins, quants) = match dtype {
+                DType::Q4_0 => blocks::split_q4_0(piece)?,
+                _ => blocks::split_q4_1(piece),
+            };
+            debug_assert_eq!(quants.len(), scales.len() * GROUP / 2);
+            pending.write(runtime, first_row, Rows::Q4 { scales: &scales, mins: &mins, quants: &quants })
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The elements of a file's types, as ggml defines them (ggml-quants.c), all little-endian.
+
+use half::{bf16, f16};
+
+use super::DType;
+use crate::{Error, Result};
+
+/// f16 bits.
+type Half = u16;
+
+/// Elements in f32, bit-exact to ggml's `dequantize_row_*`. `bytes` are whole blocks.
+pub(crate) fn to_f32(dtype: DType, bytes: &[u8]) -> Vec<f32> {
+    match dtype {
+        DType::F32 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        DType::F16 => bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+        DType::BF16 => bytes.as_chunks::<2>().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
+        DType::Q8_0 => blocks::<34>(bytes, |block, out| {
+            let d = half(block, 0);
+            out.extend(block[2..].iter().map(|q| f32::from(*q as i8) * d));
+        }),
+        DType::Q4_0 => blocks::<18>(bytes, |block, out| {
+            let d = half(block, 0);
+            out.extend(block[2..].iter().map(|q| (f32::from(q & 15) - 8.0) * d));
+            out.extend(block[2..].iter().map(|q| (f32::from(q >> 4) - 8.0) * d));
+        }),
+        DType::Q4_1 => blocks::<20>(bytes, |block, out| {
+            let (d, m) = (half(block, 0), half(block, 2));
+            out.extend(block[4..].iter().map(|q| f32::from(q & 15) * d + m));
+            out.extend(block[4..].iter().map(|q| f32::from(q >> 4) * d + m));
+        }),
+    }
+}
+
+/// Little-endian 16-bit words.
+pub(crate) fn u16s(bytes: &[u8]) -> Vec<u16> {
+    bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect()
+}
+
+/// Scales and quants of Q8_0 blocks: `{f16 d; i8 q[32]}`.
+pub(crate) fn split_q8_0(bytes: &[u8]) -> (Vec<Half>, Vec<i8>) {
+    let blocks = bytes.as_chunks::<34>().0;
+    let scales = blocks.iter().map(|block| bits(block, 0)).collect();
+    let quants = blocks.iter().flat_map(|block| block[2..].iter().map(|q| *q as i8)).collect();
+    (scales, quants)
+}
+
+/// Scales, mins and quants of Q4_1 blocks: `{f16 d; f16 m; u8 q[16]}`.
+pub(crate) fn split_q4_1(bytes: &[u8]) -> (Vec<Half>, Vec<Half>, Vec<u8>) {
+    let blocks = bytes.as_chunks::<20>().0;
+    let scales = blocks.iter().map(|block| bits(block, 0)).collect();
+    let mins = blocks.iter().map(|block| bits(block, 2)).collect();
+    (scales, mins, blocks.iter().flat_map(|block| block[4..].iter().copied()).collect())
+}
+
+/// Scales, mins (`-8 d`) and quants of Q4_0 blocks: `{f16 d; u8 q[16]}`.
+///
+/// `-8 d` is exact in f16 for every finite d below 8192; a larger one is a damaged file.
+pub(crate) fn split_q4_0(bytes: &[u8]) -> Result<(Vec<Half>, Vec<Half>, Vec<u8>)> {
+    let blocks = bytes.as_chunks::<18>().0;
+    let scales: Vec<Half> = blocks.iter().map(|block| bits(block, 0)).collect();
+    let mins = scales.iter().map(|d| {
+        let min = f16::from_f32(-8.0 * f16::from_bits(*d).to_f32());
+        if min.is_finite() { Ok(min.to_bits()) } else { Err(Error::corrupt("a Q4_0 scale is too large")) }
+    });
+    let mins = mins.collect::<Result<_>>()?;
+    Ok((scales, mins, blocks.iter().flat_map(|block| block[2..].iter().copied()).collect()))
+}
+
+fn blocks<const N: usize>(bytes: &[u8], mut expand: impl FnMut(&[u8; N], &mut Vec<f32>)) -> Vec<f32> {
+    let blocks = bytes.as_chunks::<N>().0;
+    let mut out = Vec::with_capacity(blocks.len() * 32);
+    blocks.iter().for_each(|block| expand(block, &mut out));
+    out
+}
+
+fn bits(block: &[u8], at: usize) -> Half {
+    u16::from_le_bytes([block[at], block[at + 1]])
+}
+
+fn half(block: &[u8], at: usize) -> f32 {
+    f16::from_bits(bits(block, at)).to_f32()
+}
