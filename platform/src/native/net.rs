@@ -17,6 +17,8 @@ use crate::download::Head;
 const MAX_CHUNK_BYTES: usize = 256 * 1024;
 /// Chunks between the network and a slow disk: 8 of 256 KiB are 2 MiB.
 const MAX_QUEUED_CHUNKS: usize = 8;
+/// A host that does not take a connection for this long is out of reach: callers have other sources.
+const CONNECT: Duration = Duration::from_secs(10);
 const STALL: Duration = Duration::from_millis(MAX_STALL_MS as u64);
 
 type Chunk = Result<Vec<u8>, String>;
@@ -102,7 +104,8 @@ fn agent() -> &'static Agent {
         let config = Agent::config_builder()
             .tls_config(tls)
             .http_status_as_error(false)
-            .timeout_connect(Some(STALL))
+            .timeout_resolve(Some(CONNECT))
+            .timeout_connect(Some(CONNECT))
             .timeout_recv_response(Some(STALL))
             .user_agent(concat!("footnote/", env!("CARGO_PKG_VERSION")));
         config.build().new_agent()
