@@ -144,7 +144,9 @@ pub enum Refusal {
         name: String,
     },
     /// The file is larger than the limit.
-    #[error("{name} has {n_bytes} bytes, more than the limit of {max_bytes}; split it and add the parts")]
+    #[error(
+        "{name} has {n_bytes} bytes, more than the limit of {max_bytes}; split it and add the parts"
+    )]
     TooLarge {
         /// The file's name.
         name: String,
@@ -184,7 +186,9 @@ pub enum Refusal {
         reason: String,
     },
     /// The document has pages but no text on them.
-    #[error("{name} contains no text, probably because it was scanned; run text recognition (OCR) on it first")]
+    #[error(
+        "{name} contains no text, probably because it was scanned; run text recognition (OCR) on it first"
+    )]
     NoText {
         /// The file's name.
         name: String,

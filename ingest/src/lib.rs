@@ -1,30 +1,50 @@
 //! From the bytes of a file to text with structure, and from there to passages.
+//!
+//! ```
+//! use ingest::{ChunkPolicy, Hint, Limits, chunk, ingest, slice};
+//!
+//! let file = b"# Harbour\n\nThe lighthouse was built in 1862.\n";
+//! let hint = Hint { name: "harbour.md", ..Hint::default() };
+//! let (document, warnings) = ingest(file, &hint, &Limits::default())?;
+//! assert_eq!(document.title.as_deref(), Some("Harbour"));
+//! assert!(warnings.is_empty());
+//!
+//! let count_words = |text: &str| text.split_whitespace().count() as u32;
+//! let chunks = chunk(&document, &ChunkPolicy::default(), &count_words);
+//! assert_eq!(chunks[0].heading_path, ["Harbour"]);
+//! assert_eq!(chunks[0].text, slice(&document.text, chunks[0].span));
+//! # Ok::<(), ingest::Refusal>(())
+//! ```
+//!
+//! # Invariants
+//!
+//! - Any bytes may come in; a document with warnings or a refusal comes out, never a panic
+//!   (where panics unwind) and never a hang: work is bounded by [`Limits`] and named constants.
+//! - Pure: no files, clock, threads or network, so the same on every platform.
+//! - All places are spans of Unicode code points of [`Document::text`]. Text is never rewritten
+//!   after spans are taken: what is shown under a span is what the file says.
+//! - [`chunk`] loses nothing: in order, without overlap, every character that is not blank lies
+//!   in exactly one chunk, and each chunk's text is the slice of its span.
+//! - It knows no model: token counts come in as a function.
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod chunk;
+mod decode;
 mod document;
+mod html;
 mod limits;
+mod markdown;
+mod pdf;
+mod plain;
+mod read;
 mod sentences;
+mod sniff;
 mod text;
 
 pub use chunk::{Chunk, ChunkPolicy, chunk};
 pub use document::{Block, BlockKind, Document, Kind, Refusal, Span, Warning, WarningCode};
 pub use limits::{Hint, Limits};
+pub use read::ingest;
 pub use sentences::sentences;
 pub use text::slice;
-
-/// Reads a file.
-pub fn ingest(
-    bytes: &[u8],
-    hint: &Hint,
-    limits: &Limits,
-) -> Result<(Document, Vec<Warning>), Refusal> {
-    let _ = limits;
-    let text = String::from_utf8_lossy(bytes).into_owned();
-    if text.trim().is_empty() {
-        return Err(Refusal::Empty { name: hint.name.to_owned() });
-    }
-    let span = Span::new(0, text.chars().count() as u32);
-    let blocks = vec![Block { kind: BlockKind::Paragraph, span, page: None }];
-    Ok((Document { kind: Kind::PlainText, title: None, text, blocks, page_starts: Vec::new() }, Vec::new()))
-}

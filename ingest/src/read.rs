@@ -1,0 +1,108 @@
+//! The one way in: bytes to a document, by the parser of their kind.
+
+use crate::blocks::{complete, to_blocks};
+use crate::text::truncate_chars;
+use crate::{
+    Document, Hint, Kind, Limits, Refusal, Warning, WarningCode, decode, html, markdown, pdf,
+    plain, sniff,
+};
+
+/// Reads a file. What could not be read of it is told in the warnings.
+///
+/// # Errors
+///
+/// A [`Refusal`] if there is no document to be had from the bytes.
+pub fn ingest(
+    bytes: &[u8],
+    hint: &Hint,
+    limits: &Limits,
+) -> Result<(Document, Vec<Warning>), Refusal> {
+    let name = || hint.name.to_owned();
+    if bytes.is_empty() {
+        return Err(Refusal::Empty { name: name() });
+    }
+    let n_bytes = bytes.len() as u64;
+    if n_bytes > limits.max_bytes {
+        return Err(Refusal::TooLarge {
+            name: name(),
+            n_bytes,
+            max_bytes: limits.max_bytes,
+        });
+    }
+    let kind = sniff::kind_of(bytes, hint)?;
+    if kind == Kind::Pdf {
+        return pdf::read(bytes, hint, limits);
+    }
+    if kind == Kind::Html && n_bytes > MAX_HTML_BYTES {
+        return Err(Refusal::TooLarge {
+            name: name(),
+            n_bytes,
+            max_bytes: MAX_HTML_BYTES,
+        });
+    }
+    let mut warnings = Vec::new();
+    let text = decode_text(bytes, kind, hint, limits, &mut warnings);
+    if text.trim().is_empty() {
+        return Err(Refusal::Empty { name: name() });
+    }
+    let (text, title, blocks) = match kind {
+        Kind::Html => {
+            let page = html::parse(&text);
+            (page.text, page.title, page.blocks)
+        }
+        Kind::Markdown => {
+            let (title, blocks) = markdown::parse(&text);
+            (text, title, blocks)
+        }
+        _ => {
+            let blocks = plain::parse(&text);
+            (text, None, blocks)
+        }
+    };
+    if text.is_empty() {
+        return Err(Refusal::Unreadable {
+            name: name(),
+            reason: "the page has no text".to_owned(),
+        });
+    }
+    let blocks = to_blocks(&text, &complete(&text, blocks), &[]);
+    Ok((
+        Document {
+            kind,
+            title,
+            text,
+            blocks,
+            page_starts: Vec::new(),
+        },
+        warnings,
+    ))
+}
+
+/// 32 MiB: the tree of an HTML page takes tens of bytes per byte of source.
+const MAX_HTML_BYTES: u64 = 32 << 20;
+
+fn decode_text(
+    bytes: &[u8],
+    kind: Kind,
+    hint: &Hint,
+    limits: &Limits,
+    warnings: &mut Vec<Warning>,
+) -> String {
+    let in_mime = || hint.mime.and_then(decode::declared_in_mime);
+    let declared = match kind {
+        Kind::Html => in_mime().or_else(|| decode::declared_in_markup(bytes)),
+        _ => in_mime(),
+    };
+    let (mut text, warning) = decode::decode(bytes, declared, hint.name);
+    warnings.extend(warning);
+    if truncate_chars(&mut text, limits.max_text_chars) {
+        warnings.push(Warning {
+            code: WarningCode::Truncated,
+            message: format!(
+                "{} was read up to its first {} characters; split it to have the rest",
+                hint.name, limits.max_text_chars
+            ),
+        });
+    }
+    text
+}
