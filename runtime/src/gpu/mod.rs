@@ -1,51 +1,296 @@
-//! The GPU tier.
+//! The GPU tier: WebGPU in the browser, Vulkan, Metal or DirectX 12 natively, one code.
+//!
+//! A program becomes a list of dispatches (`plan`), which run in one compute pass and one submission;
+//! long ones are split, so that no submission runs into a system's watchdog. Pipelines, bind groups
+//! and activation buffers are made once and reused, parameters of all dispatches are written at once
+//! into one uniform buffer, and only what is asked for is read back.
+//!
+//! Invariants:
+//! - No `cfg` for the browser: what differs there is known from the adapter.
+//! - Between planning and submission nothing is awaited, so interleaved executions cannot mix.
+//! - Every buffer is counted in the ledger and destroyed when dropped.
+//! - Kernels use plain WebGPU: no f16, no subgroups, default limits but for the size of buffers.
 
-use crate::memory::Ledger;
+mod device;
+mod kernel;
+mod plan;
+mod pool;
+mod registry;
+mod specs;
+mod weight;
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use device::{Device, UNIFORM_STRIDE};
+use plan::{Bound, Plan, Step, plan};
+use pool::{GpuBuffer, Pool};
+use registry::Registry;
+use weight::{GpuCache, GpuWeight};
+
+use crate::memory::{Ledger, Owner};
 use crate::op::{BufferId, Executor, Program, Rows, Shape};
-use crate::tensor::Layout;
-use crate::{Error, Result};
+use crate::{Error, Layout, Result, Rope};
 
-/// Which adapters may serve.
+/// Dispatches of one submission: their parameters fill a uniform buffer of 256 KiB.
+const MAX_SUBMIT_STEPS: usize = 1024;
+/// Multiplications of one submission. Systems kill what runs for 2 s; a slow integrated GPU does
+/// 100 G per second, a software adapter 1 G (it has no watchdog, but a browser's other work waits).
+const MAX_SUBMIT_WORK: u64 = 40 << 30;
+/// Weight bytes written before they are submitted, so that the copies made for them are freed.
+const MAX_PENDING_WRITES: usize = 32 << 20;
+
+/// Which adapters may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AdapterPolicy {
-    /// Real GPUs only.
-    HardwareOnly,
-    /// Software adapters too.
+    /// Any, software adapters too.
     Any,
+    /// Only real GPUs.
+    HardwareOnly,
+}
+
+/// Which of two kernels for the same operation is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KernelSet {
+    /// Invocations work together: workgroup memory, neighbouring reads.
+    Hardware,
+    /// Invocations work alone: what CPUs that play GPU are best at.
+    Software,
 }
 
 /// The GPU tier.
-pub(crate) enum Gpu {}
+#[derive(Debug)]
+pub(crate) struct Gpu {
+    registry: Registry,
+    pool: Pool,
+    /// Parameters of one submission's dispatches.
+    uniforms: wgpu::Buffer,
+    /// Stands where a kernel's binding has no use.
+    nothing: Rc<GpuBuffer>,
+    /// Cosines and sines by head size and base, for the positions so far.
+    angles: RefCell<HashMap<(usize, u32), Angles>>,
+    pending_writes: Cell<usize>,
+    kernels: KernelSet,
+    max_binding_bytes: u64,
+    /// Last, so that buffers go before it.
+    device: Device,
+}
+
+#[derive(Debug)]
+struct Angles {
+    n_positions: usize,
+    buffer: Rc<GpuBuffer>,
+}
 
 impl Gpu {
-    /// Opens the best adapter that the policy allows, else `Error::NoAdapter` with the reason.
-    pub(crate) async fn open(_ledger: &Ledger, _policy: AdapterPolicy) -> Result<Self> {
-        Err(Error::NoAdapter { reason: "no adapter".into() })
+    /// Opens the system's preferred adapter.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] when there is none that `policy` allows.
+    pub(crate) async fn open(ledger: &Ledger, policy: AdapterPolicy) -> Result<Self> {
+        let device = Device::open().await?;
+        if device.is_software && policy == AdapterPolicy::HardwareOnly {
+            let reason = format!("{} runs on the CPU, which is faster without it", device.adapter);
+            return Err(Error::NoAdapter { reason });
+        }
+        let kernels = if device.is_software { KernelSet::Software } else { KernelSet::Hardware };
+        let max_binding_bytes = device.max_binding_bytes;
+        Self::on(device, ledger, kernels, max_binding_bytes).await
     }
 
-    /// The adapter's name.
+    async fn on(device: Device, ledger: &Ledger, kernels: KernelSet, max_binding_bytes: u64) -> Result<Self> {
+        let pool = Pool::new(device.device.clone(), max_binding_bytes, ledger.clone());
+        let (made, errors) = device.scoped("the first buffers", 0, || {
+            let uniforms = device.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("parameters"),
+                size: (MAX_SUBMIT_STEPS * UNIFORM_STRIDE) as u64,
+                usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            let nothing = pool.create("nothing", 0, Owner::Activations);
+            nothing.map(|nothing| (uniforms, nothing))
+        });
+        errors.await?;
+        let (uniforms, nothing) = made?;
+        Ok(Self {
+            registry: Registry::new(device.device.clone()),
+            pool,
+            uniforms,
+            nothing,
+            angles: RefCell::default(),
+            pending_writes: Cell::new(0),
+            kernels,
+            max_binding_bytes,
+            device,
+        })
+    }
+
+    /// The adapter's name, for people.
     pub(crate) fn adapter(&self) -> &str {
-        match *self {}
+        &self.device.adapter
+    }
+
+    /// The table of cosines and sines for `rope` and `n_rows` rows: `[n_positions, head_dim / 2]`
+    /// pairs, computed in f64 here because WGSL's functions are not exact enough.
+    fn rope_angles(&self, rope: &Rope, n_rows: usize) -> Result<Rc<GpuBuffer>> {
+        let n_positions = rope.first_pos + n_rows;
+        let key = (rope.head_dim, rope.base.to_bits());
+        if let Some(angles) = self.angles.borrow().get(&key).filter(|angles| angles.n_positions >= n_positions) {
+            return Ok(angles.buffer.clone());
+        }
+        let n_positions = n_positions.next_power_of_two().max(512);
+        let half_dim = rope.head_dim / 2;
+        let frequency = |i: usize| f64::from(rope.base).powf(-2.0 * i as f64 / rope.head_dim as f64);
+        let frequencies: Vec<f64> = (0..half_dim).map(frequency).collect();
+        let turns: Vec<[f32; 2]> = (0..n_positions)
+            .flat_map(|pos| frequencies.iter().map(move |frequency| pos as f64 * frequency))
+            .map(|angle| [angle.cos() as f32, angle.sin() as f32])
+            .collect();
+        let bytes: &[u8] = bytemuck::cast_slice(&turns);
+        let buffer = self.pool.create("the table of rotations", bytes.len() as u64, Owner::Activations)?;
+        self.device.queue.write_buffer(&buffer.buffer, 0, bytes);
+        self.angles.borrow_mut().insert(key, Angles { n_positions, buffer: buffer.clone() });
+        Ok(buffer)
+    }
+
+    /// Plans, encodes and submits; gives the buffer that the result is copied to.
+    fn submit(&self, program: &Program, read: Option<BufferId>) -> Result<Option<wgpu::Buffer>> {
+        let plan = plan(self, program, read)?;
+        let data = self.write_inputs(&plan)?;
+        let staging = plan.read.as_ref().map(|(_, n)| self.staging(4 * *n as u64));
+        let mut rest = plan.steps.as_slice();
+        loop {
+            let (now, later) = rest.split_at(submission_len(rest));
+            rest = later;
+            let mut encoder = self.device.device.create_command_encoder(&Default::default());
+            self.encode(&mut encoder, now, data.as_deref());
+            if let (true, Some((buffer, _)), Some(staging)) = (rest.is_empty(), &plan.read, &staging) {
+                encoder.copy_buffer_to_buffer(&buffer.buffer, 0, staging, 0, staging.size());
+            }
+            self.device.queue.submit([encoder.finish()]);
+            if rest.is_empty() {
+                break;
+            }
+        }
+        self.pending_writes.set(0);
+        if let Some(data) = data {
+            self.pool.give(data);
+        }
+        Ok(staging)
+    }
+
+    fn write_inputs(&self, plan: &Plan) -> Result<Option<Rc<GpuBuffer>>> {
+        for (buffer, values) in &plan.inputs {
+            self.device.queue.write_buffer(&buffer.buffer, 0, bytemuck::cast_slice(values));
+        }
+        if plan.data.is_empty() {
+            return Ok(None);
+        }
+        let bytes: &[u8] = bytemuck::cast_slice(&plan.data);
+        let buffer = self.pool.take(bytes.len() as u64)?;
+        self.device.queue.write_buffer(&buffer.buffer, 0, bytes);
+        Ok(Some(buffer))
+    }
+
+    /// One compute pass; the parameters are written before it runs, as all writes are.
+    fn encode(&self, encoder: &mut wgpu::CommandEncoder, steps: &[Step], data: Option<&GpuBuffer>) {
+        let mut params = vec![0; steps.len() * UNIFORM_STRIDE];
+        for (slot, step) in params.chunks_exact_mut(UNIFORM_STRIDE).zip(steps) {
+            slot[..step.params.len()].copy_from_slice(&step.params);
+        }
+        if !params.is_empty() {
+            self.device.queue.write_buffer(&self.uniforms, 0, &params);
+        }
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        let mut current = None;
+        for (idx, step) in steps.iter().enumerate() {
+            let pipeline = self.registry.pipeline(&step.variant);
+            let storage = step.storage.iter().map(|bound| match bound {
+                Bound::Buffer(buffer) => buffer,
+                Bound::Data => data.expect("a plan whose steps bind data has data"),
+            });
+            let bind_group = self.registry.bind_group(&pipeline, &storage.collect::<Vec<_>>(), &self.uniforms);
+            if current.replace(step.variant) != Some(step.variant) {
+                pass.set_pipeline(&pipeline.pipeline);
+            }
+            pass.set_bind_group(0, &bind_group, &[(idx * UNIFORM_STRIDE) as u32]);
+            let [x, y, z] = step.grid;
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+
+    fn staging(&self, n_bytes: u64) -> wgpu::Buffer {
+        self.device.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read back"),
+            size: n_bytes,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        })
     }
 }
 
+/// Number of steps that go into the next submission.
+fn submission_len(steps: &[Step]) -> usize {
+    let mut work = 0;
+    let fits = |step: &&Step| {
+        work += step.work;
+        work <= MAX_SUBMIT_WORK
+    };
+    steps.iter().take(MAX_SUBMIT_STEPS).take_while(fits).count().max(steps.len().min(1))
+}
+
 impl Executor for Gpu {
-    type Weight = ();
-    type Cache = ();
+    type Weight = GpuWeight;
+    type Cache = GpuCache;
 
-    async fn create_weight(&self, _name: &str, _shape: Shape, _layout: Layout) -> Result<()> {
-        match *self {}
+    async fn create_weight(&self, name: &str, shape: Shape, layout: Layout) -> Result<GpuWeight> {
+        self.device.check()?;
+        let create = || GpuWeight::create(&self.pool, self.max_binding_bytes, name, shape, layout);
+        let (weight, errors) = self.device.scoped(name, weight::n_bytes(shape, layout), create);
+        errors.await?;
+        weight
     }
 
-    fn write_rows(&self, _weight: &mut (), _first_row: usize, _rows: Rows<'_>) -> Result<()> {
-        match *self {}
+    fn write_rows(&self, weight: &mut GpuWeight, first_row: usize, rows: Rows<'_>) -> Result<()> {
+        self.device.check()?;
+        let n_bytes = weight.write(&self.device, first_row, rows);
+        self.pending_writes.set(self.pending_writes.get() + n_bytes);
+        if self.pending_writes.get() >= MAX_PENDING_WRITES {
+            self.pending_writes.set(0);
+            self.device.queue.submit([]);
+        }
+        Ok(())
     }
 
-    async fn create_cache(&self, _n_ctx: usize, _width: usize) -> Result<()> {
-        match *self {}
+    async fn create_cache(&self, n_ctx: usize, width: usize) -> Result<GpuCache> {
+        self.device.check()?;
+        let create = || GpuCache::create(&self.pool, n_ctx, width);
+        let (cache, errors) = self.device.scoped("a key-value cache", 4 * n_ctx as u64 * width as u64, create);
+        errors.await?;
+        cache
     }
 
-    async fn execute(&self, _program: &Program, _read: Option<BufferId>) -> Result<Vec<f32>> {
-        match *self {}
+    async fn execute(&self, program: &Program, read: Option<BufferId>) -> Result<Vec<f32>> {
+        self.device.check()?;
+        self.registry.forget_destroyed(self.pool.n_destroyed());
+        let n_bytes = program.buffers.iter().map(|shape| 4 * shape.len() as u64).max().unwrap_or(0);
+        let (submitted, errors) = self.device.scoped("a forward pass", n_bytes, || self.submit(program, read));
+        if let Err(error) = errors.await {
+            self.registry.forget_pipelines();
+            self.device.check()?;
+            return Err(error);
+        }
+        match submitted? {
+            Some(staging) => {
+                let values = self.device.map(&staging).await;
+                staging.destroy();
+                values
+            }
+            None => Ok(vec![]),
+        }
     }
 }

@@ -1,0 +1,432 @@
+//! From recorded operations to dispatches: which kernel variant, which buffers, which grid.
+//!
+//! Buffers are recycled while planning: after an operation that reads a tensor last, its buffer may
+//! hold the next result. What the host writes (`Input`, ids, ranges) takes buffers of its own, because
+//! such writes happen before the first dispatch.
+
+use std::rc::Rc;
+
+use bytemuck::{Pod, bytes_of};
+
+use super::kernel::{Kernel, Variant};
+use super::pool::GpuBuffer;
+use super::specs::{
+    ArgmaxParams, AttentionParams, CopyRowsParams, ElementwiseParams, FLAT_WORKGROUP, GatherParams, L2NormalizeParams,
+    MATMUL_TILE, MAX_PARAMS_BYTES, MatmulParams, MatvecParams, MeanPoolParams, NormParams, RopeParams,
+};
+use super::weight::{GpuWeight, WeightPart};
+use super::{Gpu, KernelSet};
+use crate::op::{BufferId, Op, Program, Shape};
+use crate::tensor::Weight;
+use crate::{Activation, Error, Result, RopeStyle};
+
+/// Workgroups of one grid dimension: WebGPU's floor.
+const MAX_GRID: u32 = 65_535;
+/// Rows up to which a linear layer on a GPU runs as products with vectors.
+const MAX_MATVEC_ROWS: usize = 4;
+/// Invocations that share a weight row in `matvec` on a GPU.
+const MATVEC_LANES: u32 = 16;
+/// From so many pairs of row and head on, one invocation for each fills a GPU.
+const MIN_ATTENTION_ROWS: usize = 4096;
+/// Largest head: `attention_keys` gives each quarter-vector an invocation of its 64.
+const MAX_HEAD_DIM: usize = 256;
+
+/// One dispatch.
+pub(super) struct Step {
+    pub(super) variant: Variant,
+    pub(super) storage: Vec<Bound>,
+    pub(super) params: [u8; MAX_PARAMS_BYTES],
+    pub(super) grid: [u32; 3],
+    /// Multiplications, roughly.
+    pub(super) work: u64,
+}
+
+/// What stands at a storage binding.
+#[derive(Clone)]
+pub(super) enum Bound {
+    Buffer(Rc<GpuBuffer>),
+    /// The ids and ranges of the whole plan, one buffer that exists once planning is done.
+    Data,
+}
+
+/// All of a program's dispatches.
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    /// Host data and the buffers it goes to, before the first step.
+    pub(super) inputs: Vec<(Rc<GpuBuffer>, Vec<f32>)>,
+    /// Ids and ranges.
+    pub(super) data: Vec<u32>,
+    /// The buffer to read back and its number of elements.
+    pub(super) read: Option<(Rc<GpuBuffer>, usize)>,
+}
+
+/// Plans `program`; all buffers but the steps' own handles are back in the pool afterwards.
+pub(super) fn plan(gpu: &Gpu, program: &Program, read: Option<BufferId>) -> Result<Plan> {
+    let mut planner = Planner {
+        gpu,
+        program,
+        buffers: vec![None; program.buffers.len()],
+        plan: Plan { steps: vec![], inputs: vec![], data: vec![], read: None },
+    };
+    let outcome = planner.run(read);
+    let Planner { mut buffers, plan, .. } = planner;
+    buffers.drain(..).flatten().for_each(|buffer| gpu.pool.give(buffer));
+    outcome.map(|()| plan)
+}
+
+struct Planner<'a> {
+    gpu: &'a Gpu,
+    program: &'a Program,
+    buffers: Vec<Option<Rc<GpuBuffer>>>,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn run(&mut self, read: Option<BufferId>) -> Result<()> {
+        for op in &self.program.ops {
+            if let Op::Input { data, out } = op {
+                let buffer = self.allocate(*out)?;
+                self.plan.inputs.push((buffer, data.clone()));
+            }
+        }
+        let last_uses = self.program.last_uses();
+        for (op_idx, op) in self.program.ops.iter().enumerate() {
+            if let (Some(out), false) = (op.output(), matches!(op, Op::Input { .. })) {
+                self.allocate(out)?;
+            }
+            self.op(op)?;
+            let done = op.inputs().into_iter().filter(|buffer| last_uses[buffer.idx()] == Some(op_idx));
+            let unread = op.output().filter(|out| last_uses[out.idx()].is_none());
+            for buffer in done.chain(unread).filter(|buffer| Some(*buffer) != read) {
+                if let Some(buffer) = self.buffers[buffer.idx()].take() {
+                    self.gpu.pool.give(buffer);
+                }
+            }
+        }
+        if let Some(read) = read {
+            self.plan.read = Some((self.buffer(read), self.program.shape(read).len()));
+        }
+        Ok(())
+    }
+
+    fn allocate(&mut self, id: BufferId) -> Result<Rc<GpuBuffer>> {
+        let buffer = self.gpu.pool.take(4 * self.program.shape(id).len() as u64)?;
+        self.buffers[id.idx()] = Some(buffer.clone());
+        Ok(buffer)
+    }
+
+    fn buffer(&self, id: BufferId) -> Rc<GpuBuffer> {
+        self.buffers[id.idx()].clone().expect("a buffer is written before it is read, and lives until its last use")
+    }
+
+    fn bound(&self, id: BufferId) -> Bound {
+        Bound::Buffer(self.buffer(id))
+    }
+
+    fn shape(&self, id: BufferId) -> Shape {
+        self.program.shape(id)
+    }
+
+    /// Appends ids or ranges and gives their place.
+    fn data(&mut self, words: impl IntoIterator<Item = u32>) -> u32 {
+        let at = self.plan.data.len() as u32;
+        self.plan.data.extend(words);
+        at
+    }
+
+    fn push<P: Pod>(&mut self, variant: Variant, storage: Vec<Bound>, params: P, grid: [u32; 3], work: u64) {
+        let spec = variant.kernel.spec();
+        let given = bytes_of(&params);
+        assert!(
+            storage.len() == spec.storage.len() && given.len() == spec.params.n_bytes,
+            "`{}` gets its own bindings and parameters",
+            spec.stem
+        );
+        let mut params = [0; MAX_PARAMS_BYTES];
+        params[..given.len()].copy_from_slice(given);
+        self.plan.steps.push(Step { variant, storage, params, grid, work });
+    }
+
+    fn op(&mut self, op: &Op) -> Result<()> {
+        match op {
+            Op::Input { .. } => Ok(()),
+            Op::Gather { table, ids, out } => self.gather(table, ids, *out),
+            Op::Linear { x, weight, bias, act, out } => self.linear(*x, weight, bias.as_ref(), *act, *out),
+            Op::Add { a, b, out } => {
+                self.elementwise(Kernel::Add, [*a, *b, *out]);
+                Ok(())
+            }
+            Op::SiluMul { gate, up, out } => {
+                self.elementwise(Kernel::SiluMul, [*gate, *up, *out]);
+                Ok(())
+            }
+            Op::LayerNorm { x, gamma, beta, eps, out } => {
+                let storage = vec![self.bound(*x), vector(gamma)?, vector(beta)?, self.bound(*out)];
+                self.norm(Kernel::LayerNorm, storage, *x, *eps)
+            }
+            Op::RmsNorm { x, gamma, eps, out } => {
+                let storage = vec![self.bound(*x), vector(gamma)?, self.bound(*out)];
+                self.norm(Kernel::RmsNorm, storage, *x, *eps)
+            }
+            Op::L2Normalize { x, out } => self.l2_normalize(*x, *out),
+            Op::Rope { x, rope, out } => {
+                let shape = self.shape(*x);
+                let half_dim = rope.head_dim / 2;
+                let angles = self.gpu.rope_angles(rope, shape.n_rows)?;
+                let params = RopeParams {
+                    n_rows: shape.n_rows as u32,
+                    n_heads: (shape.width / rope.head_dim) as u32,
+                    half_dim: half_dim as u32,
+                    first_pos: rope.first_pos as u32,
+                    interleaved: u32::from(rope.style == RopeStyle::Interleaved),
+                };
+                let storage = vec![self.bound(*x), Bound::Buffer(angles), self.bound(*out)];
+                self.push(Variant::plain(Kernel::Rope), storage, params, flat(shape.len() / 2), 0);
+                Ok(())
+            }
+            Op::KvAppend { cache, x, at_pos } => {
+                let out = Bound::Buffer(cache.gpu()?.buffer.clone());
+                self.copy(*x, 0, out, at_pos * cache.width(), self.shape(*x).len());
+                Ok(())
+            }
+            Op::Rows { x, first_row, out } => {
+                let shape = self.shape(*out);
+                self.copy(*x, first_row * shape.width, self.bound(*out), 0, shape.len());
+                Ok(())
+            }
+            Op::ClsPool { x, lengths, out } => self.cls_pool(*x, lengths, *out),
+            Op::MeanPool { x, lengths, out } => self.mean_pool(*x, lengths, *out),
+            Op::AttentionFull { q, k, v, lengths, n_heads, scale, out } => {
+                let ranges = lengths.iter().scan(0, |start, len| {
+                    *start += len;
+                    Some(std::iter::repeat_n([*start - len, *start], *len as usize))
+                });
+                let ranges_at = self.data(ranges.flatten().flatten());
+                let work: u64 = lengths.iter().map(|len| u64::from(*len).pow(2)).sum();
+                let width = self.shape(*q).width;
+                let call = AttentionCall { n_heads: *n_heads, n_kv_heads: *n_heads, kv_width: width, scale: *scale, ranges_at, n_pairs: work };
+                let storage = vec![self.bound(*q), self.bound(*k), self.bound(*v), Bound::Data, self.bound(*out)];
+                self.attention(*q, storage, call)
+            }
+            Op::AttentionCausal { q, keys, values, first_pos, n_heads, n_kv_heads, scale, out } => {
+                let n_rows = self.shape(*q).n_rows;
+                let ranges_at = self.data((0..n_rows).flat_map(|row| [0, (first_pos + row + 1) as u32]));
+                let n_pairs = (n_rows * (first_pos + n_rows)) as u64;
+                let (n_heads, n_kv_heads, scale) = (*n_heads, *n_kv_heads, *scale);
+                let call = AttentionCall { n_heads, n_kv_heads, kv_width: keys.width(), scale, ranges_at, n_pairs };
+                let (keys, values) = (keys.gpu()?.buffer.clone(), values.gpu()?.buffer.clone());
+                let storage =
+                    vec![self.bound(*q), Bound::Buffer(keys), Bound::Buffer(values), Bound::Data, self.bound(*out)];
+                self.attention(*q, storage, call)
+            }
+            Op::Argmax { x, out } => {
+                let shape = self.shape(*x);
+                let params = ArgmaxParams { n_rows: shape.n_rows as u32, n_cols: shape.width as u32 };
+                let storage = vec![self.bound(*x), self.bound(*out)];
+                self.push(Variant::plain(Kernel::Argmax), storage, params, spread(shape.n_rows as u64), 0);
+                Ok(())
+            }
+        }
+    }
+
+    fn elementwise(&mut self, kernel: Kernel, operands: [BufferId; 3]) {
+        // Buffers are multiples of 16 bytes, so the last vector may reach beyond the tensor.
+        let n4 = self.shape(operands[0]).len().div_ceil(4);
+        let storage = operands.iter().map(|id| self.bound(*id)).collect();
+        self.push(Variant::plain(kernel), storage, ElementwiseParams { n4: n4 as u32 }, flat(n4), 0);
+    }
+
+    fn copy(&mut self, x: BufferId, x_at: usize, out: Bound, out_at: usize, n: usize) {
+        let params = CopyRowsParams { n: n as u32, x_at: x_at as u32, out_at: out_at as u32 };
+        let storage = vec![self.bound(x), out];
+        self.push(Variant::plain(Kernel::CopyRows), storage, params, flat(n), 0);
+    }
+
+    fn norm(&mut self, kernel: Kernel, storage: Vec<Bound>, x: BufferId, eps: f32) -> Result<()> {
+        let shape = self.shape(x);
+        let n_cols4 = quarter(kernel, shape.width)?;
+        let params = NormParams { n_rows: shape.n_rows as u32, n_cols4, eps };
+        self.push(Variant::plain(kernel), storage, params, spread(shape.n_rows as u64), 0);
+        Ok(())
+    }
+
+    fn l2_normalize(&mut self, x: BufferId, out: BufferId) -> Result<()> {
+        let shape = self.shape(x);
+        let n_cols4 = quarter(Kernel::L2Normalize, shape.width)?;
+        let params = L2NormalizeParams { n_rows: shape.n_rows as u32, n_cols4 };
+        let storage = vec![self.bound(x), self.bound(out)];
+        self.push(Variant::plain(Kernel::L2Normalize), storage, params, spread(shape.n_rows as u64), 0);
+        Ok(())
+    }
+
+    fn mean_pool(&mut self, x: BufferId, lengths: &[u32], out: BufferId) -> Result<()> {
+        let shape = self.shape(out);
+        let n_cols4 = quarter(Kernel::MeanPool, shape.width)?;
+        let ranges = lengths.iter().scan(0, |start, len| {
+            *start += len;
+            Some([*start - len, *start])
+        });
+        let ranges_at = self.data(ranges.flatten());
+        let params = MeanPoolParams { n_sequences: shape.n_rows as u32, n_cols4, ranges_at };
+        let storage = vec![self.bound(x), Bound::Data, self.bound(out)];
+        self.push(Variant::plain(Kernel::MeanPool), storage, params, flat(shape.len() / 4), 0);
+        Ok(())
+    }
+
+    /// The first row of each sequence, gathered from the activations as from an f32 table.
+    fn cls_pool(&mut self, x: BufferId, lengths: &[u32], out: BufferId) -> Result<()> {
+        let starts = lengths.iter().scan(0, |start, len| Some(std::mem::replace(start, *start + len)));
+        let ids_at = self.data(starts);
+        let (table, out_shape) = (self.shape(x), self.shape(out));
+        let n_in4 = quarter(Kernel::Gather, table.width)?;
+        let params = GatherParams {
+            n_rows: out_shape.n_rows as u32,
+            n_in4,
+            first_id: 0,
+            n_table_rows: table.n_rows as u32,
+            ids_at,
+        };
+        let storage = vec![Bound::Data, self.bound(x), Bound::Data, self.bound(out)];
+        let variant = Variant::of_layout(Kernel::Gather, crate::Layout::F32);
+        self.push(variant, storage, params, flat(out_shape.len() / 4), 0);
+        Ok(())
+    }
+
+    fn gather(&mut self, table: &Weight, ids: &[u32], out: BufferId) -> Result<()> {
+        let n_in4 = quarter(Kernel::Gather, table.width())?;
+        let ids_at = self.data(ids.iter().copied());
+        let weight = table.gpu()?;
+        for part in &weight.parts {
+            let params = GatherParams {
+                n_rows: ids.len() as u32,
+                n_in4,
+                first_id: part.first_row as u32,
+                n_table_rows: part.n_rows as u32,
+                ids_at,
+            };
+            let [values, scales] = self.weight_bindings(part);
+            let storage = vec![Bound::Data, values, scales, self.bound(out)];
+            let variant = Variant::of_layout(Kernel::Gather, weight.layout);
+            self.push(variant, storage, params, flat(ids.len() * n_in4 as usize), 0);
+        }
+        Ok(())
+    }
+
+    fn linear(&mut self, x: BufferId, weight: &Weight, bias: Option<&Weight>, act: Activation, out: BufferId) -> Result<()> {
+        let n_in4 = quarter(Kernel::Matmul, weight.width())?;
+        let (n_rows, out_stride) = (self.shape(x).n_rows, self.shape(out).width as u32);
+        let has_bias = u32::from(bias.is_some());
+        let bias = match bias {
+            Some(bias) => vector(bias)?,
+            None => Bound::Buffer(self.gpu.nothing.clone()),
+        };
+        let activation = activation_code(act);
+        let GpuWeight { layout, parts, .. } = weight.gpu()?;
+        for part in parts {
+            let [values, scales] = self.weight_bindings(part);
+            let storage = vec![self.bound(x), values, scales, bias.clone(), self.bound(out)];
+            let (n_weight_rows, out_col) = (part.n_rows as u32, part.first_row as u32);
+            let work = n_rows as u64 * part.n_rows as u64 * u64::from(n_in4) * 4;
+            let kernels = self.gpu.kernels;
+            if n_rows == 1 || (kernels == KernelSet::Hardware && n_rows <= MAX_MATVEC_ROWS) {
+                let lanes = if kernels == KernelSet::Hardware { MATVEC_LANES } else { 1 };
+                let params = MatvecParams { n_in4, n_weight_rows, out_col, out_stride, activation, has_bias };
+                let variant = Variant { lanes: Some(lanes), ..Variant::of_layout(Kernel::Matvec, *layout) };
+                let [x, z, _] = spread(u64::from(n_weight_rows).div_ceil(u64::from(64 / lanes)));
+                self.push(variant, storage, params, [x, n_rows as u32, z], work);
+            } else {
+                let kernel = if kernels == KernelSet::Hardware { Kernel::Matmul } else { Kernel::MatmulReg };
+                let n_rows = n_rows as u32;
+                let params = MatmulParams { n_rows, n_in4, n_weight_rows, out_col, out_stride, activation, has_bias };
+                let grid = [n_weight_rows.div_ceil(MATMUL_TILE), n_rows.div_ceil(MATMUL_TILE), 1];
+                if grid.iter().any(|n| *n > MAX_GRID) {
+                    let (got, max) = (n_rows.max(n_weight_rows).into(), u64::from(MAX_GRID * MATMUL_TILE));
+                    return Err(Error::OutOfRange { what: "rows of a linear layer".into(), got, max });
+                }
+                self.push(Variant::of_layout(kernel, *layout), storage, params, grid, work);
+            }
+        }
+        Ok(())
+    }
+
+    fn attention(&mut self, q: BufferId, storage: Vec<Bound>, call: AttentionCall) -> Result<()> {
+        let shape = self.shape(q);
+        let head_dim = shape.width / call.n_heads;
+        if head_dim % 4 != 0 || head_dim > MAX_HEAD_DIM {
+            let expected = format!("heads of a multiple of 4, at most {MAX_HEAD_DIM} elements");
+            return Err(Error::ShapeMismatch { what: "attention".into(), expected, got: head_dim.to_string() });
+        }
+        let n_rows = shape.n_rows as u32;
+        let params = AttentionParams {
+            n_rows,
+            n_heads: call.n_heads as u32,
+            heads_per_kv: (call.n_heads / call.n_kv_heads) as u32,
+            kv_stride4: (call.kv_width / 4) as u32,
+            ranges_at: call.ranges_at,
+            scale: call.scale,
+        };
+        let many = shape.n_rows * call.n_heads >= MIN_ATTENTION_ROWS;
+        let (kernel, n_groups) = if many || self.gpu.kernels == KernelSet::Software {
+            (Kernel::AttentionRows, n_rows.div_ceil(FLAT_WORKGROUP))
+        } else {
+            (Kernel::AttentionKeys, n_rows)
+        };
+        let variant = Variant { head_dim4: Some((head_dim / 4) as u32), ..Variant::plain(kernel) };
+        let work = 2 * call.n_pairs * shape.width as u64;
+        self.push(variant, storage, params, [n_groups, call.n_heads as u32, 1], work);
+        Ok(())
+    }
+
+    fn weight_bindings(&self, part: &WeightPart) -> [Bound; 2] {
+        let scales = part.scales.as_ref().unwrap_or(&self.gpu.nothing);
+        [Bound::Buffer(part.values.clone()), Bound::Buffer(scales.clone())]
+    }
+}
+
+/// What differs between the two kinds of attention.
+struct AttentionCall {
+    n_heads: usize,
+    n_kv_heads: usize,
+    kv_width: usize,
+    scale: f32,
+    ranges_at: u32,
+    /// Pairs of query row and key.
+    n_pairs: u64,
+}
+
+/// The number that `activation.wgsl` gives an activation.
+fn activation_code(act: Activation) -> u32 {
+    match act {
+        Activation::None => 0,
+        Activation::Gelu => 1,
+        Activation::Silu => 2,
+    }
+}
+
+/// A bias, gamma or beta.
+fn vector(weight: &Weight) -> Result<Bound> {
+    let parts = &weight.gpu()?.parts;
+    assert!(parts.len() == 1, "a vector is one row");
+    Ok(Bound::Buffer(parts[0].values.clone()))
+}
+
+/// Vectors of four in a row.
+fn quarter(kernel: Kernel, width: usize) -> Result<u32> {
+    if width % 4 == 0 {
+        return Ok((width / 4) as u32);
+    }
+    let what = format!("{} on the GPU", kernel.spec().stem);
+    Err(Error::ShapeMismatch { what, expected: "[_, a multiple of 4]".into(), got: format!("[_, {width}]") })
+}
+
+/// Workgroups for a flat list of `n` items.
+fn flat(n: usize) -> [u32; 3] {
+    spread((n as u64).div_ceil(u64::from(FLAT_WORKGROUP)))
+}
+
+/// `n` workgroups over x, and over y where x is full; kernels skip those beyond the end.
+fn spread(n: u64) -> [u32; 3] {
+    let n = n.max(1);
+    let y = n.div_ceil(u64::from(MAX_GRID));
+    [n.div_ceil(y) as u32, y as u32, 1]
+}

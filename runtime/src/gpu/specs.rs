@@ -1,0 +1,236 @@
+//! The table of kernels, and their parameters: each struct equals `Params` in the WGSL of its stem,
+//! which a test compares field by field.
+
+use std::mem::{offset_of, size_of};
+
+use bytemuck::{Pod, Zeroable};
+
+use super::kernel::Access::{Read, Write};
+use super::kernel::{ParamsLayout, Part, Spec};
+
+macro_rules! params {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $ty:ty),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, Pod, Zeroable)]
+        #[repr(C)]
+        pub(super) struct $name {
+            $(pub(super) $field: $ty,)*
+        }
+
+        impl $name {
+            const LAYOUT: ParamsLayout = ParamsLayout {
+                n_bytes: size_of::<$name>(),
+                fields: &[$((stringify!($field), offset_of!($name, $field)),)*],
+            };
+        }
+    };
+}
+
+params!(
+    /// Of elementwise kernels: vectors of four.
+    ElementwiseParams { n4: u32 }
+);
+params!(
+    /// Of `copy_rows`, in elements.
+    CopyRowsParams { n: u32, x_at: u32, out_at: u32 }
+);
+params!(
+    /// Of `gather`: rows to write, the part of the table, and where the ids start.
+    GatherParams { n_rows: u32, n_in4: u32, first_id: u32, n_table_rows: u32, ids_at: u32 }
+);
+params!(
+    /// Of `matvec`: `weight: [n_weight_rows, 4 * n_in4]` writes the columns from `out_col` on.
+    MatvecParams { n_in4: u32, n_weight_rows: u32, out_col: u32, out_stride: u32, activation: u32, has_bias: u32 }
+);
+params!(
+    /// Of `matmul` and `matmul_reg`: as `matvec`, for `n_rows` rows.
+    MatmulParams {
+        n_rows: u32,
+        n_in4: u32,
+        n_weight_rows: u32,
+        out_col: u32,
+        out_stride: u32,
+        activation: u32,
+        has_bias: u32,
+    }
+);
+params!(
+    /// Of `layer_norm` and `rms_norm`.
+    NormParams { n_rows: u32, n_cols4: u32, eps: f32 }
+);
+params!(
+    /// Of `l2_normalize`.
+    L2NormalizeParams { n_rows: u32, n_cols4: u32 }
+);
+params!(
+    /// Of `mean_pool`: the ranges start at word `ranges_at`.
+    MeanPoolParams { n_sequences: u32, n_cols4: u32, ranges_at: u32 }
+);
+params!(
+    /// Of `rope`: `half_dim` pairs per head.
+    RopeParams { n_rows: u32, n_heads: u32, half_dim: u32, first_pos: u32, interleaved: u32 }
+);
+params!(
+    /// Of both kinds of attention: row `i` sees the keys in the range at word `ranges_at + 2 * i`.
+    AttentionParams { n_rows: u32, n_heads: u32, heads_per_kv: u32, kv_stride4: u32, ranges_at: u32, scale: f32 }
+);
+params!(
+    /// Of `argmax`.
+    ArgmaxParams { n_rows: u32, n_cols: u32 }
+);
+
+/// Room that the uniform buffer gives to every dispatch's parameters.
+pub(super) const MAX_PARAMS_BYTES: usize = 64;
+const _: () = assert!(size_of::<MatmulParams>() <= MAX_PARAMS_BYTES);
+
+/// Invocations of the kernels whose work is one flat list.
+pub(super) const FLAT_WORKGROUP: u32 = 64;
+/// Rows and columns of a workgroup's tile in `matmul` and `matmul_reg`.
+pub(super) const MATMUL_TILE: u32 = 32;
+
+macro_rules! body {
+    ($stem:literal) => {
+        include_str!(concat!("../../wgsl/", $stem, ".wgsl"))
+    };
+}
+
+pub(super) static ADD: Spec = Spec {
+    stem: "add",
+    body: body!("add"),
+    parts: &[],
+    storage: &[("a", Read), ("b", Read), ("out", Write)],
+    params: ElementwiseParams::LAYOUT,
+    workgroup: [FLAT_WORKGROUP, 1, 1],
+};
+
+pub(super) static ARGMAX: Spec = Spec {
+    stem: "argmax",
+    body: body!("argmax"),
+    parts: &[],
+    storage: &[("x", Read), ("out", Write)],
+    params: ArgmaxParams::LAYOUT,
+    workgroup: [256, 1, 1],
+};
+
+pub(super) static ATTENTION_KEYS: Spec = Spec {
+    stem: "attention_keys",
+    body: body!("attention_keys"),
+    parts: &[Part::HeadDim],
+    storage: ATTENTION_STORAGE,
+    params: AttentionParams::LAYOUT,
+    workgroup: [64, 1, 1],
+};
+
+pub(super) static ATTENTION_ROWS: Spec = Spec {
+    stem: "attention_rows",
+    body: body!("attention_rows"),
+    parts: &[Part::HeadDim],
+    storage: ATTENTION_STORAGE,
+    params: AttentionParams::LAYOUT,
+    workgroup: [FLAT_WORKGROUP, 1, 1],
+};
+
+const ATTENTION_STORAGE: &[(&str, super::kernel::Access)] =
+    &[("q", Read), ("k", Read), ("v", Read), ("ranges", Read), ("out", Write)];
+
+pub(super) static COPY_ROWS: Spec = Spec {
+    stem: "copy_rows",
+    body: body!("copy_rows"),
+    parts: &[],
+    storage: &[("x", Read), ("out", Write)],
+    params: CopyRowsParams::LAYOUT,
+    workgroup: [FLAT_WORKGROUP, 1, 1],
+};
+
+pub(super) static GATHER: Spec = Spec {
+    stem: "gather",
+    body: body!("gather"),
+    parts: &[Part::Weights],
+    storage: &[("ids", Read), ("weights", Read), ("scales", Read), ("out", Write)],
+    params: GatherParams::LAYOUT,
+    workgroup: [FLAT_WORKGROUP, 1, 1],
+};
+
+pub(super) static L2_NORMALIZE: Spec = Spec {
+    stem: "l2_normalize",
+    body: body!("l2_normalize"),
+    parts: &[Part::Reduce],
+    storage: &[("x", Read), ("out", Write)],
+    params: L2NormalizeParams::LAYOUT,
+    workgroup: [64, 1, 1],
+};
+
+pub(super) static LAYER_NORM: Spec = Spec {
+    stem: "layer_norm",
+    body: body!("layer_norm"),
+    parts: &[Part::Reduce],
+    storage: &[("x", Read), ("gamma", Read), ("beta", Read), ("out", Write)],
+    params: NormParams::LAYOUT,
+    workgroup: [64, 1, 1],
+};
+
+const LINEAR_STORAGE: &[(&str, super::kernel::Access)] =
+    &[("x", Read), ("weights", Read), ("scales", Read), ("bias", Read), ("out", Write)];
+
+pub(super) static MATMUL: Spec = Spec {
+    stem: "matmul",
+    body: body!("matmul"),
+    parts: &[Part::Activation, Part::Weights],
+    storage: LINEAR_STORAGE,
+    params: MatmulParams::LAYOUT,
+    workgroup: [8, 8, 1],
+};
+
+pub(super) static MATMUL_REG: Spec = Spec {
+    stem: "matmul_reg",
+    body: body!("matmul_reg"),
+    parts: &[Part::Activation, Part::Weights],
+    storage: LINEAR_STORAGE,
+    params: MatmulParams::LAYOUT,
+    workgroup: [8, 8, 1],
+};
+
+pub(super) static MATVEC: Spec = Spec {
+    stem: "matvec",
+    body: body!("matvec"),
+    parts: &[Part::Activation, Part::Weights, Part::Dot],
+    storage: LINEAR_STORAGE,
+    params: MatvecParams::LAYOUT,
+    workgroup: [64, 1, 1],
+};
+
+pub(super) static MEAN_POOL: Spec = Spec {
+    stem: "mean_pool",
+    body: body!("mean_pool"),
+    parts: &[],
+    storage: &[("x", Read), ("ranges", Read), ("out", Write)],
+    params: MeanPoolParams::LAYOUT,
+    workgroup: [FLAT_WORKGROUP, 1, 1],
+};
+
+pub(super) static RMS_NORM: Spec = Spec {
+    stem: "rms_norm",
+    body: body!("rms_norm"),
+    parts: &[Part::Reduce],
+    storage: &[("x", Read), ("gamma", Read), ("out", Write)],
+    params: NormParams::LAYOUT,
+    workgroup: [64, 1, 1],
+};
+
+pub(super) static ROPE: Spec = Spec {
+    stem: "rope",
+    body: body!("rope"),
+    parts: &[],
+    storage: &[("x", Read), ("angles", Read), ("out", Write)],
+    params: RopeParams::LAYOUT,
+    workgroup: [FLAT_WORKGROUP, 1, 1],
+};
+
+pub(super) static SILU_MUL: Spec = Spec {
+    stem: "silu_mul",
+    body: body!("silu_mul"),
+    parts: &[],
+    storage: &[("gate", Read), ("up", Read), ("out", Write)],
+    params: ElementwiseParams::LAYOUT,
+    workgroup: [FLAT_WORKGROUP, 1, 1],
+};

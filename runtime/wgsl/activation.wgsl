@@ -1,0 +1,23 @@
+// What `linear` applies to its output. The numbers equal `Activation` in Rust.
+const ACTIVATION_GELU: u32 = 1u;
+const ACTIVATION_SILU: u32 = 2u;
+
+// Error function after Abramowitz and Stegun 7.1.26, |error| < 1.5e-7.
+fn erf(x: f32) -> f32 {
+  let a = abs(x);
+  let t = 1.0 / (1.0 + 0.3275911 * a);
+  let poly = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
+  return sign(x) * (1.0 - poly * exp(-a * a));
+}
+
+fn silu(x: f32) -> f32 {
+  return x / (1.0 + exp(-x));
+}
+
+fn activate(x: f32, activation: u32) -> f32 {
+  switch activation {
+    case ACTIVATION_GELU: { return 0.5 * x * (1.0 + erf(x * 0.70710678)); }
+    case ACTIVATION_SILU: { return silu(x); }
+    default: { return x; }
+  }
+}

@@ -1,0 +1,85 @@
+// out[m, out_col + r] = activation(sum_k x[m, k] * w[r, k] + bias[out_col + r])
+// A workgroup of 8 x 8 owns a 32 x 32 tile of out, an invocation 4 x 4 of it. Weights are dequantised
+// once per tile into workgroup memory; two barriers per 32 steps of k.
+struct Params {
+  n_rows: u32,
+  n_in4: u32,
+  n_weight_rows: u32,
+  out_col: u32,
+  out_stride: u32,
+  activation: u32,
+  has_bias: u32,
+}
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<uniform> params: Params;
+
+const TILE: u32 = 32u;
+const DEPTH4: u32 = 8u;
+// One more than the tile, so that a column of stores falls on different memory banks.
+const STRIDE: u32 = 33u;
+var<workgroup> x_tile: array<vec4<f32>, 264>;
+var<workgroup> w_tile: array<vec4<f32>, 264>;
+
+@compute @workgroup_size(8, 8)
+fn matmul(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(local_invocation_id) local: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row0 = group.y * TILE;
+  let col0 = group.x * TILE;
+  var acc: array<vec4<f32>, 4>;
+
+  for (var k0 = 0u; k0 < params.n_in4; k0 += DEPTH4) {
+    for (var step = 0u; step < 4u; step++) {
+      let at = lane + 64u * step;
+      let tile_row = at / DEPTH4;
+      let tile_k = at % DEPTH4;
+      let k = k0 + tile_k;
+      let inside = k < params.n_in4;
+      let x_row = row0 + tile_row;
+      let w_row = col0 + tile_row;
+      var x_value = vec4<f32>(0.0);
+      var w_value = vec4<f32>(0.0);
+      if (inside && x_row < params.n_rows) {
+        x_value = x[x_row * params.n_in4 + k];
+      }
+      if (inside && w_row < params.n_weight_rows) {
+        w_value = weight4(w_row * params.n_in4 + k);
+      }
+      x_tile[tile_k * STRIDE + tile_row] = x_value;
+      w_tile[tile_k * STRIDE + tile_row] = w_value;
+    }
+    workgroupBarrier();
+    for (var k = 0u; k < DEPTH4; k++) {
+      let at_x = k * STRIDE + local.y;
+      let at_w = k * STRIDE + local.x;
+      let w0 = w_tile[at_w];
+      let w1 = w_tile[at_w + 8u];
+      let w2 = w_tile[at_w + 16u];
+      let w3 = w_tile[at_w + 24u];
+      for (var i = 0u; i < 4u; i++) {
+        let v = x_tile[at_x + 8u * i];
+        acc[i] += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
+      }
+    }
+    workgroupBarrier();
+  }
+
+  for (var i = 0u; i < 4u; i++) {
+    let row = row0 + local.y + 8u * i;
+    for (var j = 0u; j < 4u; j++) {
+      let w_row = col0 + local.x + 8u * j;
+      if (row < params.n_rows && w_row < params.n_weight_rows) {
+        let col = params.out_col + w_row;
+        var value = acc[i][j];
+        if (params.has_bias != 0u) {
+          value += bias[col];
+        }
+        out[row * params.out_stride + col] = activate(value, params.activation);
+      }
+    }
+  }
+}
