@@ -1,0 +1,35 @@
+//! The machine in words, so that a figure can be placed.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What the figures were measured on.
+#[derive(Debug, Serialize)]
+pub(crate) struct Machine {
+    n_cores: usize,
+    cpu: String,
+    os: &'static str,
+}
+
+impl Machine {
+    pub(crate) fn this() -> Self {
+        Self {
+            n_cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cpu: cpu_name().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            os: std::env::consts::OS,
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cores, {}, {}", self.n_cores, self.cpu, self.os)
+    }
+}
+
+fn cpu_name() -> Option<String> {
+    let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = info.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
