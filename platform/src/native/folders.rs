@@ -31,7 +31,9 @@ pub(crate) async fn rename(from: &str, to: &str) -> Result<()> {
 /// A new name is durable only when its folder is. Systems that cannot open a folder keep their
 /// names in order themselves, hence no error.
 fn sync_parent(path: &str) {
-    let parent = Path::new(path).parent().filter(|p| !p.as_os_str().is_empty());
+    let parent = Path::new(path)
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty());
     if let Ok(folder) = fs::File::open(parent.unwrap_or(Path::new("."))) {
         drop(folder.sync_all());
     }
@@ -44,7 +46,9 @@ pub(crate) async fn list(dir: &str) -> Result<Vec<DirEntry>> {
     for entry in fs::read_dir(folder).map_err(of_dir)? {
         let entry = entry.map_err(of_dir)?;
         // A name that is gone by now, or a dangling link, is no entry.
-        let Ok(metadata) = fs::metadata(entry.path()) else { continue };
+        let Ok(metadata) = fs::metadata(entry.path()) else {
+            continue;
+        };
         entries.push(DirEntry {
             name: entry.file_name().to_string_lossy().into_owned(),
             len: if metadata.is_dir() { 0 } else { metadata.len() },

@@ -17,7 +17,9 @@ pub(crate) async fn exists(path: &str) -> Result<bool> {
         match settle::<JsValue>(folder.get_file_handle(name)).await {
             // It is there, as a folder.
             Err(e) if error_name(&e) == "TypeMismatchError" => Ok(()),
-            other => other.map(drop).map_err(|e| io_error(path, "looked up", 0, &e)),
+            other => other
+                .map(drop)
+                .map_err(|e| io_error(path, "looked up", 0, &e)),
         }
     };
     match found.await {
@@ -33,7 +35,9 @@ pub(crate) async fn remove(path: &str) -> Result<()> {
     let options = FileSystemRemoveOptions::new();
     options.set_recursive(true);
     let removed = settle::<JsValue>(folder.remove_entry_with_options(name, &options)).await;
-    removed.map(drop).map_err(|e| io_error(path, "deleted", 0, &e))
+    removed
+        .map(drop)
+        .map_err(|e| io_error(path, "deleted", 0, &e))
 }
 
 pub(crate) async fn rename(from: &str, to: &str) -> Result<()> {
@@ -42,12 +46,17 @@ pub(crate) async fn rename(from: &str, to: &str) -> Result<()> {
     let (parents, name) = split(to)?;
     let folder = directory(to, parents, true).await?;
     let method = Reflect::get(&file, &"move".into()).map_err(of_target)?;
-    let method: Function = method
-        .dyn_into()
-        .map_err(|_| Error::Unsupported { what: "renaming a stored file in this browser".into() })?;
-    let promise: Promise =
-        method.call2(&file, &folder, &name.into()).map_err(of_target)?.unchecked_into();
-    settle::<JsValue>(promise).await.map(drop).map_err(of_target)
+    let method: Function = method.dyn_into().map_err(|_| Error::Unsupported {
+        what: "renaming a stored file in this browser".into(),
+    })?;
+    let promise: Promise = method
+        .call2(&file, &folder, &name.into())
+        .map_err(of_target)?
+        .unchecked_into();
+    settle::<JsValue>(promise)
+        .await
+        .map(drop)
+        .map_err(of_target)
 }
 
 pub(crate) async fn list(dir: &str) -> Result<Vec<DirEntry>> {
@@ -56,8 +65,9 @@ pub(crate) async fn list(dir: &str) -> Result<Vec<DirEntry>> {
     let handles: AsyncIterator = folder.values();
     let mut entries = Vec::new();
     loop {
-        let next: IteratorNext =
-            settle(handles.next().map_err(of_dir)?.unchecked_into()).await.map_err(of_dir)?;
+        let next: IteratorNext = settle(handles.next().map_err(of_dir)?.unchecked_into())
+            .await
+            .map_err(of_dir)?;
         if next.done() {
             return Ok(entries);
         }
@@ -116,7 +126,11 @@ fn split(path: &str) -> Result<(&str, &str)> {
     let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
     if name.is_empty() {
         let reason = "it has no name".to_owned();
-        return Err(Error::Io { path: path.to_owned(), action: "opened", reason });
+        return Err(Error::Io {
+            path: path.to_owned(),
+            action: "opened",
+            reason,
+        });
     }
     Ok((parents, name))
 }

@@ -25,7 +25,9 @@ extern "C" {
 
 /// `navigator.storage`; absent outside secure contexts.
 pub(super) fn storage_manager() -> Option<StorageManager> {
-    let storage = NAVIGATOR.with(|navigator| Reflect::get(navigator, &"storage".into())).ok()?;
+    let storage = NAVIGATOR
+        .with(|navigator| Reflect::get(navigator, &"storage".into()))
+        .ok()?;
     (!storage.is_undefined()).then(|| storage.unchecked_into())
 }
 
@@ -60,6 +62,10 @@ pub(super) fn io_error(
         "NotFoundError" => Error::NotFound { path },
         "NoModificationAllowedError" => Error::Locked { path },
         "QuotaExceededError" => Error::QuotaExceeded { path, needed_bytes },
-        name => Error::Io { path, action, reason: format!("{name}: {}", error_text(error)) },
+        name => Error::Io {
+            path,
+            action,
+            reason: format!("{name}: {}", error_text(error)),
+        },
     }
 }
