@@ -1,1 +1,43 @@
-//! generator.
+//! Prompts in, text out, token by token: decoders of the Llama family, on either tier of the runtime.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use generator::{Generator, Message, Sampling};
+//! use runtime::{Options, Runtime};
+//!
+//! let rt = Runtime::open(&Options::default()).await?;
+//! let store = models::Store::open("/var/cache/footnote/models", None, None);
+//! let generator = Generator::load(&rt, &store.open_model("smollm2-135m-instruct-q4_1").await?).await?;
+//! let prompt = generator.chat_prompt(&[Message::new("user", "Why is the sky blue?")])?;
+//! let mut session = generator.start(&prompt, &Sampling::greedy(100)).await?;
+//! while let Some(piece) = session.next().await? {
+//!     print!("{}", piece.text);
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! Invariants:
+//! - Tokens are pulled: nothing runs between two calls of [`Session::next`], and dropping a session stops it.
+//! - The same seed, prompt, model and tier give the same text.
+//! - Text comes in whole characters; a stop string is never shown, not even in part.
+//! - Chat templates are the model's own; a template can neither read files nor run for ever.
+//! - A prompt that does not fit is refused, never cut silently.
+//! - `generator` knows nothing of passages, citations or questions.
+
+mod chat;
+mod config;
+mod error;
+mod generator;
+#[cfg(test)]
+mod golden;
+mod llama;
+mod sampling;
+mod session;
+mod stop;
+mod text;
+
+pub use chat::Message;
+pub use error::{Error, Result};
+pub use generator::Generator;
+pub use sampling::Sampling;
+pub use session::{Finish, Piece, Session};

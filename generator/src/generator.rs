@@ -1,0 +1,170 @@
+//! The generator: a loaded model and what it takes to prompt it.
+
+use crate::chat::{ChatTemplate, Message};
+use crate::config::{ChatConfig, LlamaConfig};
+use crate::error::{Error, Result};
+use crate::llama::{Llama, State};
+use crate::sampling::Sampling;
+use crate::session::Session;
+use models::ModelFiles;
+use runtime::{Runtime, Tokenizer, Weights};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Positions of a session, however many the model was trained for: three passages, a question and an
+/// answer need about 1,200; a cache of 2,048 has 94 MB for a model with 30 layers of 3 heads of 64.
+const MAX_N_CTX: usize = 2048;
+
+/// Tokens that end a text in the families there are; models often name only one of theirs.
+const END_TOKENS: [&str; 9] = [
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end_of_text|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "<EOT>",
+    "</s>",
+];
+
+/// A loaded language model. Clones share it.
+#[derive(Clone)]
+pub struct Generator(Rc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) rt: Runtime,
+    pub(crate) model: Llama,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) n_ctx: usize,
+    chat: Option<ChatTemplate>,
+    bos_id: Option<u32>,
+    end_ids: Vec<u32>,
+    /// The caches of the session that ended last, for the next one.
+    spare: RefCell<Option<State>>,
+}
+
+impl Generator {
+    /// Loads a model of the Llama family: `model.gguf`, or `model.safetensors` with `config.json`,
+    /// `tokenizer.json` and, where there are any, `tokenizer_config.json`, `generation_config.json`
+    /// and `chat_template.jinja`.
+    ///
+    /// # Errors
+    /// A missing or damaged file, and [`Error::Unsupported`] for a setting that is not built here.
+    pub async fn load(rt: &Runtime, files: &ModelFiles) -> Result<Self> {
+        let is_gguf = files.has("model.gguf");
+        let name = if is_gguf { "model.gguf" } else { "model.safetensors" };
+        let weights = Weights::open(Box::new(files.file(name).await?))?;
+        let (config, chat, tokenizer) = if is_gguf {
+            let tokenizer = Tokenizer::from_gguf(&weights)?;
+            (LlamaConfig::from_gguf(&weights)?, ChatConfig::from_gguf(&weights, &tokenizer)?, tokenizer)
+        } else {
+            let json = files.read("config.json").await?;
+            let tokenizer = Tokenizer::from_json(&files.read("tokenizer.json").await?)?;
+            let chat = ChatConfig::from_json(
+                &json,
+                read_optional(files, "generation_config.json").await?.as_deref(),
+                read_optional(files, "tokenizer_config.json").await?.as_deref(),
+                read_optional(files, "chat_template.jinja").await?,
+                &tokenizer,
+            )?;
+            (LlamaConfig::from_json(&json)?, chat, tokenizer)
+        };
+        if tokenizer.n_vocab() > config.n_vocab {
+            let reason = format!("{} tokens, but the model has {}", tokenizer.n_vocab(), config.n_vocab);
+            return Err(Error::Setting { file: name, key: "vocabulary".into(), reason });
+        }
+        let model = Llama::load(rt, &weights, config).await?;
+        Self::assemble(rt, model, tokenizer, chat)
+    }
+
+    fn assemble(rt: &Runtime, model: Llama, tokenizer: Tokenizer, chat: ChatConfig) -> Result<Self> {
+        let template = chat.template.map(|source| ChatTemplate::new(source, &chat.bos, &chat.eos)).transpose()?;
+        let mut end_ids = chat.end_ids;
+        end_ids.extend(END_TOKENS.iter().filter_map(|token| tokenizer.token_id(token)));
+        end_ids.sort_unstable();
+        end_ids.dedup();
+        Ok(Self(Rc::new(Inner {
+            rt: rt.clone(),
+            n_ctx: model.config().n_ctx_train.min(MAX_N_CTX),
+            bos_id: tokenizer.token_id(&chat.bos),
+            model,
+            tokenizer,
+            chat: template,
+            end_ids,
+            spare: RefCell::new(None),
+        })))
+    }
+
+    /// The conversation in the model's own template, ready for its next turn.
+    ///
+    /// # Errors
+    /// [`Error::NoChatTemplate`], and [`Error::ChatTemplate`] where the template refuses the
+    /// conversation (say, two turns of the user in a row).
+    pub fn chat_prompt(&self, messages: &[Message]) -> Result<String> {
+        self.0.chat.as_ref().ok_or(Error::NoChatTemplate)?.render(messages)
+    }
+
+    /// Reads the prompt (a long one takes its time: it runs through the model) and stands ready to
+    /// give the tokens after it. Dropping the future, or the session, stops the work.
+    ///
+    /// # Errors
+    /// [`Error::PromptEmpty`], [`Error::PromptTooLong`] for a prompt that fills the whole context,
+    /// [`Error::Runtime`] when the device is lost or out of memory.
+    pub async fn start(&self, prompt: &str, sampling: &Sampling) -> Result<Session> {
+        let mut ids = self.0.tokenizer.encode(prompt, true)?.ids;
+        // A rendered chat template brings its own mark of the beginning.
+        if let (Some(bos), [first, second, ..]) = (self.0.bos_id, ids.as_slice())
+            && (*first, *second) == (bos, bos)
+        {
+            ids.remove(0);
+        }
+        let max_tokens = self.0.n_ctx - 1;
+        match ids.len() {
+            0 => Err(Error::PromptEmpty),
+            n_tokens if n_tokens > max_tokens => Err(Error::PromptTooLong { n_tokens, max_tokens }),
+            _ => Session::new(Rc::clone(&self.0), ids, sampling).await,
+        }
+    }
+
+    /// Tokens of `text`; a prompt may have one less than [`Self::n_ctx`].
+    pub fn count_tokens(&self, text: &str) -> u32 {
+        let n_tokens = self.0.tokenizer.count(text).unwrap_or(text.len());
+        u32::try_from(n_tokens).unwrap_or(u32::MAX)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    /// Tokens that a prompt and its continuation may have together.
+    pub fn n_ctx(&self) -> usize {
+        self.0.n_ctx
+    }
+}
+
+impl Inner {
+    pub(crate) fn is_end(&self, token: u32) -> bool {
+        self.end_ids.binary_search(&token).is_ok()
+    }
+
+    pub(crate) async fn take_state(&self) -> Result<State> {
+        let spare = self.spare.borrow_mut().take();
+        match spare {
+            Some(mut state) => {
+                state.n_past = 0;
+                Ok(state)
+            }
+            None => self.model.new_state(&self.rt, self.n_ctx).await,
+        }
+    }
+
+    pub(crate) fn give_back(&self, state: State) {
+        *self.spare.borrow_mut() = Some(state);
+    }
+}
+
+async fn read_optional(files: &ModelFiles, name: &str) -> Result<Option<Vec<u8>>> {
+    if files.has(name) { Ok(Some(files.read(name).await?)) } else { Ok(None) }
+}

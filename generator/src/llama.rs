@@ -1,0 +1,269 @@
+//! Llama (Touvron et al., 2023; grouped queries as in Ainslie et al., 2023): a decoder with RMS
+//! normalisation before each block, rotary positions, and a SwiGLU feed-forward block.
+//!
+//! Shapes: `T` = tokens of this pass, `D` = d_model, `F` = d_ffn, `H` = heads, `G` = key and value
+//! heads, `E` = head_dim, `V` = n_vocab.
+
+use crate::config::{Form, LlamaConfig};
+use crate::error::Result;
+use runtime::{
+    Activation, CausalAttention, KvCache, Recorder, Rope, RopeStyle, Runtime, Tensor, Weight, WeightFormat, Weights,
+};
+
+/// The weights, and the forward pass.
+pub(crate) struct Llama {
+    config: LlamaConfig,
+    embedding: Weight, // [V, D]
+    layers: Vec<Layer>,
+    norm: Weight, // [D]
+    head: Weight, // [V, D]; the embedding itself where the two are tied
+}
+
+struct Layer {
+    attention_norm: Weight, // [D]
+    query: Weight,          // [H * E, D]
+    key: Weight,            // [G * E, D]
+    value: Weight,          // [G * E, D]
+    attention: Weight,      // [D, H * E]
+    ffn_norm: Weight,       // [D]
+    gate: Weight,           // [F, D]
+    up: Weight,             // [F, D]
+    down: Weight,           // [D, F]
+}
+
+/// What one conversation has in memory: keys and values of every position so far.
+pub(crate) struct State {
+    /// Per layer, `[n_ctx, G * E]` each.
+    keys: Vec<KvCache>,
+    values: Vec<KvCache>,
+    /// Positions in use.
+    pub(crate) n_past: usize,
+}
+
+impl Llama {
+    /// Loads every tensor, each by its own range of the file, in its own number format.
+    pub(crate) async fn load(rt: &Runtime, weights: &Weights, config: LlamaConfig) -> Result<Self> {
+        let c = &config;
+        let (d, f) = (c.d_model, c.d_ffn);
+        let (d_query, d_kv) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
+        let load = async |part, shape: &[usize]| load(rt, weights, &tensor_name(c.form, None, part), shape).await;
+        let embedding = load(Part::Embedding, &[c.n_vocab, d]).await?;
+        let head = if c.is_tied { embedding.clone() } else { load(Part::Head, &[c.n_vocab, d]).await? };
+        let norm = load(Part::Norm, &[d]).await?;
+        let mut layers = Vec::with_capacity(c.n_layers);
+        for i in 0..c.n_layers {
+            let load =
+                async |part, shape: &[usize]| self::load(rt, weights, &tensor_name(c.form, Some(i), part), shape).await;
+            layers.push(Layer {
+                attention_norm: load(Part::AttentionNorm, &[d]).await?,
+                query: load(Part::Query, &[d_query, d]).await?,
+                key: load(Part::Key, &[d_kv, d]).await?,
+                value: load(Part::Value, &[d_kv, d]).await?,
+                attention: load(Part::Attention, &[d, d_query]).await?,
+                ffn_norm: load(Part::FfnNorm, &[d]).await?,
+                gate: load(Part::Gate, &[f, d]).await?,
+                up: load(Part::Up, &[f, d]).await?,
+                down: load(Part::Down, &[d, f]).await?,
+            });
+        }
+        Ok(Self { config, embedding, layers, norm, head })
+    }
+
+    /// An empty state with room for `n_ctx` positions.
+    pub(crate) async fn new_state(&self, rt: &Runtime, n_ctx: usize) -> Result<State> {
+        let width = self.config.n_kv_heads * self.config.head_dim;
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        for _ in &self.layers {
+            keys.push(rt.kv_cache(n_ctx, width).await?);
+            values.push(rt.kv_cache(n_ctx, width).await?);
+        }
+        Ok(State { keys, values, n_past: 0 })
+    }
+
+    /// Records a pass over `ids: [T]` at positions `state.n_past ..`; gives the last layer's output
+    /// `[T, D]`. The caller adds `T` to `state.n_past` once the recording has run.
+    pub(crate) fn forward(&self, rec: &mut Recorder<'_>, state: &State, ids: &[u32]) -> Result<Tensor> {
+        let c = &self.config;
+        let first_pos = state.n_past;
+        let style = match c.form {
+            Form::Gguf => RopeStyle::Interleaved,
+            Form::HuggingFace => RopeStyle::Half,
+        };
+        let rope = Rope { first_pos, head_dim: c.head_dim, base: c.rope_base, style };
+        let scale = 1.0 / (c.head_dim as f32).sqrt();
+
+        let mut x = rec.gather(&self.embedding, ids)?; // [T, D]
+        for (layer, (keys, values)) in self.layers.iter().zip(state.keys.iter().zip(&state.values)) {
+            let h = rec.rms_norm(x, &layer.attention_norm, c.rms_norm_eps)?;
+            let q = linear(rec, h, &layer.query)?; // [T, H * E]
+            let k = linear(rec, h, &layer.key)?; // [T, G * E]
+            let v = linear(rec, h, &layer.value)?; // [T, G * E]
+            let q = rec.rope(q, rope)?;
+            let k = rec.rope(k, rope)?;
+            rec.kv_append(keys, k, first_pos)?;
+            rec.kv_append(values, v, first_pos)?;
+            let heads =
+                rec.attention_causal(q, CausalAttention { keys, values, first_pos, n_kv_heads: c.n_kv_heads, scale })?;
+            let attended = linear(rec, heads, &layer.attention)?; // [T, D]
+            x = rec.add(x, attended)?;
+
+            let h = rec.rms_norm(x, &layer.ffn_norm, c.rms_norm_eps)?;
+            let gate = linear(rec, h, &layer.gate)?; // [T, F]
+            let up = linear(rec, h, &layer.up)?; // [T, F]
+            let inner = rec.silu_mul(gate, up)?;
+            let outer = linear(rec, inner, &layer.down)?; // [T, D]
+            x = rec.add(x, outer)?;
+        }
+        Ok(x)
+    }
+
+    /// Logits of every row of `x: [n, D]` -> `[n, V]`.
+    pub(crate) fn logits(&self, rec: &mut Recorder<'_>, x: Tensor) -> Result<Tensor> {
+        let h = rec.rms_norm(x, &self.norm, self.config.rms_norm_eps)?;
+        linear(rec, h, &self.head)
+    }
+
+    pub(crate) fn config(&self) -> &LlamaConfig {
+        &self.config
+    }
+}
+
+fn linear(rec: &mut Recorder<'_>, x: Tensor, weight: &Weight) -> Result<Tensor> {
+    Ok(rec.linear(x, weight, None, Activation::None)?)
+}
+
+async fn load(rt: &Runtime, weights: &Weights, name: &str, shape: &[usize]) -> Result<Weight> {
+    Ok(rt.load_weight(weights, name, shape, WeightFormat::Native).await?)
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Embedding,
+    Head,
+    Norm,
+    AttentionNorm,
+    Query,
+    Key,
+    Value,
+    Attention,
+    FfnNorm,
+    Gate,
+    Up,
+    Down,
+}
+
+/// The tensor's name in the file; `layer` for the parts that every layer has.
+fn tensor_name(form: Form, layer: Option<usize>, part: Part) -> String {
+    let (gguf, hugging_face) = match part {
+        Part::Embedding => ("token_embd", "model.embed_tokens"),
+        Part::Head => ("output", "lm_head"),
+        Part::Norm => ("output_norm", "model.norm"),
+        Part::AttentionNorm => ("attn_norm", "input_layernorm"),
+        Part::Query => ("attn_q", "self_attn.q_proj"),
+        Part::Key => ("attn_k", "self_attn.k_proj"),
+        Part::Value => ("attn_v", "self_attn.v_proj"),
+        Part::Attention => ("attn_output", "self_attn.o_proj"),
+        Part::FfnNorm => ("ffn_norm", "post_attention_layernorm"),
+        Part::Gate => ("ffn_gate", "mlp.gate_proj"),
+        Part::Up => ("ffn_up", "mlp.up_proj"),
+        Part::Down => ("ffn_down", "mlp.down_proj"),
+    };
+    match (form, layer) {
+        (Form::Gguf, None) => format!("{gguf}.weight"),
+        (Form::Gguf, Some(i)) => format!("blk.{i}.{gguf}.weight"),
+        (Form::HuggingFace, None) => format!("{hugging_face}.weight"),
+        (Form::HuggingFace, Some(i)) => format!("model.layers.{i}.{hugging_face}.weight"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sampling::argmax;
+    use runtime::{Options, TierChoice};
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    struct Golden {
+        rows: Vec<Row>,
+    }
+
+    /// What PyTorch transformers computes.
+    #[derive(Deserialize)]
+    struct Row {
+        text: String,
+        ids: Vec<u32>,
+        last_logits: Vec<f32>,
+        tokens: Vec<u32>,
+    }
+
+    async fn logits(rt: &Runtime, model: &Llama, state: &mut State, ids: &[u32]) -> Vec<f32> {
+        let mut rec = rt.recorder();
+        let states = model.forward(&mut rec, state, ids).unwrap();
+        let last = rec.last_row(states).unwrap();
+        let logits = model.logits(&mut rec, last).unwrap();
+        state.n_past += ids.len();
+        rec.read(&logits).await.unwrap()
+    }
+
+    /// Logits within `tolerance` of PyTorch's, whole prompt at once and in pieces, and its greedy tokens.
+    async fn check(tier: TierChoice, weights: &'static [u8], config: &[u8], golden: &str, tolerance: f32) {
+        let golden: Golden = serde_json::from_str(golden).unwrap();
+        let rt = Runtime::open(&Options { tier }).await.unwrap();
+        let weights = Weights::open(Box::new(weights)).unwrap();
+        let model = Llama::load(&rt, &weights, LlamaConfig::from_json(config).unwrap()).await.unwrap();
+        for row in golden.rows {
+            for piece in [row.ids.len(), 3] {
+                let mut state = model.new_state(&rt, 64).await.unwrap();
+                let mut got = Vec::new();
+                for ids in row.ids.chunks(piece) {
+                    got = logits(&rt, &model, &mut state, ids).await;
+                }
+                let largest = row.last_logits.iter().fold(0f32, |max, l| max.max(l.abs()));
+                for (g, e) in got.iter().zip(&row.last_logits) {
+                    assert!((g - e).abs() <= tolerance * largest, "{:?} in pieces of {piece}: {g}, not {e}", row.text);
+                }
+                let mut tokens = Vec::new();
+                for _ in &row.tokens {
+                    tokens.push(argmax(&got).unwrap());
+                    got = logits(&rt, &model, &mut state, &tokens[tokens.len() - 1..]).await;
+                }
+                assert_eq!(tokens, row.tokens, "{:?} in pieces of {piece}", row.text);
+            }
+        }
+    }
+
+    macro_rules! tiny {
+        ($folder:literal, $tier:expr, $tolerance:expr) => {
+            platform::block_on(check(
+                $tier,
+                include_bytes!(concat!("../../fixtures/tiny/", $folder, "/model.safetensors")),
+                include_bytes!(concat!("../../fixtures/tiny/", $folder, "/config.json")),
+                include_str!(concat!("../../fixtures/tiny/", $folder, "/golden.json")),
+                $tolerance,
+            ))
+        };
+    }
+
+    // 84 products of numbers near one per output and two layers: 1e-5 is a hundred roundings of f32.
+    #[test]
+    fn an_untied_llama_on_the_cpu() {
+        tiny!("llama_untied", TierChoice::Cpu, 1e-5);
+    }
+
+    #[test]
+    fn a_tied_llama_in_bfloat16_on_the_cpu() {
+        tiny!("llama_tied", TierChoice::Cpu, 1e-5);
+    }
+
+    // A GPU may round, and compute sines and exponentials, a few units less exactly (WGSL section 15.7.4).
+    #[test]
+    fn an_untied_llama_on_the_gpu() {
+        tiny!("llama_untied", TierChoice::Gpu, 1e-4);
+    }
+
+    #[test]
+    fn a_tied_llama_in_bfloat16_on_the_gpu() {
+        tiny!("llama_tied", TierChoice::Gpu, 1e-4);
+    }
+}

@@ -1,0 +1,182 @@
+//! One text in the making: tokens are pulled one at a time.
+
+use crate::error::{Error, Result};
+use crate::generator::Inner;
+use crate::llama::State;
+use crate::sampling::{Sampler, Sampling, argmax};
+use crate::stop::StopMatcher;
+use crate::text::TextStream;
+use runtime::Tier;
+use serde::{Deserialize, Serialize};
+use std::rc::Rc;
+
+/// Prompt tokens of one recording on the CPU: enough for the matrix kernels to reach their speed,
+/// and in a browser about a second, after which other messages get their turn.
+const MAX_PREFILL_TOKENS_CPU: usize = 64;
+/// Prompt tokens of one recording on the GPU.
+const MAX_PREFILL_TOKENS_GPU: usize = 512;
+
+/// One generated token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// Text that is now certain: whole characters, and nothing that may still turn out to be a stop
+    /// string. Often one word, sometimes empty.
+    pub text: String,
+    /// The token.
+    pub token: u32,
+}
+
+/// Why a text ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Finish {
+    /// The model ended it.
+    EndOfText,
+    /// A stop string came.
+    StopString,
+    /// It has [`Sampling::max_tokens`] tokens.
+    MaxTokens,
+    /// The context is full.
+    ContextFull,
+}
+
+/// A text in the making; dropping it stops the work.
+pub struct Session {
+    inner: Rc<Inner>,
+    /// Given back to the generator when the session ends.
+    state: Option<State>,
+    sampler: Sampler,
+    stop: StopMatcher,
+    text: TextStream,
+    /// Tokens the model has not seen yet: the last one, at first the whole prompt.
+    unseen: Vec<u32>,
+    n_prompt: usize,
+    n_generated: usize,
+    max_tokens: usize,
+    is_greedy: bool,
+    finish: Option<Finish>,
+}
+
+impl Session {
+    pub(crate) async fn new(inner: Rc<Inner>, prompt_ids: Vec<u32>, sampling: &Sampling) -> Result<Self> {
+        let state = Some(inner.take_state().await?);
+        let mut session = Self {
+            inner,
+            state,
+            sampler: Sampler::new(sampling),
+            stop: StopMatcher::new(&sampling.stop),
+            text: TextStream::default(),
+            n_prompt: prompt_ids.len(),
+            unseen: prompt_ids,
+            n_generated: 0,
+            max_tokens: sampling.max_tokens,
+            is_greedy: sampling.is_greedy(),
+            finish: (sampling.max_tokens == 0).then_some(Finish::MaxTokens),
+        };
+        if session.finish.is_none() {
+            session.prefill().await?;
+        }
+        Ok(session)
+    }
+
+    /// The next token and its text; `None` when the text has ended.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] when the device is lost, [`Error::NotFinite`] when it computes nonsense.
+    /// The session is over then.
+    pub async fn next(&mut self) -> Result<Option<Piece>> {
+        if self.finish.is_some() {
+            return Ok(None);
+        }
+        let token = self.next_token().await?;
+        if self.inner.is_end(token) {
+            self.finish = Some(Finish::EndOfText);
+            let text = self.rest();
+            return Ok((!text.is_empty()).then_some(Piece { text, token }));
+        }
+        self.n_generated += 1;
+        self.unseen.push(token);
+        let decoded = self.text.push(&self.inner.tokenizer, token);
+        let (mut text, stopped) = self.stop.push(&decoded);
+        if stopped {
+            self.finish = Some(Finish::StopString);
+        } else if self.n_generated == self.max_tokens {
+            self.finish = Some(Finish::MaxTokens);
+        } else if self.n_prompt + self.n_generated >= self.inner.n_ctx {
+            self.finish = Some(Finish::ContextFull);
+        }
+        if self.finish.is_some() && !stopped {
+            text += &self.rest();
+        }
+        Ok(Some(Piece { text, token }))
+    }
+
+    /// Why the text ended; `None` while it goes on.
+    pub fn finish(&self) -> Option<Finish> {
+        self.finish
+    }
+
+    /// Tokens in the prompt.
+    pub fn n_prompt(&self) -> usize {
+        self.n_prompt
+    }
+
+    /// Tokens generated so far.
+    pub fn n_generated(&self) -> usize {
+        self.n_generated
+    }
+
+    /// Runs all of the prompt but the last tokens, whose logits the first `next` asks for.
+    async fn prefill(&mut self) -> Result<()> {
+        let max_tokens = match self.inner.rt.tier() {
+            Tier::Cpu => MAX_PREFILL_TOKENS_CPU,
+            Tier::Gpu => MAX_PREFILL_TOKENS_GPU,
+        };
+        while self.unseen.len() > max_tokens {
+            let rest = self.unseen.split_off(max_tokens);
+            let ids = std::mem::replace(&mut self.unseen, rest);
+            let state = self.state.as_mut().expect("held until the session is dropped");
+            let mut rec = self.inner.rt.recorder();
+            self.inner.model.forward(&mut rec, state, &ids)?;
+            rec.run().await?;
+            state.n_past += ids.len();
+            platform::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Runs the unseen tokens and chooses the next one.
+    async fn next_token(&mut self) -> Result<u32> {
+        let ids = std::mem::take(&mut self.unseen);
+        let state = self.state.as_mut().expect("held until the session is dropped");
+        let mut rec = self.inner.rt.recorder();
+        let states = self.inner.model.forward(&mut rec, state, &ids)?; // [T, D]
+        let last = rec.last_row(states)?; // [1, D]
+        let logits = self.inner.model.logits(&mut rec, last)?; // [1, V]
+        state.n_past += ids.len();
+        if self.is_greedy && self.inner.rt.tier() == Tier::Gpu {
+            // Four bytes come back instead of a whole row.
+            let best = rec.read_argmax(logits).await?;
+            return best.first().copied().ok_or(Error::NotFinite);
+        }
+        let logits = rec.read(&logits).await?;
+        if self.is_greedy { argmax(&logits) } else { self.sampler.choose(&logits) }
+    }
+
+    /// Text that was held back, at the end.
+    fn rest(&mut self) -> String {
+        let (mut text, stopped) = self.stop.push(&self.text.finish(&self.inner.tokenizer));
+        if !stopped {
+            text += &self.stop.finish();
+        }
+        text
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            self.inner.give_back(state);
+        }
+    }
+}
