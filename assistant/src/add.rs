@@ -1,0 +1,121 @@
+//! From a file to stored passages.
+
+use ingest::{Document, Hint, Warning};
+use sha2::{Digest, Sha256};
+use vectordb::{NewChunk, NewDocument};
+
+use crate::assistant::Assistant;
+use crate::types::{Added, Progress, SourceFile};
+use crate::{Error, Result};
+
+/// Passages embedded between two reports: 8 of 200 tokens take a browser's CPU about a second.
+const BATCH: usize = 8;
+
+impl Assistant {
+    /// Reads a file, cuts it into passages, embeds them and stores all in one transaction. A
+    /// document of the same name is replaced; one of the same content is left as it is.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the file is no readable document, or when embedding or storing fails;
+    /// the knowledge base is then as it was.
+    pub async fn add(&mut self, file: &SourceFile, progress: &mut dyn FnMut(Progress)) -> Result<Added> {
+        let sha256 = Sha256::digest(&file.bytes).into();
+        if let Some(added) = self.already_there(&file.name, &sha256)? {
+            return Ok(added);
+        }
+        progress(Progress::Reading { name: file.name.clone() });
+        let hint = Hint { name: &file.name, mime: file.mime.as_deref(), password: None };
+        let (document, warnings) = ingest::ingest(&file.bytes, &hint, &self.options.limits)?;
+        let n_bytes = file.bytes.len() as u64;
+        self.add_extracted(&file.name, sha256, n_bytes, document, warnings, progress).await
+    }
+
+    /// The same for a file that was parsed elsewhere. `sha256` and `n_bytes` are those of the file.
+    ///
+    /// # Errors
+    /// As [`Assistant::add`].
+    pub async fn add_extracted(
+        &mut self,
+        name: &str,
+        sha256: [u8; 32],
+        n_bytes: u64,
+        document: Document,
+        warnings: Vec<Warning>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Added> {
+        if let Some(added) = self.already_there(name, &sha256)? {
+            return Ok(added);
+        }
+        let chunks = self.embed(name, &document, progress).await?;
+        progress(Progress::Storing { name: name.to_owned() });
+        let new = NewDocument {
+            name: name.to_owned(),
+            kind: document.kind.as_str().to_owned(),
+            title: document.title,
+            sha256,
+            n_bytes,
+            added_unix_ms: platform::unix_ms(),
+            text: document.text,
+            page_starts: document.page_starts,
+            warnings: warnings.into_iter().map(|w| w.message).collect(),
+            chunks,
+        };
+        let id = self.db.put_document(&new)?;
+        self.read_names()?;
+        Ok(Added {
+            id: id.0,
+            name: new.name,
+            n_chunks: new.chunks.len() as u32,
+            n_pages: new.page_starts.len() as u32,
+            warnings: new.warnings,
+            already_there: false,
+        })
+    }
+
+    fn already_there(&self, name: &str, sha256: &[u8; 32]) -> Result<Option<Added>> {
+        let known = self.db.documents()?.into_iter().find(|d| d.name == name && d.sha256 == *sha256);
+        Ok(known.map(|d| Added {
+            id: d.id.0,
+            name: d.name,
+            n_chunks: d.n_chunks,
+            n_pages: d.n_pages,
+            warnings: d.warnings,
+            already_there: true,
+        }))
+    }
+
+    async fn embed(
+        &self,
+        name: &str,
+        document: &Document,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<NewChunk>> {
+        let embedder = &self.embedder;
+        let count = |text: &str| embedder.count_tokens(text);
+        let chunks = ingest::chunk(document, &self.options.chunk_policy, &count);
+        if chunks.is_empty() {
+            return Err(Error::Refused(ingest::Refusal::NoText { name: name.to_owned() }));
+        }
+        let title = document.title.as_deref().unwrap_or_default();
+        let texts: Vec<String> = chunks.iter().map(|chunk| chunk.embedding_text(title)).collect();
+        let n_total = chunks.len() as u32;
+        let mut vectors = Vec::with_capacity(chunks.len());
+        for batch in texts.chunks(BATCH) {
+            let n_done = vectors.len() as u32;
+            progress(Progress::Embedding { name: name.to_owned(), n_done, n_total });
+            let batch: Vec<&str> = batch.iter().map(String::as_str).collect();
+            vectors.extend(embedder.embed_passages(&batch).await?);
+            platform::yield_now().await;
+        }
+        progress(Progress::Embedding { name: name.to_owned(), n_done: n_total, n_total });
+        let stored = chunks.into_iter().zip(vectors).map(|(chunk, vector)| NewChunk {
+            start: chunk.span.start,
+            end: chunk.span.end,
+            page: chunk.page,
+            heading_path: chunk.heading_path,
+            text: chunk.text,
+            vector,
+        });
+        Ok(stored.collect())
+    }
+}

@@ -1,0 +1,280 @@
+//! An answer on its way: quotes, then text, then the checked whole.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use embedder::Embedder;
+use generator::{Generator, Sampling, Session};
+use vectordb::{DocumentText, Filter};
+
+use crate::assistant::Assistant;
+use crate::check::{Evidence, check};
+use crate::passages::{self, Passage};
+use crate::prompt::{self, Budget};
+use crate::question::Question;
+use crate::types::{Answer, AnswerEvent, AskOptions, Leg, Quote, Signals};
+use crate::{Error, Result, quotes, relevance, retrieve};
+
+/// Passages looked up for near-duplicates to be left out of.
+const SPARE_PASSAGES: usize = 8;
+/// Quotes an answer without a generator is made of, at most.
+const MAX_EXTRACTED: usize = 2;
+/// A further quote is part of such an answer only if its score is this share of the best one's.
+const MIN_EXTRACTED_SHARE: f32 = 0.9;
+
+const REFUSAL: &str = "The documents do not contain an answer to this question.";
+
+/// An answer on its way. Pull events with [`Asking::next`]; dropping it stops it.
+pub struct Asking {
+    /// Told with the answer: why nothing was generated though it was asked for.
+    pub(crate) problem: Option<String>,
+    question: String,
+    embedder: Rc<Embedder>,
+    generator: Option<Rc<Generator>>,
+    budget: Option<Budget>,
+    max_tokens: usize,
+    passages: Vec<Passage>,
+    quotes: Vec<Quote>,
+    signals: Signals,
+    stage: Stage,
+    text: String,
+    generated: bool,
+    clock: Clock,
+}
+
+enum Stage {
+    Quotes,
+    Lead,
+    Prefill,
+    Generate(Session),
+    Check,
+    Over,
+}
+
+impl Asking {
+    pub(crate) async fn new(
+        assistant: &Assistant,
+        question: &str,
+        options: &AskOptions,
+        generator: Option<Rc<Generator>>,
+    ) -> Result<Self> {
+        let mut clock = Clock::new();
+        if assistant.names.is_empty() {
+            return Err(Error::NoDocuments);
+        }
+        let db = &assistant.db;
+        let embedder = assistant.embedder.clone();
+        let question = Question::new(question, db, &embedder).await?;
+        let k = options.n_passages.max(1);
+        let hits = retrieve::search(db, &question, Leg::Fused, k + SPARE_PASSAGES)?;
+        let nearest = db.search_vector(&question.vector, 1, &Filter::default())?;
+        let passages = passages::load(db, &hits, &assistant.names, k)?;
+        clock.lap("retrieve");
+        let candidates = quotes::rank(&question, &passages, &embedder).await?;
+        let cosine = nearest.first().map_or(0.0, |hit| hit.score);
+        let signals = relevance::judge(&question, cosine, &passages, &candidates);
+        let mut quotes = quotes::choose(&candidates, &passages, options.max_quotes.max(1));
+        for quote in &mut quotes {
+            set_page(quote, db.document(vectordb::DocumentId(quote.document_id))?);
+        }
+        clock.lap("quotes");
+        let budget = generator.as_ref().map(|g| Budget::new(assistant.tier(), g.n_ctx()));
+        Ok(Self {
+            problem: None,
+            question: question.text,
+            embedder,
+            generator,
+            budget,
+            max_tokens: options.max_tokens,
+            passages,
+            quotes,
+            signals,
+            stage: Stage::Quotes,
+            text: String::new(),
+            generated: false,
+            clock,
+        })
+    }
+
+    /// The next event; `None` after the last one.
+    ///
+    /// # Errors
+    /// When the embedder fails during the check. A generator that fails ends the text where it is,
+    /// and the answer tells why.
+    pub async fn next(&mut self) -> Result<Option<AnswerEvent>> {
+        loop {
+            match std::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Quotes => {
+                    self.stage = Stage::Lead;
+                    return Ok(Some(AnswerEvent::Quotes(self.quotes.clone())));
+                }
+                Stage::Lead => {
+                    let can_generate = self.generator.is_some() && !self.is_refused();
+                    self.stage = if can_generate { Stage::Prefill } else { Stage::Check };
+                    let lead = self.lead();
+                    return Ok(Some(self.say(lead)));
+                }
+                Stage::Prefill => self.stage = self.prefill().await,
+                Stage::Generate(session) => {
+                    if let Some(text) = self.generate(session).await {
+                        return Ok(Some(self.say(text)));
+                    }
+                }
+                Stage::Check => return Ok(Some(AnswerEvent::Done(self.finish().await?))),
+                Stage::Over => return Ok(None),
+            }
+        }
+    }
+
+    /// Ends the text where it is: the next event is the checked answer.
+    pub fn stop(&mut self) {
+        if !matches!(self.stage, Stage::Over) {
+            self.stage = Stage::Check;
+        }
+    }
+
+    fn is_refused(&self) -> bool {
+        self.quotes.is_empty() || self.signals.relevance < relevance::MIN_RELEVANCE
+    }
+
+    fn say(&mut self, text: String) -> AnswerEvent {
+        self.clock.first("first_token");
+        self.text.push_str(&text);
+        AnswerEvent::Token(text)
+    }
+
+    /// What is said without a generator: what the quotes say, or that there is no answer. A
+    /// generator goes on from the best quote.
+    fn lead(&self) -> String {
+        if self.is_refused() {
+            return REFUSAL.into();
+        }
+        let best = self.quotes[0].score;
+        let n_quotes = if self.generator.is_some() { 1 } else { MAX_EXTRACTED };
+        let quotes = self.quotes.iter().take(n_quotes);
+        let fitting = quotes.filter(|q| q.n == 1 || q.score >= MIN_EXTRACTED_SHARE * best);
+        let sentences: Vec<String> = fitting.map(|q| cited(&q.text, q.n)).collect();
+        sentences.join(" ")
+    }
+
+    async fn prefill(&mut self) -> Stage {
+        match self.try_prefill().await {
+            Ok(Some(session)) => Stage::Generate(session),
+            Ok(None) => Stage::Check,
+            Err(e) => {
+                self.problem = Some(e.to_string());
+                Stage::Check
+            }
+        }
+    }
+
+    async fn try_prefill(&mut self) -> Result<Option<Session>> {
+        let (Some(generator), Some(budget)) = (&self.generator, &self.budget) else { return Ok(None) };
+        let sources: Vec<_> = self.quotes.iter().map(|q| (q, self.passage_of(q))).collect();
+        let messages = prompt::messages(&self.question, &sources, budget, generator)?;
+        // The model goes on from the quote, as if it had written it itself.
+        let prompt = format!("{}{}", generator.chat_prompt(&messages)?, self.text);
+        let max_tokens = if self.max_tokens == 0 { budget.answer_tokens } else { self.max_tokens };
+        let sampling = Sampling { stop: prompt::stops(), ..Sampling::greedy(max_tokens) };
+        Ok(Some(generator.start(&prompt, &sampling).await?))
+    }
+
+    /// The next generated piece; `None` at the end.
+    async fn generate(&mut self, mut session: Session) -> Option<String> {
+        match session.next().await {
+            Ok(Some(piece)) => {
+                self.stage = Stage::Generate(session);
+                self.generated = true;
+                return Some(piece.text);
+            }
+            Ok(None) => {}
+            Err(e) => self.problem = Some(e.to_string()),
+        }
+        self.clock.lap("generate");
+        self.stage = Stage::Check;
+        None
+    }
+
+    fn passage_of(&self, quote: &Quote) -> &Passage {
+        let holds = |p: &&Passage| {
+            let chunk = &p.chunk;
+            chunk.document.0 == quote.document_id && chunk.start <= quote.start && quote.end <= chunk.end
+        };
+        self.passages.iter().find(holds).expect("a quote is a part of one of the passages")
+    }
+
+    async fn finish(&mut self) -> Result<Answer> {
+        let refused = self.is_refused();
+        let evidence: Vec<Evidence<'_>> = if refused {
+            Vec::new()
+        } else {
+            let evidence = |q| Evidence { quote: q, passage: &self.passage_of(q).chunk.text };
+            self.quotes.iter().map(evidence).collect()
+        };
+        let mut checked = check(self.text.trim(), &evidence, &self.embedder).await?;
+        if refused {
+            // The refusal claims nothing that a passage could support.
+            checked.sentences.iter_mut().for_each(|s| s.supported = true);
+        }
+        self.clock.lap("check");
+        Ok(Answer {
+            answer: checked.answer,
+            quotes: self.quotes.clone(),
+            citations: checked.citations,
+            sentences: checked.sentences,
+            refused,
+            generated: self.generated,
+            problem: self.problem.clone(),
+            signals: self.signals,
+            timings_ms: self.clock.total(),
+        })
+    }
+}
+
+/// A quote as a sentence of an answer: on one line, with its mark.
+fn cited(text: &str, n: u32) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = line.trim_start_matches(['-', '*', '#', '>', ' ']);
+    let stem = line.trim_end_matches(['.', '!', '?', ':', ';']);
+    let end = if stem.len() < line.len() { &line[stem.len()..] } else { "." };
+    format!("{stem} [{n}]{end}")
+}
+
+/// A quote's page is that of its own first character, not of its passage's.
+fn set_page(quote: &mut Quote, document: Option<DocumentText>) {
+    let Some(document) = document else { return };
+    let n_before = document.page_starts.partition_point(|&start| start <= quote.start);
+    quote.page = (!document.page_starts.is_empty()).then_some(n_before.max(1) as u32);
+}
+
+/// Laps by name.
+struct Clock {
+    start: f64,
+    lap_start: f64,
+    laps: BTreeMap<String, f64>,
+}
+
+impl Clock {
+    fn new() -> Self {
+        let now = platform::now_ms();
+        Self { start: now, lap_start: now, laps: BTreeMap::new() }
+    }
+
+    fn lap(&mut self, name: &str) {
+        let now = platform::now_ms();
+        self.laps.insert(name.into(), now - self.lap_start);
+        self.lap_start = now;
+    }
+
+    /// Time from the question on, the first time it is called.
+    fn first(&mut self, name: &str) {
+        let since = platform::now_ms() - self.start;
+        self.laps.entry(name.into()).or_insert(since);
+    }
+
+    fn total(&self) -> BTreeMap<String, f64> {
+        let mut laps = self.laps.clone();
+        laps.insert("total".into(), platform::now_ms() - self.start);
+        laps
+    }
+}

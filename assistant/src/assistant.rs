@@ -1,0 +1,216 @@
+//! The façade itself: one knowledge base, one runtime, its models.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use embedder::Embedder;
+use generator::Generator;
+use platform::{File, OpenMode};
+use runtime::{Runtime, Tier};
+use vectordb::{Db, DocumentId, DocumentInfo, EmbedderTag};
+
+use crate::asking::Asking;
+use crate::open::{Options, Place, model_files};
+use crate::question::Question;
+use crate::types::{AskOptions, Leg, ModelState, Progress, SearchHit, Source, State, TierState};
+use crate::{Error, Result, retrieve};
+
+/// A knowledge base with what is needed to fill it and to ask it. One per worker or thread.
+pub struct Assistant {
+    pub(crate) db: Db,
+    pub(crate) embedder: Rc<Embedder>,
+    pub(crate) options: Options,
+    pub(crate) names: BTreeMap<DocumentId, String>,
+    runtime: Runtime,
+    embedder_id: String,
+    generator: Option<Rc<Generator>>,
+    generator_problem: Option<String>,
+}
+
+impl Assistant {
+    /// Opens the runtime, the embedder (fetched if it is not here), the knowledge base, and the
+    /// generator if `options` asks for it.
+    ///
+    /// # Errors
+    /// Whatever keeps documents from being added or searched. A generator that cannot be loaded is
+    /// no error; [`Assistant::state`] tells why.
+    pub async fn open(options: Options, progress: &mut dyn FnMut(Progress)) -> Result<Self> {
+        let runtime = Runtime::open(&runtime::Options { tier: options.tier }).await?;
+        let embedder_id = options.models.catalog().default_embedder().id.clone();
+        let files = model_files(&options.models, &embedder_id, &options.cancel, progress).await?;
+        progress(Progress::Loading { model: embedder_id.clone() });
+        let embedder = Embedder::load(&runtime, &files).await?;
+        let fields = embedder.tag();
+        let tag = EmbedderTag {
+            id: fields.id,
+            revision: fields.revision,
+            dimensions: fields.dimensions,
+            pooling: fields.pooling,
+            prefix: fields.prefix,
+        };
+        let db = match &options.kb {
+            Place::File(path) => Db::open(File::open(path, OpenMode::ReadWrite).await?, &tag)?,
+            Place::Memory => Db::in_memory(&tag)?,
+        };
+        let wants_generator = options.generator;
+        let mut assistant = Self {
+            db,
+            embedder: Rc::new(embedder),
+            options,
+            names: BTreeMap::new(),
+            runtime,
+            embedder_id,
+            generator: None,
+            generator_problem: None,
+        };
+        assistant.read_names()?;
+        if wants_generator {
+            assistant.load_generator(progress).await;
+        }
+        Ok(assistant)
+    }
+
+    /// Loads the generator, fetched if it is not here. Whether it worked is in [`Assistant::state`].
+    pub async fn load_generator(&mut self, progress: &mut dyn FnMut(Progress)) {
+        if self.generator.is_some() {
+            return;
+        }
+        match self.try_load_generator(progress).await {
+            Ok(generator) => {
+                self.generator = Some(Rc::new(generator));
+                self.generator_problem = None;
+            }
+            Err(e) => self.generator_problem = Some(e.to_string()),
+        }
+    }
+
+    async fn try_load_generator(&self, progress: &mut dyn FnMut(Progress)) -> Result<Generator> {
+        let models = &self.options.models;
+        let id = &models.catalog().default_generator().id;
+        let files = model_files(models, id, &self.options.cancel, progress).await?;
+        progress(Progress::Loading { model: id.clone() });
+        Ok(Generator::load(&self.runtime, &files).await?)
+    }
+
+    /// All documents.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn documents(&self) -> Result<Vec<DocumentInfo>> {
+        Ok(self.db.documents()?)
+    }
+
+    /// Removes a document with its passages; `false` if there was none of that id.
+    ///
+    /// # Errors
+    /// When the store cannot be written; nothing has changed then.
+    pub fn remove(&mut self, id: u64) -> Result<bool> {
+        let removed = self.db.remove_document(DocumentId(id))?;
+        self.names.remove(&DocumentId(id));
+        Ok(removed)
+    }
+
+    /// A document's text.
+    ///
+    /// # Errors
+    /// [`Error::UnknownDocument`], or when the store cannot be read.
+    pub fn source(&self, id: u64) -> Result<Source> {
+        let found = self.db.document(DocumentId(id))?.ok_or(Error::UnknownDocument { id })?;
+        Ok(Source {
+            id,
+            name: found.info.name,
+            kind: found.info.kind,
+            text: found.text,
+            page_starts: found.page_starts,
+        })
+    }
+
+    /// The `k` best passages by words and meaning.
+    ///
+    /// # Errors
+    /// [`Error::EmptyQuestion`], or when the store or the embedder fails.
+    pub async fn search(&self, question: &str, k: usize) -> Result<Vec<SearchHit>> {
+        self.search_by(question, k, Leg::Fused).await
+    }
+
+    /// The `k` best passages by one ranking.
+    ///
+    /// # Errors
+    /// [`Error::EmptyQuestion`], or when the store or the embedder fails.
+    pub async fn search_by(&self, question: &str, k: usize, leg: Leg) -> Result<Vec<SearchHit>> {
+        let question = Question::new(question, &self.db, &self.embedder).await?;
+        let hits = retrieve::search(&self.db, &question, leg, k)?;
+        let ids: Vec<_> = hits.iter().map(|hit| hit.chunk).collect();
+        let scores: BTreeMap<_, _> = hits.iter().map(|hit| (hit.chunk, hit.score)).collect();
+        let rows = self.db.chunks(&ids)?;
+        Ok(rows
+            .into_iter()
+            .map(|row| SearchHit {
+                chunk: row.id.0,
+                document_id: row.document.0,
+                document: self.names.get(&row.document).cloned().unwrap_or_default(),
+                page: row.page,
+                start: row.start,
+                end: row.end,
+                text: row.text,
+                score: scores.get(&row.id).copied().unwrap_or_default(),
+                heading_path: row.heading_path,
+            })
+            .collect())
+    }
+
+    /// Finds the quotes and begins the answer. The returned value owns all it needs: documents can
+    /// be read and added while it runs, and dropping it stops it.
+    ///
+    /// # Errors
+    /// [`Error::NoDocuments`], [`Error::EmptyQuestion`], or when the store or the embedder fails.
+    pub async fn ask(&mut self, question: &str, options: &AskOptions) -> Result<Asking> {
+        let generator = self.generator.clone().filter(|_| options.generate);
+        let mut asking = Asking::new(self, question, options, generator).await?;
+        if options.generate && self.generator.is_none() {
+            asking.problem.clone_from(&self.generator_problem);
+        }
+        Ok(asking)
+    }
+
+    /// What is loaded, stored and used.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn state(&self) -> Result<State> {
+        let report = self.runtime.describe();
+        let memory = self.runtime.memory();
+        let stats = self.db.stats()?;
+        let generator_id = self.options.models.catalog().default_generator().id.clone();
+        Ok(State {
+            tier: TierState {
+                tier: if report.tier == Tier::Gpu { "gpu" } else { "cpu" }.into(),
+                adapter: report.adapter,
+                simd: report.simd.into(),
+                n_threads: report.n_threads,
+                reason: report.reason,
+            },
+            embedder: ModelState { id: self.embedder_id.clone(), loaded: true, problem: None },
+            generator: ModelState {
+                id: generator_id,
+                loaded: self.generator.is_some(),
+                problem: self.generator_problem.clone(),
+            },
+            n_documents: stats.n_documents,
+            n_chunks: stats.n_chunks,
+            store_bytes: stats.file_bytes,
+            model_bytes: memory.weight_bytes + memory.kv_bytes + memory.activation_bytes,
+            index_bytes: stats.index_bytes,
+        })
+    }
+
+    pub(crate) fn tier(&self) -> Tier {
+        self.runtime.tier()
+    }
+
+    pub(crate) fn read_names(&mut self) -> Result<()> {
+        let documents = self.db.documents()?;
+        self.names = documents.into_iter().map(|d| (d.id, d.name)).collect();
+        Ok(())
+    }
+}

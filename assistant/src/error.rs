@@ -1,0 +1,43 @@
+//! What can go wrong between a question and its answer, in words a user can act on.
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The errors of the crates below, and the few of this one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nothing has been added yet.
+    #[error("the knowledge base is empty; add documents, then ask")]
+    NoDocuments,
+    /// The question has no word in it.
+    #[error("the question is empty; type what you want to know")]
+    EmptyQuestion,
+    /// A document of this id is not stored.
+    #[error("there is no document {id}; it may have been removed")]
+    UnknownDocument {
+        /// The id asked for.
+        id: u64,
+    },
+    /// A file could not be read as a document. Others are not affected.
+    #[error(transparent)]
+    Refused(#[from] ingest::Refusal),
+    /// A model is missing or damaged.
+    #[error(transparent)]
+    Models(#[from] models::Error),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] vectordb::Error),
+    /// The embedder failed.
+    #[error(transparent)]
+    Embedder(#[from] embedder::Error),
+    /// The generator failed.
+    #[error(transparent)]
+    Generator(#[from] generator::Error),
+    /// The runtime failed.
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
+    /// Files or storage failed.
+    #[error(transparent)]
+    Platform(#[from] platform::Error),
+}

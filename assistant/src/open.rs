@@ -1,0 +1,65 @@
+//! How an assistant is opened: where the knowledge base is, which models, which tier.
+
+use models::{Cancel, ModelFiles, Store};
+use runtime::TierChoice;
+
+use crate::{Progress, Result};
+
+/// Where a knowledge base is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A file: natively a path, in the browser a path from the OPFS root.
+    File(String),
+    /// Nowhere: it is gone with the assistant.
+    Memory,
+}
+
+/// How to open an [`crate::Assistant`].
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the knowledge base is kept.
+    pub kb: Place,
+    /// Where the models are and come from.
+    pub models: Store,
+    /// Which tier executes.
+    pub tier: TierChoice,
+    /// Whether the generator is loaded at once. One that cannot be loaded is told in
+    /// [`crate::State`] and stops nothing.
+    pub generator: bool,
+    /// How documents are cut.
+    pub chunk_policy: ingest::ChunkPolicy,
+    /// Bounds on the work one document may cause.
+    pub limits: ingest::Limits,
+    /// Stops a model's download.
+    pub cancel: Cancel,
+}
+
+impl Options {
+    /// Automatic tier, no generator, the usual chunks.
+    pub fn new(kb: Place, models: Store) -> Self {
+        Self {
+            kb,
+            models,
+            tier: TierChoice::Auto,
+            generator: false,
+            chunk_policy: ingest::ChunkPolicy::default(),
+            limits: ingest::Limits::default(),
+            cancel: Cancel::new(),
+        }
+    }
+}
+
+/// The model's files, fetched where they are not here yet.
+pub(crate) async fn model_files(
+    store: &Store,
+    id: &str,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ModelFiles> {
+    match store.open_model(id).await {
+        Err(models::Error::Missing { .. } | models::Error::Damaged { .. }) => {}
+        other => return Ok(other?),
+    }
+    let mut report = |p| progress(Progress::Fetching(p));
+    Ok(store.fetch(id, &mut report, cancel).await?)
+}

@@ -1,0 +1,61 @@
+//! The passages an answer is made from, without those that say the same again.
+
+use std::collections::{BTreeMap, HashSet};
+
+use vectordb::{ChunkRow, Db, DocumentId, Hit};
+
+use crate::{Result, words};
+
+/// Two passages that share this part of their terms (Jaccard) say the same.
+const DUPLICATE_OVERLAP: f32 = 0.85;
+
+/// A passage with its document's name and its terms.
+pub(crate) struct Passage {
+    pub chunk: ChunkRow,
+    pub document: String,
+    /// Terms of text, headings and document name.
+    pub terms: HashSet<String>,
+}
+
+/// The first `k` of the hits as passages, near-duplicates left out.
+pub(crate) fn load(
+    db: &Db,
+    hits: &[Hit],
+    names: &BTreeMap<DocumentId, String>,
+    k: usize,
+) -> Result<Vec<Passage>> {
+    let ids: Vec<_> = hits.iter().map(|hit| hit.chunk).collect();
+    let rows = db.chunks(&ids)?;
+    let mut passages: Vec<Passage> = Vec::new();
+    for chunk in rows {
+        if passages.len() == k {
+            break;
+        }
+        let document = names.get(&chunk.document).cloned().unwrap_or_default();
+        let headings = chunk.heading_path.join(" ");
+        let terms = words::term_set(&format!("{} {headings} {document}", chunk.text));
+        if passages.iter().all(|kept| jaccard(&kept.terms, &terms) < DUPLICATE_OVERLAP) {
+            passages.push(Passage { chunk, document, terms });
+        }
+    }
+    Ok(passages)
+}
+
+fn jaccard(a: &HashSet<String>, b: &HashSet<String>) -> f32 {
+    let n_shared = a.intersection(b).count();
+    let n_all = a.len() + b.len() - n_shared;
+    if n_all == 0 { 1.0 } else { n_shared as f32 / n_all as f32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlap_of_term_sets() {
+        let set = |text: &str| words::term_set(text);
+        assert_eq!(jaccard(&set("green tea"), &set("tea green")), 1.0);
+        assert_eq!(jaccard(&set("green tea"), &set("black coffee")), 0.0);
+        assert_eq!(jaccard(&set(""), &set("")), 1.0);
+    }
+}

@@ -1,0 +1,288 @@
+//! Plain data that crosses a worker's border: progress, hits, quotes, answers.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What is being done right now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Progress {
+    /// A model file is on its way.
+    Fetching(models::FetchProgress),
+    /// A model goes into memory.
+    Loading {
+        /// The model's id.
+        model: String,
+    },
+    /// A file is being parsed.
+    Reading {
+        /// The file.
+        name: String,
+    },
+    /// Passages become vectors.
+    Embedding {
+        /// The document.
+        name: String,
+        /// Passages embedded so far.
+        n_done: u32,
+        /// Passages of the document.
+        n_total: u32,
+    },
+    /// The document is being written to the store.
+    Storing {
+        /// The document.
+        name: String,
+    },
+}
+
+/// A file as the user gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// Name; also the document's name, under which a newer version replaces it.
+    pub name: String,
+    /// Media type, where somebody said one.
+    pub mime: Option<String>,
+    /// Content.
+    pub bytes: Vec<u8>,
+}
+
+/// A document that was added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    /// The document's id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Passages it was cut into.
+    pub n_chunks: u32,
+    /// Pages; 0 where the format has none.
+    pub n_pages: u32,
+    /// What was lost or guessed when it was read.
+    pub warnings: Vec<String>,
+    /// It was stored with the same content before, and nothing was done.
+    pub already_there: bool,
+}
+
+/// A stored document's text. All spans count its code points.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The document's id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// What kind of file it was: `pdf`, `markdown`, `html`, `text`.
+    pub kind: String,
+    /// The extracted text.
+    pub text: String,
+    /// Code point where page i+1 starts; empty if there are no pages.
+    pub page_starts: Vec<u32>,
+}
+
+/// Which ranking to search by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Leg {
+    /// Both, fused.
+    #[default]
+    Fused,
+    /// Meaning only: cosine of vectors.
+    Dense,
+    /// Words only: BM25.
+    Bm25,
+}
+
+/// A passage that a search found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchHit {
+    /// The passage's id.
+    pub chunk: u64,
+    /// The document's id.
+    pub document_id: u64,
+    /// The document's name.
+    pub document: String,
+    /// 1-based page of the first character, where there are pages.
+    pub page: Option<u32>,
+    /// First code point in the document's text.
+    pub start: u32,
+    /// One past the last code point.
+    pub end: u32,
+    /// The passage.
+    pub text: String,
+    /// Larger is better; only comparable within one search.
+    pub score: f32,
+    /// Headings above the passage, outermost first.
+    pub heading_path: Vec<String>,
+}
+
+/// How to ask.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AskOptions {
+    /// Let the generator write; else, or without a generator, the answer is made of the quotes.
+    pub generate: bool,
+    /// Passages that are looked at for quotes.
+    pub n_passages: usize,
+    /// Quotes shown at most.
+    pub max_quotes: usize,
+    /// Tokens generated at most; 0 lets the tier decide.
+    pub max_tokens: usize,
+}
+
+impl Default for AskOptions {
+    fn default() -> Self {
+        Self { generate: true, n_passages: 8, max_quotes: 4, max_tokens: 0 }
+    }
+}
+
+/// A sentence of a document, word for word.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quote {
+    /// Footnote number, from 1.
+    pub n: u32,
+    /// The exact text of the span.
+    pub text: String,
+    /// The document's id.
+    pub document_id: u64,
+    /// The document's name.
+    pub document: String,
+    /// 1-based page, where there are pages.
+    pub page: Option<u32>,
+    /// First code point in the document's text.
+    pub start: u32,
+    /// One past the last code point.
+    pub end: u32,
+    /// How well it fits the question; only comparable within one answer.
+    pub score: f32,
+}
+
+/// A footnote mark of the answer and what it points at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Citation {
+    /// Footnote number: the quote of that number.
+    pub n: u32,
+    /// The document's id.
+    pub document_id: u64,
+    /// The document's name.
+    pub document: String,
+    /// 1-based page, where there are pages.
+    pub page: Option<u32>,
+    /// First code point of the quote.
+    pub start: u32,
+    /// One past the last code point of the quote.
+    pub end: u32,
+    /// The quote.
+    pub text: String,
+    /// Index into [`Answer::sentences`] of the sentence that carries the mark.
+    pub sentence: u32,
+    /// Whether the quote or the passage around it supports that sentence.
+    pub supported: bool,
+}
+
+/// A sentence of the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerSentence {
+    /// First code point in [`Answer::answer`].
+    pub start: u32,
+    /// One past the last code point.
+    pub end: u32,
+    /// Footnote numbers it carries.
+    pub citations: Vec<u32>,
+    /// Whether at least one of them supports it.
+    pub supported: bool,
+}
+
+/// What the decision between answering and refusing was made from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Signals {
+    /// Best cosine of the question to a passage.
+    pub cosine: f32,
+    /// Share of the question's terms, by weight, that the best passage has.
+    pub passage_coverage: f32,
+    /// Best cosine of the question to a sentence.
+    pub sentence_cosine: f32,
+    /// Share of the question's terms, by weight, that the best sentence has.
+    pub sentence_coverage: f32,
+    /// Estimated probability that the documents hold an answer.
+    pub relevance: f32,
+}
+
+/// An answer with its footnotes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The text, with marks like `[1]`.
+    pub answer: String,
+    /// What the footnotes point at; when `refused`, the nearest passages there are.
+    pub quotes: Vec<Quote>,
+    /// Every mark in the text.
+    pub citations: Vec<Citation>,
+    /// The text, sentence by sentence.
+    pub sentences: Vec<AnswerSentence>,
+    /// The documents do not seem to hold an answer, and the text says so.
+    pub refused: bool,
+    /// Whether a generator wrote part of the text.
+    pub generated: bool,
+    /// Why the generator could not write, where it should have.
+    pub problem: Option<String>,
+    /// What `refused` was decided from.
+    pub signals: Signals,
+    /// `retrieve`, `quotes`, `first_token`, `generate`, `check`, `total`.
+    pub timings_ms: BTreeMap<String, f64>,
+}
+
+/// What happens while a question is answered, in this order: quotes, tokens, done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data", rename_all = "snake_case")]
+pub enum AnswerEvent {
+    /// The quotes, before anything is written.
+    Quotes(Vec<Quote>),
+    /// The next piece of text.
+    Token(String),
+    /// The checked answer. Its text may have footnote marks that the pieces did not have.
+    Done(Answer),
+}
+
+/// One model's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelState {
+    /// The model's id.
+    pub id: String,
+    /// Whether it is in memory.
+    pub loaded: bool,
+    /// Why it is not, where something went wrong.
+    pub problem: Option<String>,
+}
+
+/// The tier that executes, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierState {
+    /// `cpu` or `gpu`.
+    pub tier: String,
+    /// The GPU's name, on the GPU tier.
+    pub adapter: Option<String>,
+    /// The CPU instruction set in use.
+    pub simd: String,
+    /// Threads of the CPU tier.
+    pub n_threads: usize,
+    /// Why this tier.
+    pub reason: String,
+}
+
+/// What the state line shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// What executes.
+    pub tier: TierState,
+    /// The embedder.
+    pub embedder: ModelState,
+    /// The generator.
+    pub generator: ModelState,
+    /// Documents.
+    pub n_documents: u64,
+    /// Passages.
+    pub n_chunks: u64,
+    /// Size of the knowledge base's file; 0 in memory.
+    pub store_bytes: u64,
+    /// Memory of weights, caches and activations.
+    pub model_bytes: u64,
+    /// Memory of the search indexes.
+    pub index_bytes: u64,
+}
