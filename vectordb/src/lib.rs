@@ -2,12 +2,33 @@
 //!
 //! - `vectordb` does not know what an embedding model is: vectors come with a tag and are compared.
 
+mod analysis;
+mod bm25;
 mod db;
+mod engine;
 mod error;
+mod failure;
 mod fuse;
+mod index;
+mod load;
+mod pages;
+mod postings;
+mod schema;
+mod slab;
+mod storage;
+mod top;
 mod types;
+mod values;
 
-pub use db::Db;
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod testing;
+
+pub use analysis::terms; // `assistant` compares sentences by the same terms
+pub use db::{Db, MAX_DOCUMENT_CHUNKS};
 pub use error::{Error, Result};
 pub use fuse::fuse;
 pub use types::{

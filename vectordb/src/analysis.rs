@@ -1,0 +1,178 @@
+//! From text to index terms; documents and questions take the same way, so that they meet.
+//!
+//! Words follow Unicode's segmentation (UAX #29), in lower case, without diacritics, English words
+//! stemmed (Porter2). Scripts that put no spaces between words give overlapping pairs of characters.
+//! There is no query syntax: any text is a valid question.
+
+use rust_stemmers::{Algorithm, Stemmer};
+use unicode_normalization::UnicodeNormalization;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Longer words are cut: no question finds them whole, and broken files are full of them.
+const MAX_TERM_CHARS: usize = 64;
+
+/// Turns text into terms.
+pub(crate) struct Analyzer {
+    english: Stemmer,
+}
+
+impl Analyzer {
+    pub(crate) fn new() -> Self {
+        Self { english: Stemmer::create(Algorithm::English) }
+    }
+
+    /// Calls `emit` with each term of `text`, in order, repeated ones too.
+    pub(crate) fn terms(&self, text: &str, emit: &mut dyn FnMut(&str)) {
+        let folded = fold(text);
+        let mut rest = folded.as_str();
+        while !rest.is_empty() {
+            let unspaced = rest.chars().next().is_some_and(is_unspaced);
+            let end = rest.find(|c| is_unspaced(c) != unspaced).unwrap_or(rest.len());
+            let (run, after) = rest.split_at(end);
+            if unspaced {
+                pairs(run, emit);
+            } else {
+                for word in run.unicode_words() {
+                    self.word(word, emit);
+                }
+            }
+            rest = after;
+        }
+    }
+
+    /// A word between spaces or punctuation; `snake_case`, `file.name` and `l'eau` also by their
+    /// parts, of which single letters before or after an apostrophe say nothing.
+    fn word(&self, word: &str, emit: &mut dyn FnMut(&str)) {
+        if word.chars().all(|c| c.is_ascii_digit() || c == ',' || c == '.') {
+            return emit(cut(&word.replace(',', "")));
+        }
+        let mut parts = word.split(['\'', '_', '.', ':', '·']).filter(|part| !part.is_empty()).peekable();
+        let Some(first) = parts.next() else { return };
+        if parts.peek().is_none() {
+            return self.stem(first, emit);
+        }
+        for part in std::iter::once(first).chain(parts) {
+            if part.chars().nth(1).is_some() || !word.contains('\'') {
+                self.stem(part, emit);
+            }
+        }
+    }
+
+    fn stem(&self, word: &str, emit: &mut dyn FnMut(&str)) {
+        if word.bytes().all(|b| b.is_ascii_alphabetic()) {
+            emit(cut(&self.english.stem(word)));
+        } else {
+            emit(cut(word));
+        }
+    }
+}
+
+/// The terms of `text` as [`crate::Db::search_text`] compares them, in order, repeated ones too.
+pub fn terms(text: &str) -> Vec<String> {
+    let mut terms = Vec::new();
+    Analyzer::new().terms(text, &mut |term| terms.push(term.to_owned()));
+    terms
+}
+
+/// Lower case, compatibility forms resolved, diacritics of alphabets removed.
+fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let mut folded = String::with_capacity(text.len());
+    let decomposed = text.nfkd().filter(|&c| !is_diacritic(c)).nfc();
+    for c in decomposed.flat_map(char::to_lowercase).filter(|&c| !is_diacritic(c)) {
+        match c {
+            'ß' => folded.push_str("ss"),
+            'æ' => folded.push_str("ae"),
+            'œ' => folded.push_str("oe"),
+            'ø' => folded.push('o'),
+            'ł' => folded.push('l'),
+            'đ' => folded.push('d'),
+            'ı' => folded.push('i'),
+            'ς' => folded.push('σ'),
+            '’' | 'ʼ' => folded.push('\''),
+            _ => folded.push(c),
+        }
+    }
+    folded
+}
+
+/// Marks that many writers leave out: Latin, Greek and Cyrillic accents, Hebrew points, Arabic vowel
+/// signs and lengthening. The vowel signs of Indic and Thai script are letters and stay.
+fn is_diacritic(c: char) -> bool {
+    matches!(c,
+        '\u{300}'..='\u{36F}' | '\u{1AB0}'..='\u{1AFF}' | '\u{1DC0}'..='\u{1DFF}' | '\u{FE20}'..='\u{FE2F}'
+        | '\u{591}'..='\u{5BD}' | '\u{5BF}' | '\u{5C1}' | '\u{5C2}' | '\u{5C4}' | '\u{5C5}' | '\u{5C7}'
+        | '\u{640}' | '\u{64B}'..='\u{65F}' | '\u{670}')
+}
+
+/// Whether `c` is of a script that is written without spaces, or (Hangul) with endings grown to words.
+fn is_unspaced(c: char) -> bool {
+    matches!(c,
+        '\u{E01}'..='\u{E3A}' | '\u{E40}'..='\u{E4E}'       // Thai
+        | '\u{E80}'..='\u{ECF}' | '\u{EDC}'..='\u{EDF}'     // Lao
+        | '\u{1000}'..='\u{103F}' | '\u{1050}'..='\u{109F}' // Myanmar
+        | '\u{1780}'..='\u{17D3}'                           // Khmer
+        | '\u{3005}'..='\u{3007}' | '\u{3041}'..='\u{309F}' | '\u{30A1}'..='\u{30FA}' | '\u{30FC}'..='\u{30FF}'
+        | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}'
+        | '\u{AC00}'..='\u{D7A3}' | '\u{20000}'..='\u{3FFFF}')
+}
+
+/// Overlapping pairs of characters; a character alone stands for itself.
+fn pairs(run: &str, emit: &mut dyn FnMut(&str)) {
+    let starts: Vec<usize> = run.char_indices().map(|(at, _)| at).chain([run.len()]).collect();
+    if starts.len() == 2 {
+        return emit(run);
+    }
+    for window in starts.windows(3) {
+        emit(&run[window[0]..window[2]]);
+    }
+}
+
+fn cut(word: &str) -> &str {
+    word.char_indices().nth(MAX_TERM_CHARS).map_or(word, |(at, _)| &word[..at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_become_terms() {
+        let cases: &[(&str, &[&str])] = &[
+            ("", &[]),
+            (" \t\n — ", &[]),
+            ("Running cats' tails", &["run", "cat", "tail"]),
+            ("Café CAFÉ cafe\u{301} cafe", &["cafe", "cafe", "cafe", "cafe"]),
+            ("What's Newton’s law?", &["what", "newton", "law"]),
+            ("l'eau", &["eau"]),
+            ("1,000 or 3.14", &["1000", "or", "3.14"]),
+            ("snake_case a.b", &["snake", "case", "a", "b"]),
+            ("Straße ſtraße STRASSE", &["strass", "strass", "strass"]),
+            ("Ελλάς ΕΛΛΆΣ", &["ελλασ", "ελλασ"]),
+            ("日本語", &["日本", "本語"]),
+            ("我", &["我"]),
+            ("漢字 abc 漢", &["漢字", "abc", "漢"]),
+            ("ﬁnal", &["final"]),
+            ("مُحَمَّد", &["محمد"]),
+            ("หมา", &["หม", "มา"]),
+            ("c++ \"unterminated -x:y^2 (", &["c", "untermin", "x", "y", "2"]),
+            ("が", &["が"]),
+            ("한국어", &["한국", "국어"]),
+        ];
+        let analyzer = Analyzer::new();
+        for (text, expected) in cases {
+            let mut terms = Vec::new();
+            analyzer.terms(text, &mut |term| terms.push(term.to_owned()));
+            assert_eq!(&terms, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn long_words_are_cut() {
+        let mut terms = Vec::new();
+        Analyzer::new().terms(&"é9".repeat(1000), &mut |term| terms.push(term.chars().count()));
+        assert_eq!(terms, [MAX_TERM_CHARS]);
+    }
+}

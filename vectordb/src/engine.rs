@@ -1,0 +1,145 @@
+//! cozo over the page store, with the searches as rules of its language.
+//!
+//! `VecScan(query: $bytes, k: $k, documents: $ids)` and `TextScan(query: $terms, ..)` each give rows
+//! `[chunk, score]`, so that a query can join hits with relations:
+//! `found[id, score] <~ VecScan(..)  ?[id, text] := found[id, score], *chunk{id, text}`.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use cozo::{
+    DataValue, Expr, FixedRule, FixedRulePayload, NamedRows, Poison, RegularTempStore, ScriptMutability,
+    SimpleFixedRule, SourceSpan, Symbol,
+};
+use smartstring::{LazyCompact, SmartString};
+
+use crate::failure::Failure;
+use crate::index::Index;
+use crate::pages::Pages;
+use crate::storage::PageStore;
+use crate::values::{documents_of, floats, int};
+use crate::{Error, Filter, Hit, Result};
+
+/// What a statement is given, by name.
+pub(crate) type Params = BTreeMap<String, DataValue>;
+/// Takes the rows of a relation one by one.
+pub(crate) type Sink = Box<dyn FnMut(&[DataValue]) -> std::result::Result<(), Failure> + Send>;
+
+/// The query engine.
+pub(crate) struct Engine {
+    cozo: cozo::Db<PageStore>,
+    store: PageStore,
+    sink: Arc<Mutex<Option<Sink>>>,
+}
+
+impl Engine {
+    /// Opens the pages; searches of scripts look into `index`.
+    pub(crate) fn open(pages: Pages, index: &Arc<RwLock<Index>>) -> Result<Self> {
+        guarded(|| {
+            let store = PageStore::open(pages)?;
+            let cozo = cozo::Db::new(store.clone())?;
+            cozo.initialize()?;
+            let sink = Arc::default();
+            cozo.register_fixed_rule("EachRow".into(), EachRow(Arc::clone(&sink)))?;
+            cozo.register_fixed_rule("VecScan".into(), search_rule(index, vector_hits))?;
+            cozo.register_fixed_rule("TextScan".into(), search_rule(index, text_hits))?;
+            Ok(Self { cozo, store, sink })
+        })
+    }
+
+    /// Whether nothing was ever stored.
+    pub(crate) fn is_empty(&self) -> Result<bool> {
+        guarded(|| Ok(self.store.is_empty()?))
+    }
+
+    /// Runs a statement that changes nothing.
+    pub(crate) fn read(&self, script: &str, params: Params) -> Result<Vec<Vec<DataValue>>> {
+        Ok(self.run(script, params, ScriptMutability::Immutable)?.rows)
+    }
+
+    /// Runs a statement or a chain of blocks as one durable transaction.
+    pub(crate) fn write(&self, script: &str, params: Params) -> Result<()> {
+        self.run(script, params, ScriptMutability::Mutable).map(drop)
+    }
+
+    /// Gives each row of a relation, in the order of its keys, to `sink`, without holding them all.
+    pub(crate) fn each_row(&self, relation: &str, sink: Sink) -> Result<()> {
+        *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
+        let done = self.read(&format!("?[nothing] <~ EachRow(*{relation}[])"), Params::new());
+        *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        done.map(drop)
+    }
+
+    fn run(&self, script: &str, params: Params, mutability: ScriptMutability) -> Result<NamedRows> {
+        guarded(|| Ok(self.cozo.run_script(script, params, mutability)?))
+    }
+}
+
+/// Makes a panic below an error. cozo and redb panic on rows and pages that contradict themselves;
+/// checksums keep nearly all of these away, and none of the rest may take the program along.
+fn guarded<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(Error::Corrupt { detail: words.unwrap_or("unknown contradiction").to_owned() })
+    })
+}
+
+/// The rule behind [`Engine::each_row`].
+struct EachRow(Arc<Mutex<Option<Sink>>>);
+
+impl FixedRule for EachRow {
+    fn arity(
+        &self,
+        _options: &BTreeMap<SmartString<LazyCompact>, Expr>,
+        _rule_head: &[Symbol],
+        _span: SourceSpan,
+    ) -> miette::Result<usize> {
+        Ok(1)
+    }
+
+    fn run(
+        &self,
+        payload: FixedRulePayload<'_, '_>,
+        _out: &'_ mut RegularTempStore,
+        _poison: Poison,
+    ) -> miette::Result<()> {
+        let mut sink = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(sink) = sink.as_mut() else { return Ok(()) };
+        for row in payload.get_input(0)?.iter()? {
+            sink(&row?)?;
+        }
+        Ok(())
+    }
+}
+
+type Options = BTreeMap<String, DataValue>;
+
+/// A rule that gives the hits of `search` as rows `[chunk, score]`.
+fn search_rule(
+    index: &Arc<RwLock<Index>>,
+    search: fn(&Index, &Options, usize, &Filter) -> Option<Vec<Hit>>,
+) -> SimpleFixedRule {
+    let index = Arc::clone(index);
+    SimpleFixedRule::new(2, move |_inputs, options| {
+        let index = index.read().unwrap_or_else(PoisonError::into_inner);
+        let k = options.get("k").and_then(DataValue::get_int).and_then(|k| usize::try_from(k).ok());
+        let filter = documents_of(options.get("documents"));
+        let hits = k.zip(filter).and_then(|(k, filter)| search(&index, &options, k, &filter));
+        let hits = hits.ok_or_else(|| miette::miette!("a search takes its query, k, and documents"))?;
+        let rows = hits.iter().map(|hit| vec![int(hit.chunk.0), DataValue::from(f64::from(hit.score))]);
+        Ok(NamedRows::new(vec!["chunk".into(), "score".into()], rows.collect()))
+    })
+}
+
+fn vector_hits(index: &Index, options: &Options, k: usize, filter: &Filter) -> Option<Vec<Hit>> {
+    let query: Vec<f32> = floats(options.get("query")?.get_bytes()?)?.collect();
+    (query.len() == index.vectors.n_dims()).then(|| index.vectors.search(&query, k, filter))
+}
+
+fn text_hits(index: &Index, options: &Options, k: usize, filter: &Filter) -> Option<Vec<Hit>> {
+    let terms = options.get("query")?.get_slice()?.iter();
+    let terms: Option<Vec<String>> = terms.map(|term| term.get_str().map(str::to_owned)).collect();
+    Some(index.text.search(&terms?, k, filter))
+}

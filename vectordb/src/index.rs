@@ -1,0 +1,45 @@
+//! The indexes in memory: derived from the rows, brought up at opening, kept in step with commits.
+
+use crate::bm25::TextIndex;
+use crate::postings::Postings;
+use crate::slab::Slab;
+use crate::{ChunkId, DocumentId};
+
+/// What searches look into.
+#[derive(Debug)]
+pub(crate) struct Index {
+    pub(crate) vectors: Slab,
+    pub(crate) text: TextIndex,
+}
+
+impl Index {
+    pub(crate) fn new(n_dims: usize) -> Self {
+        Self { vectors: Slab::new(n_dims), text: TextIndex::default() }
+    }
+
+    pub(crate) fn n_bytes(&self) -> usize {
+        self.vectors.n_bytes() + self.text.n_bytes()
+    }
+
+    /// Adds a committed document whose chunks are numbered from `first_chunk`.
+    pub(crate) fn add<'a>(
+        &mut self,
+        document: DocumentId,
+        first_chunk: u64,
+        vectors: impl Iterator<Item = &'a [f32]>,
+        parts: &[Postings],
+    ) {
+        for (chunk, vector) in (first_chunk..).zip(vectors) {
+            self.vectors.push(document, ChunkId(chunk), vector.iter().copied());
+        }
+        let mut chunks = (first_chunk..).map(ChunkId);
+        for part in parts {
+            self.text.add(document, chunks.by_ref().take(part.n_terms.len()), part);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, document: DocumentId) {
+        self.vectors.remove(document);
+        self.text.remove(document);
+    }
+}

@@ -1,0 +1,327 @@
+//! cozo's storage engine over redb: one table of rows, one redb transaction per cozo transaction.
+//!
+//! A write transaction collects its changes in memory, over a snapshot of the committed rows, and
+//! hands them to redb in key order when it commits. So scans need no cursor into a table that
+//! changes under them, an aborted script never touches the file, and what a script may write is
+//! bounded by what one document may hold.
+//!
+//! Each stored value ends with a CRC-32 of key and value: cozo takes the bytes that it decodes on
+//! trust, so damage has to be seen before.
+
+use std::collections::{BTreeMap, btree_map};
+use std::iter::Peekable;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use cozo::{DataValue, Storage, StoreTx, ValidityTs};
+use redb::{Builder, Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, TableDefinition};
+
+use crate::failure::Failure;
+use crate::pages::Pages;
+
+/// Pages that redb keeps in memory. The indexes hold what searches need, so this serves commits and
+/// the reading of single rows: 16 MiB hold the changes of a document of about 5,000 chunks.
+const MAX_CACHE_BYTES: usize = 16 << 20;
+/// All of cozo's rows; the key's first eight bytes are cozo's number of the relation.
+const ROWS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("rows");
+/// Length of the checksum behind each value.
+const CRC_BYTES: usize = 4;
+
+type Row = (Vec<u8>, Vec<u8>);
+type Snapshot = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// A transactional, ordered, durable map of bytes. A clone is the same map.
+#[derive(Clone)]
+pub(crate) struct PageStore(Arc<Shared>);
+
+struct Shared {
+    pages: Pages,
+    /// `None` after an I/O error: redb refuses to go on then, and the next transaction opens anew.
+    database: RwLock<Option<Database>>,
+    /// One writer at a time; readers go on with their snapshots.
+    writer: Mutex<()>,
+}
+
+impl PageStore {
+    /// Opens the pages, or makes an empty store where there are none. After a crash redb checks all
+    /// pages here and goes back to the last commit that is whole.
+    pub(crate) fn open(pages: Pages) -> Result<Self, Failure> {
+        let database = open_database(&pages)?;
+        Ok(Self(Arc::new(Shared {
+            pages,
+            database: RwLock::new(Some(database)),
+            writer: Mutex::new(()),
+        })))
+    }
+
+    /// Whether nothing was ever stored.
+    pub(crate) fn is_empty(&self) -> Result<bool, Failure> {
+        Ok(self.0.snapshot()?.is_empty()?)
+    }
+}
+
+fn open_database(pages: &Pages) -> Result<Database, Failure> {
+    let database =
+        Builder::new().set_cache_size(MAX_CACHE_BYTES).create_with_backend(pages.clone())?;
+    let write = database.begin_write()?;
+    write.open_table(ROWS)?;
+    write.commit()?;
+    Ok(database)
+}
+
+impl Shared {
+    fn with_database<T>(&self, f: impl FnOnce(&Database) -> Result<T, Failure>) -> Result<T, Failure> {
+        loop {
+            let guard = self.database.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(database) = guard.as_ref() {
+                let result = f(database);
+                drop(guard);
+                if result.as_ref().is_err_and(Failure::needs_reopening) {
+                    *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+                }
+                return result;
+            }
+            drop(guard);
+            let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
+            if slot.is_none() {
+                *slot = Some(open_database(&self.pages)?);
+            }
+        }
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, Failure> {
+        self.with_database(|database| Ok(database.begin_read()?.open_table(ROWS)?))
+    }
+
+    /// All of `changes` durably, or an error. After an I/O error the file is as before or as after,
+    /// never between.
+    fn apply(&self, changes: &BTreeMap<Vec<u8>, Option<Vec<u8>>>) -> Result<(), Failure> {
+        self.with_database(|database| {
+            let write = database.begin_write()?;
+            {
+                let mut table = write.open_table(ROWS)?;
+                for (key, value) in changes {
+                    match value {
+                        Some(value) => {
+                            let mut place = table.insert_reserve(key.as_slice(), value.len() + CRC_BYTES)?;
+                            seal(key, value, place.as_mut());
+                        }
+                        None => {
+                            table.remove(key.as_slice())?;
+                        }
+                    }
+                }
+            }
+            Ok(write.commit()?)
+        })
+    }
+}
+
+/// Writes value and checksum into `place`, which has room for exactly both.
+fn seal(key: &[u8], value: &[u8], place: &mut [u8]) {
+    let (head, tail) = place.split_at_mut(value.len());
+    head.copy_from_slice(value);
+    tail.copy_from_slice(&checksum(key, value).to_le_bytes());
+}
+
+/// The value in a stored value, if its checksum agrees.
+fn unseal<'a>(key: &[u8], sealed: &'a [u8]) -> Result<&'a [u8], Failure> {
+    let (value, crc) = sealed
+        .split_last_chunk::<CRC_BYTES>()
+        .ok_or_else(|| Failure::corrupt("a row is too short"))?;
+    if checksum(key, value) != u32::from_le_bytes(*crc) {
+        return Err(Failure::corrupt("a row does not match its checksum"));
+    }
+    Ok(value)
+}
+
+fn checksum(key: &[u8], value: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(key);
+    hasher.update(value);
+    hasher.finalize()
+}
+
+impl<'s> Storage<'s> for PageStore {
+    type Tx = Tx<'s>;
+
+    fn storage_kind(&self) -> &'static str {
+        "redb"
+    }
+
+    fn transact(&'s self, write: bool) -> miette::Result<Tx<'s>> {
+        let writer = write.then(|| self.0.writer.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(Tx { shared: &self.0, snapshot: Some(self.0.snapshot()?), changes: BTreeMap::new(), writer })
+    }
+
+    fn range_compact(&'s self, _lower: &[u8], _upper: &[u8]) -> miette::Result<()> {
+        Ok(())
+    }
+
+    fn batch_put<'a>(
+        &'a self,
+        rows: Box<dyn Iterator<Item = miette::Result<Row>> + 'a>,
+    ) -> miette::Result<()> {
+        let changes = rows.map(|row| row.map(|(key, value)| (key, Some(value)))).collect::<miette::Result<_>>()?;
+        Ok(self.0.apply(&changes)?)
+    }
+}
+
+/// A cozo transaction: a snapshot, and the changes over it.
+pub(crate) struct Tx<'s> {
+    shared: &'s Shared,
+    /// Given back before a commit, so that redb may reuse the pages it held.
+    snapshot: Option<Snapshot>,
+    /// `None` deletes.
+    changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    writer: Option<MutexGuard<'s, ()>>,
+}
+
+impl Tx<'_> {
+    fn committed(&self) -> &Snapshot {
+        self.snapshot.as_ref().expect("cozo uses no transaction after its commit")
+    }
+
+    fn change(&mut self, key: &[u8], value: Option<Vec<u8>>) -> miette::Result<()> {
+        miette::ensure!(self.writer.is_some(), "a read transaction cannot write");
+        self.changes.insert(key.to_vec(), value);
+        Ok(())
+    }
+
+    fn rows(&self, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Rows<'_>, Failure> {
+        let empty = matches!((lower, upper), (Bound::Included(l), Bound::Excluded(u)) if l >= u);
+        let bounds = if empty { (Bound::Included(&[][..]), Bound::Excluded(&[][..])) } else { (lower, upper) };
+        let committed = self.committed().range::<&[u8]>(bounds)?;
+        let unsealed: Box<dyn Iterator<Item = Result<Row, Failure>>> = Box::new(committed.map(|entry| {
+            let (key, value) = entry?;
+            let value = unseal(key.value(), value.value())?.to_vec();
+            Ok((key.value().to_vec(), value))
+        }));
+        let changed = (!empty).then(|| self.changes.range::<[u8], _>((lower, upper)));
+        Ok(Rows { committed: unsealed.peekable(), changed: changed.unwrap_or_default().peekable() })
+    }
+
+    fn scan(&self, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Box<dyn Iterator<Item = miette::Result<Row>> + '_> {
+        match self.rows(lower, upper) {
+            Ok(rows) => Box::new(rows.map(|row| row.map_err(Into::into))),
+            Err(failure) => Box::new(std::iter::once(Err(failure.into()))),
+        }
+    }
+}
+
+/// Committed rows and a transaction's own changes as one ascending sequence.
+struct Rows<'a> {
+    committed: Peekable<Box<dyn Iterator<Item = Result<Row, Failure>> + 'a>>,
+    changed: Peekable<btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>>,
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<Row, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let own_first = match (self.committed.peek(), self.changed.peek()) {
+                (Some(Ok((committed, _))), Some((own, _))) => *own <= committed,
+                (None, Some(_)) => true,
+                (_, _) => false,
+            };
+            if !own_first {
+                return self.committed.next();
+            }
+            let (key, value) = self.changed.next()?;
+            // The change hides the committed row of the same key.
+            self.committed.next_if(|row| row.as_ref().is_ok_and(|(committed, _)| committed == key));
+            if let Some(value) = value {
+                return Some(Ok((key.clone(), value.clone())));
+            }
+        }
+    }
+}
+
+impl<'s> StoreTx<'s> for Tx<'s> {
+    fn get(&self, key: &[u8], _for_update: bool) -> miette::Result<Option<Vec<u8>>> {
+        if let Some(own) = self.changes.get(key) {
+            return Ok(own.clone());
+        }
+        let found = self.committed().get(key).map_err(Failure::from)?;
+        Ok(found.map(|sealed| unseal(key, sealed.value()).map(<[u8]>::to_vec)).transpose()?)
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) -> miette::Result<()> {
+        self.change(key, Some(value.to_vec()))
+    }
+
+    fn supports_par_put(&self) -> bool {
+        false
+    }
+
+    fn del(&mut self, key: &[u8]) -> miette::Result<()> {
+        self.change(key, None)
+    }
+
+    /// cozo asks for this when it drops a relation. As a change like any other it is undone with
+    /// the transaction, and rows that this transaction put stay.
+    fn del_range_from_persisted(&mut self, lower: &[u8], upper: &[u8]) -> miette::Result<()> {
+        miette::ensure!(self.writer.is_some(), "a read transaction cannot write");
+        if lower >= upper {
+            return Ok(());
+        }
+        let range = self.committed().range::<&[u8]>(lower..upper).map_err(Failure::from)?;
+        let keys: Result<Vec<Vec<u8>>, Failure> = range.map(|entry| Ok(entry?.0.value().to_vec())).collect();
+        for key in keys? {
+            self.changes.entry(key).or_insert(None);
+        }
+        Ok(())
+    }
+
+    fn exists(&self, key: &[u8], _for_update: bool) -> miette::Result<bool> {
+        match self.changes.get(key) {
+            Some(own) => Ok(own.is_some()),
+            None => Ok(self.committed().get(key).map_err(Failure::from)?.is_some()),
+        }
+    }
+
+    fn commit(&mut self) -> miette::Result<()> {
+        self.snapshot = None;
+        let changes = std::mem::take(&mut self.changes);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        Ok(self.shared.apply(&changes)?)
+    }
+
+    fn range_skip_scan_tuple<'a>(
+        &'a self,
+        _lower: &[u8],
+        _upper: &[u8],
+        _valid_at: ValidityTs,
+    ) -> Box<dyn Iterator<Item = miette::Result<Vec<DataValue>>> + 'a> {
+        Box::new(std::iter::once(Err(miette::miette!("this store keeps no history of rows"))))
+    }
+
+    fn range_scan<'a>(&'a self, lower: &[u8], upper: &[u8]) -> Box<dyn Iterator<Item = miette::Result<Row>> + 'a>
+    where
+        's: 'a,
+    {
+        self.scan(Bound::Included(lower), Bound::Excluded(upper))
+    }
+
+    fn range_count<'a>(&'a self, lower: &[u8], upper: &[u8]) -> miette::Result<usize>
+    where
+        's: 'a,
+    {
+        let mut n_rows = 0;
+        for row in self.rows(Bound::Included(lower), Bound::Excluded(upper))? {
+            row?;
+            n_rows += 1;
+        }
+        Ok(n_rows)
+    }
+
+    fn total_scan<'a>(&'a self) -> Box<dyn Iterator<Item = miette::Result<Row>> + 'a>
+    where
+        's: 'a,
+    {
+        self.scan(Bound::Unbounded, Bound::Unbounded)
+    }
+}
