@@ -87,6 +87,14 @@ impl Device {
         }
     }
 
+    /// As [`Self::check`], after hearing what the driver has to say: natively a loss is only told when
+    /// asked for.
+    pub(super) fn check_now(&self) -> Result<()> {
+        // Polling a lost device fails; the reason comes through the callback.
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        self.check()
+    }
+
     /// Runs `commands`, which allocate about `n_bytes`, and gives its result with the future of its
     /// errors, which is awaited later: commands and submission must follow each other without a pause.
     pub(super) fn scoped<T, F: FnOnce() -> T>(

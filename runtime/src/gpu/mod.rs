@@ -27,7 +27,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use device::{Device, UNIFORM_STRIDE};
-use plan::{Bound, Plan, Step, plan};
+use plan::{Plan, Step, plan};
 use pool::{GpuBuffer, Pool};
 use registry::Registry;
 use weight::{GpuCache, GpuWeight};
@@ -160,14 +160,14 @@ impl Gpu {
     /// Plans, encodes and submits; gives the buffer that the result is copied to.
     fn submit(&self, program: &Program, read: Option<BufferId>) -> Result<Option<wgpu::Buffer>> {
         let plan = plan(self, program, read)?;
-        let data = self.write_inputs(&plan)?;
+        self.write_inputs(&plan);
         let staging = plan.read.as_ref().map(|(_, n)| self.staging(4 * *n as u64));
         let mut rest = plan.steps.as_slice();
         loop {
             let (now, later) = rest.split_at(submission_len(rest));
             rest = later;
             let mut encoder = self.device.device.create_command_encoder(&Default::default());
-            self.encode(&mut encoder, now, data.as_deref());
+            self.encode(&mut encoder, now);
             if let (true, Some((buffer, _)), Some(staging)) = (rest.is_empty(), &plan.read, &staging) {
                 encoder.copy_buffer_to_buffer(&buffer.buffer, 0, staging, 0, staging.size());
             }
@@ -177,27 +177,21 @@ impl Gpu {
             }
         }
         self.pending_writes.set(0);
-        if let Some(data) = data {
-            self.pool.give(data);
-        }
         Ok(staging)
     }
 
-    fn write_inputs(&self, plan: &Plan) -> Result<Option<Rc<GpuBuffer>>> {
+    fn write_inputs(&self, plan: &Plan) {
         for (buffer, values) in &plan.inputs {
             self.device.queue.write_buffer(&buffer.buffer, 0, bytemuck::cast_slice(values));
         }
-        if plan.data.is_empty() {
-            return Ok(None);
+        let (buffer, words) = &plan.data;
+        if !words.is_empty() {
+            self.device.queue.write_buffer(&buffer.buffer, 0, bytemuck::cast_slice(words));
         }
-        let bytes: &[u8] = bytemuck::cast_slice(&plan.data);
-        let buffer = self.pool.take(bytes.len() as u64)?;
-        self.device.queue.write_buffer(&buffer.buffer, 0, bytes);
-        Ok(Some(buffer))
     }
 
     /// One compute pass; the parameters are written before it runs, as all writes are.
-    fn encode(&self, encoder: &mut wgpu::CommandEncoder, steps: &[Step], data: Option<&GpuBuffer>) {
+    fn encode(&self, encoder: &mut wgpu::CommandEncoder, steps: &[Step]) {
         let mut params = vec![0; steps.len() * UNIFORM_STRIDE];
         for (slot, step) in params.chunks_exact_mut(UNIFORM_STRIDE).zip(steps) {
             slot[..step.params.len()].copy_from_slice(&step.params);
@@ -209,11 +203,7 @@ impl Gpu {
         let mut current = None;
         for (idx, step) in steps.iter().enumerate() {
             let pipeline = self.registry.pipeline(&step.variant);
-            let storage = step.storage.iter().map(|bound| match bound {
-                Bound::Buffer(buffer) => buffer,
-                Bound::Data => data.expect("a plan whose steps bind data has data"),
-            });
-            let bind_group = self.registry.bind_group(&pipeline, &storage.collect::<Vec<_>>(), &self.uniforms);
+            let bind_group = self.registry.bind_group(&pipeline, &step.storage, &self.uniforms);
             if current.replace(step.variant) != Some(step.variant) {
                 pass.set_pipeline(&pipeline.pipeline);
             }
@@ -281,7 +271,7 @@ impl Executor for Gpu {
         let (submitted, errors) = self.device.scoped("a forward pass", n_bytes, || self.submit(program, read));
         if let Err(error) = errors.await {
             self.registry.forget_pipelines();
-            self.device.check()?;
+            self.device.check_now()?;
             return Err(error);
         }
         match submitted? {

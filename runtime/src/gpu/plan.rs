@@ -1,8 +1,8 @@
 //! From recorded operations to dispatches: which kernel variant, which buffers, which grid.
 //!
 //! Buffers are recycled while planning: after an operation that reads a tensor last, its buffer may
-//! hold the next result. What the host writes (`Input`, ids, ranges) takes buffers of its own, because
-//! such writes happen before the first dispatch.
+//! hold the next result. What the host writes (`Input`, ids, ranges) gets its buffers before all
+//! others, because such writes happen before the first dispatch.
 
 use std::rc::Rc;
 
@@ -34,19 +34,11 @@ const MAX_HEAD_DIM: usize = 256;
 /// One dispatch.
 pub(super) struct Step {
     pub(super) variant: Variant,
-    pub(super) storage: Vec<Bound>,
+    pub(super) storage: Vec<Rc<GpuBuffer>>,
     pub(super) params: [u8; MAX_PARAMS_BYTES],
     pub(super) grid: [u32; 3],
     /// Multiplications, roughly.
     pub(super) work: u64,
-}
-
-/// What stands at a storage binding.
-#[derive(Clone)]
-pub(super) enum Bound {
-    Buffer(Rc<GpuBuffer>),
-    /// The ids and ranges of the whole plan, one buffer that exists once planning is done.
-    Data,
 }
 
 /// All of a program's dispatches.
@@ -54,24 +46,45 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     /// Host data and the buffers it goes to, before the first step.
     pub(super) inputs: Vec<(Rc<GpuBuffer>, Vec<f32>)>,
-    /// Ids and ranges.
-    pub(super) data: Vec<u32>,
+    /// Ids and ranges of all operations, and the buffer they go to.
+    pub(super) data: (Rc<GpuBuffer>, Vec<u32>),
     /// The buffer to read back and its number of elements.
     pub(super) read: Option<(Rc<GpuBuffer>, usize)>,
 }
 
 /// Plans `program`; all buffers but the steps' own handles are back in the pool afterwards.
 pub(super) fn plan(gpu: &Gpu, program: &Program, read: Option<BufferId>) -> Result<Plan> {
+    let n_words: usize = program.ops.iter().map(|op| n_data_words(op, program)).sum();
+    let data = match n_words {
+        0 => gpu.nothing.clone(),
+        n_words => gpu.pool.take(4 * n_words as u64)?,
+    };
     let mut planner = Planner {
         gpu,
         program,
         buffers: vec![None; program.buffers.len()],
-        plan: Plan { steps: vec![], inputs: vec![], data: vec![], read: None },
+        plan: Plan { steps: vec![], inputs: vec![], data: (data, Vec::with_capacity(n_words)), read: None },
     };
     let outcome = planner.run(read);
-    let Planner { mut buffers, plan, .. } = planner;
-    buffers.drain(..).flatten().for_each(|buffer| gpu.pool.give(buffer));
-    outcome.map(|()| plan)
+    let Planner { buffers, plan, .. } = planner;
+    buffers.into_iter().flatten().for_each(|buffer| gpu.pool.give(buffer));
+    if n_words > 0 {
+        gpu.pool.give(plan.data.0.clone());
+    }
+    outcome?;
+    assert_eq!(plan.data.1.len(), n_words, "every id and range was counted beforehand");
+    Ok(plan)
+}
+
+/// Ids and ranges that an operation needs on the device.
+fn n_data_words(op: &Op, program: &Program) -> usize {
+    match op {
+        Op::Gather { ids, .. } => ids.len(),
+        Op::ClsPool { lengths, .. } => lengths.len(),
+        Op::MeanPool { lengths, .. } => 2 * lengths.len(),
+        Op::AttentionFull { q, .. } | Op::AttentionCausal { q, .. } => 2 * program.shape(*q).n_rows,
+        _ => 0,
+    }
 }
 
 struct Planner<'a> {
@@ -119,22 +132,18 @@ impl Planner<'_> {
         self.buffers[id.idx()].clone().expect("a buffer is written before it is read, and lives until its last use")
     }
 
-    fn bound(&self, id: BufferId) -> Bound {
-        Bound::Buffer(self.buffer(id))
-    }
-
     fn shape(&self, id: BufferId) -> Shape {
         self.program.shape(id)
     }
 
     /// Appends ids or ranges and gives their place.
     fn data(&mut self, words: impl IntoIterator<Item = u32>) -> u32 {
-        let at = self.plan.data.len() as u32;
-        self.plan.data.extend(words);
+        let at = self.plan.data.1.len() as u32;
+        self.plan.data.1.extend(words);
         at
     }
 
-    fn push<P: Pod>(&mut self, variant: Variant, storage: Vec<Bound>, params: P, grid: [u32; 3], work: u64) {
+    fn push<P: Pod>(&mut self, variant: Variant, storage: Vec<Rc<GpuBuffer>>, params: P, grid: [u32; 3], work: u64) {
         let spec = variant.kernel.spec();
         let given = bytes_of(&params);
         assert!(
@@ -161,11 +170,11 @@ impl Planner<'_> {
                 Ok(())
             }
             Op::LayerNorm { x, gamma, beta, eps, out } => {
-                let storage = vec![self.bound(*x), vector(gamma)?, vector(beta)?, self.bound(*out)];
+                let storage = vec![self.buffer(*x), vector(gamma)?, vector(beta)?, self.buffer(*out)];
                 self.norm(Kernel::LayerNorm, storage, *x, *eps)
             }
             Op::RmsNorm { x, gamma, eps, out } => {
-                let storage = vec![self.bound(*x), vector(gamma)?, self.bound(*out)];
+                let storage = vec![self.buffer(*x), vector(gamma)?, self.buffer(*out)];
                 self.norm(Kernel::RmsNorm, storage, *x, *eps)
             }
             Op::L2Normalize { x, out } => self.l2_normalize(*x, *out),
@@ -180,18 +189,18 @@ impl Planner<'_> {
                     first_pos: rope.first_pos as u32,
                     interleaved: u32::from(rope.style == RopeStyle::Interleaved),
                 };
-                let storage = vec![self.bound(*x), Bound::Buffer(angles), self.bound(*out)];
+                let storage = vec![self.buffer(*x), angles, self.buffer(*out)];
                 self.push(Variant::plain(Kernel::Rope), storage, params, flat(shape.len() / 2), 0);
                 Ok(())
             }
             Op::KvAppend { cache, x, at_pos } => {
-                let out = Bound::Buffer(cache.gpu()?.buffer.clone());
+                let out = cache.gpu()?.buffer.clone();
                 self.copy(*x, 0, out, at_pos * cache.width(), self.shape(*x).len());
                 Ok(())
             }
             Op::Rows { x, first_row, out } => {
                 let shape = self.shape(*out);
-                self.copy(*x, first_row * shape.width, self.bound(*out), 0, shape.len());
+                self.copy(*x, first_row * shape.width, self.buffer(*out), 0, shape.len());
                 Ok(())
             }
             Op::ClsPool { x, lengths, out } => self.cls_pool(*x, lengths, *out),
@@ -205,7 +214,7 @@ impl Planner<'_> {
                 let work: u64 = lengths.iter().map(|len| u64::from(*len).pow(2)).sum();
                 let width = self.shape(*q).width;
                 let call = AttentionCall { n_heads: *n_heads, n_kv_heads: *n_heads, kv_width: width, scale: *scale, ranges_at, n_pairs: work };
-                let storage = vec![self.bound(*q), self.bound(*k), self.bound(*v), Bound::Data, self.bound(*out)];
+                let storage = vec![self.buffer(*q), self.buffer(*k), self.buffer(*v), self.plan.data.0.clone(), self.buffer(*out)];
                 self.attention(*q, storage, call)
             }
             Op::AttentionCausal { q, keys, values, first_pos, n_heads, n_kv_heads, scale, out } => {
@@ -216,13 +225,13 @@ impl Planner<'_> {
                 let call = AttentionCall { n_heads, n_kv_heads, kv_width: keys.width(), scale, ranges_at, n_pairs };
                 let (keys, values) = (keys.gpu()?.buffer.clone(), values.gpu()?.buffer.clone());
                 let storage =
-                    vec![self.bound(*q), Bound::Buffer(keys), Bound::Buffer(values), Bound::Data, self.bound(*out)];
+                    vec![self.buffer(*q), keys, values, self.plan.data.0.clone(), self.buffer(*out)];
                 self.attention(*q, storage, call)
             }
             Op::Argmax { x, out } => {
                 let shape = self.shape(*x);
                 let params = ArgmaxParams { n_rows: shape.n_rows as u32, n_cols: shape.width as u32 };
-                let storage = vec![self.bound(*x), self.bound(*out)];
+                let storage = vec![self.buffer(*x), self.buffer(*out)];
                 self.push(Variant::plain(Kernel::Argmax), storage, params, spread(shape.n_rows as u64), 0);
                 Ok(())
             }
@@ -232,17 +241,17 @@ impl Planner<'_> {
     fn elementwise(&mut self, kernel: Kernel, operands: [BufferId; 3]) {
         // Buffers are multiples of 16 bytes, so the last vector may reach beyond the tensor.
         let n4 = self.shape(operands[0]).len().div_ceil(4);
-        let storage = operands.iter().map(|id| self.bound(*id)).collect();
+        let storage = operands.iter().map(|id| self.buffer(*id)).collect();
         self.push(Variant::plain(kernel), storage, ElementwiseParams { n4: n4 as u32 }, flat(n4), 0);
     }
 
-    fn copy(&mut self, x: BufferId, x_at: usize, out: Bound, out_at: usize, n: usize) {
+    fn copy(&mut self, x: BufferId, x_at: usize, out: Rc<GpuBuffer>, out_at: usize, n: usize) {
         let params = CopyRowsParams { n: n as u32, x_at: x_at as u32, out_at: out_at as u32 };
-        let storage = vec![self.bound(x), out];
+        let storage = vec![self.buffer(x), out];
         self.push(Variant::plain(Kernel::CopyRows), storage, params, flat(n), 0);
     }
 
-    fn norm(&mut self, kernel: Kernel, storage: Vec<Bound>, x: BufferId, eps: f32) -> Result<()> {
+    fn norm(&mut self, kernel: Kernel, storage: Vec<Rc<GpuBuffer>>, x: BufferId, eps: f32) -> Result<()> {
         let shape = self.shape(x);
         let n_cols4 = quarter(kernel, shape.width)?;
         let params = NormParams { n_rows: shape.n_rows as u32, n_cols4, eps };
@@ -254,7 +263,7 @@ impl Planner<'_> {
         let shape = self.shape(x);
         let n_cols4 = quarter(Kernel::L2Normalize, shape.width)?;
         let params = L2NormalizeParams { n_rows: shape.n_rows as u32, n_cols4 };
-        let storage = vec![self.bound(x), self.bound(out)];
+        let storage = vec![self.buffer(x), self.buffer(out)];
         self.push(Variant::plain(Kernel::L2Normalize), storage, params, spread(shape.n_rows as u64), 0);
         Ok(())
     }
@@ -268,7 +277,7 @@ impl Planner<'_> {
         });
         let ranges_at = self.data(ranges.flatten());
         let params = MeanPoolParams { n_sequences: shape.n_rows as u32, n_cols4, ranges_at };
-        let storage = vec![self.bound(x), Bound::Data, self.bound(out)];
+        let storage = vec![self.buffer(x), self.plan.data.0.clone(), self.buffer(out)];
         self.push(Variant::plain(Kernel::MeanPool), storage, params, flat(shape.len() / 4), 0);
         Ok(())
     }
@@ -286,7 +295,7 @@ impl Planner<'_> {
             n_table_rows: table.n_rows as u32,
             ids_at,
         };
-        let storage = vec![Bound::Data, self.bound(x), Bound::Data, self.bound(out)];
+        let storage = vec![self.plan.data.0.clone(), self.buffer(x), self.plan.data.0.clone(), self.buffer(out)];
         let variant = Variant::of_layout(Kernel::Gather, crate::Layout::F32);
         self.push(variant, storage, params, flat(out_shape.len() / 4), 0);
         Ok(())
@@ -305,7 +314,7 @@ impl Planner<'_> {
                 ids_at,
             };
             let [values, scales] = self.weight_bindings(part);
-            let storage = vec![Bound::Data, values, scales, self.bound(out)];
+            let storage = vec![self.plan.data.0.clone(), values, scales, self.buffer(out)];
             let variant = Variant::of_layout(Kernel::Gather, weight.layout);
             self.push(variant, storage, params, flat(ids.len() * n_in4 as usize), 0);
         }
@@ -318,13 +327,13 @@ impl Planner<'_> {
         let has_bias = u32::from(bias.is_some());
         let bias = match bias {
             Some(bias) => vector(bias)?,
-            None => Bound::Buffer(self.gpu.nothing.clone()),
+            None => self.gpu.nothing.clone(),
         };
         let activation = activation_code(act);
         let GpuWeight { layout, parts, .. } = weight.gpu()?;
         for part in parts {
             let [values, scales] = self.weight_bindings(part);
-            let storage = vec![self.bound(x), values, scales, bias.clone(), self.bound(out)];
+            let storage = vec![self.buffer(x), values, scales, bias.clone(), self.buffer(out)];
             let (n_weight_rows, out_col) = (part.n_rows as u32, part.first_row as u32);
             let work = n_rows as u64 * part.n_rows as u64 * u64::from(n_in4) * 4;
             let kernels = self.gpu.kernels;
@@ -349,7 +358,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn attention(&mut self, q: BufferId, storage: Vec<Bound>, call: AttentionCall) -> Result<()> {
+    fn attention(&mut self, q: BufferId, storage: Vec<Rc<GpuBuffer>>, call: AttentionCall) -> Result<()> {
         let shape = self.shape(q);
         let head_dim = shape.width / call.n_heads;
         if head_dim % 4 != 0 || head_dim > MAX_HEAD_DIM {
@@ -377,9 +386,9 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn weight_bindings(&self, part: &WeightPart) -> [Bound; 2] {
+    fn weight_bindings(&self, part: &WeightPart) -> [Rc<GpuBuffer>; 2] {
         let scales = part.scales.as_ref().unwrap_or(&self.gpu.nothing);
-        [Bound::Buffer(part.values.clone()), Bound::Buffer(scales.clone())]
+        [part.values.clone(), scales.clone()]
     }
 }
 
@@ -404,10 +413,10 @@ fn activation_code(act: Activation) -> u32 {
 }
 
 /// A bias, gamma or beta.
-fn vector(weight: &Weight) -> Result<Bound> {
+fn vector(weight: &Weight) -> Result<Rc<GpuBuffer>> {
     let parts = &weight.gpu()?.parts;
     assert!(parts.len() == 1, "a vector is one row");
-    Ok(Bound::Buffer(parts[0].values.clone()))
+    Ok(parts[0].values.clone())
 }
 
 /// Vectors of four in a row.

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::kernel::{Access, Variant};
 use super::pool::GpuBuffer;
@@ -75,7 +76,7 @@ impl Registry {
     }
 
     /// The bind group of `pipeline` with `storage` in order and `uniforms` last.
-    pub(super) fn bind_group(&self, pipeline: &Pipeline, storage: &[&GpuBuffer], uniforms: &wgpu::Buffer) -> wgpu::BindGroup {
+    pub(super) fn bind_group(&self, pipeline: &Pipeline, storage: &[Rc<GpuBuffer>], uniforms: &wgpu::Buffer) -> wgpu::BindGroup {
         let key = (pipeline.layout_idx, storage.iter().map(|buffer| buffer.id).collect());
         let mut bind_groups = self.bind_groups.borrow_mut();
         if bind_groups.len() >= MAX_BIND_GROUPS {
@@ -97,7 +98,7 @@ impl Registry {
         self.pipelines.borrow_mut().clear();
     }
 
-    fn make_bind_group(&self, pipeline: &Pipeline, storage: &[&GpuBuffer], uniforms: &wgpu::Buffer) -> wgpu::BindGroup {
+    fn make_bind_group(&self, pipeline: &Pipeline, storage: &[Rc<GpuBuffer>], uniforms: &wgpu::Buffer) -> wgpu::BindGroup {
         let storage = storage.iter().map(|buffer| buffer.buffer.as_entire_binding());
         let uniforms = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: uniforms,

@@ -1,0 +1,249 @@
+//! All other operations against their twins.
+
+use super::{Bench, EPS, KERNEL_SETS, Random, Record, assert_close};
+use crate::gpu::KernelSet;
+use crate::kernels::{self, CausalParams, FullParams};
+use crate::op::Op;
+use crate::{Rope, RopeStyle};
+
+/// Rows and width around the workgroup (64 invocations of four elements), primes times four.
+const SHAPES: [(usize, usize); 7] = [(1, 4), (3, 252), (2, 256), (5, 260), (1, 1028), (65, 12), (131, 68)];
+
+#[test]
+fn elementwise_equal_their_twins() {
+    let bench = Bench::open(KernelSet::Software);
+    // Odd sizes, too: the last vector of four reaches beyond the tensor.
+    for (n, width) in SHAPES.into_iter().chain([(1, 1), (7, 9), (1, 255), (1, 257)]) {
+        let mut random = Random(11);
+        let (a, b) = (random.values(n * width), random.values(n * width));
+        let mut record = Record::default();
+        let (a_id, b_id) = (record.input(width, &a), record.input(width, &b));
+        let sum = record.op(n, width, |out| Op::Add { a: a_id, b: b_id, out });
+        let mut expected = vec![0.0; n * width];
+        kernels::add(&a, &b, &mut expected);
+        assert_close("add", &bench.read(&record, sum), &expected, |_| 0.0);
+
+        let product = record.op(n, width, |out| Op::SiluMul { gate: a_id, up: b_id, out });
+        kernels::silu_mul(&a, &b, &mut expected);
+        // exp is good to 3 + 2|x| <= 5 units, the division to 2.5; 1 + exp and both products round.
+        assert_close("silu_mul", &bench.read(&record, product), &expected, |_| 2.0 * 11.0 * EPS);
+    }
+}
+
+#[test]
+fn norms_equal_their_twins() {
+    let bench = Bench::open(KernelSet::Software);
+    for (n, width) in SHAPES {
+        let mut random = Random(5);
+        // An offset, so that the mean matters.
+        let x: Vec<f32> = random.values(n * width).iter().map(|v| v + 3.0).collect();
+        let (gamma, beta) = (random.values(width), random.values(width));
+        let mut record = Record::default();
+        let input = record.input(width, &x);
+        let mut expected = vec![0.0; n * width];
+        // A sum of `width` squares is off by as many roundings at most, its root by half of that;
+        // division, root and product add 8.
+        let relative = (width as f64 / 2.0 + 8.0) * 2.0 * EPS;
+
+        let gamma_weight = bench.vector(&gamma);
+        let rms = record.op(n, width, |out| Op::RmsNorm { x: input, gamma: gamma_weight.clone(), eps: 1e-5, out });
+        kernels::rms_norm(&x, &gamma, 1e-5, &mut expected);
+        assert_close("rms_norm", &bench.read(&record, rms), &expected, |i| relative * f64::from(expected[i].abs()) + 1e-9);
+
+        let beta_weight = bench.vector(&beta);
+        let norm = record.op(n, width, |out| Op::LayerNorm {
+            x: input,
+            gamma: gamma_weight,
+            beta: beta_weight,
+            eps: 1e-5,
+            out,
+        });
+        kernels::layer_norm(&x, &gamma, &beta, 1e-5, &mut expected);
+        // The mean's error (about 4, the largest |x|, times its roundings) goes through 1 / deviation,
+        // which is at most 1 / .2 for these numbers.
+        let allowed = relative * 3.0 + (width as f64 + 2.0) * EPS * 4.0 / 0.2;
+        assert_close("layer_norm", &bench.read(&record, norm), &expected, |_| allowed);
+
+        let unit = record.op(n, width, |out| Op::L2Normalize { x: input, out });
+        kernels::l2_normalize(&x, width, &mut expected);
+        assert_close("l2_normalize", &bench.read(&record, unit), &expected, |i| relative * f64::from(expected[i].abs()));
+    }
+}
+
+#[test]
+fn a_zero_row_stays_zero() {
+    let bench = Bench::open(KernelSet::Software);
+    let mut record = Record::default();
+    let input = record.input(8, &[0.0; 8]);
+    let unit = record.op(1, 8, |out| Op::L2Normalize { x: input, out });
+    assert_eq!(bench.read(&record, unit), [0.0; 8]);
+}
+
+#[test]
+fn rope_equals_its_twin() {
+    let bench = Bench::open(KernelSet::Software);
+    for style in [RopeStyle::Interleaved, RopeStyle::Half] {
+        for (n, n_heads, head_dim, first_pos) in [(1, 1, 2, 0), (1, 3, 64, 700), (5, 9, 64, 3), (17, 2, 128, 60), (3, 5, 20, 0)] {
+            let width = n_heads * head_dim;
+            let x = Random(23).values(n * width);
+            let rope = Rope { first_pos, head_dim, base: 100_000.0, style };
+            let mut record = Record::default();
+            let input = record.input(width, &x);
+            let out = record.op(n, width, |out| Op::Rope { x: input, rope, out });
+            let mut expected = vec![0.0; n * width];
+            kernels::rope(&x, &rope, width, &mut expected);
+            // Cosine and sine are rounded once, then two products and a sum of numbers below 1.
+            assert_close("rope", &bench.read(&record, out), &expected, |_| 2.0 * 4.0 * EPS);
+        }
+    }
+}
+
+/// Scores are sums of `head_dim` products of numbers below 1, times a scale; their error moves a
+/// weight by that factor. Each weight's exp is good to 3 + 2|x| units, rescaled once per chunk or key.
+fn attention_tolerance(head_dim: usize, n_keys: usize, scale: f32) -> f64 {
+    let score = (head_dim as f64 + 4.0) * EPS * head_dim as f64 * f64::from(scale);
+    2.0 * score + (3.0 + 2.0 * head_dim as f64 * f64::from(scale)) * 4.0 * EPS + n_keys as f64 * 4.0 * EPS
+}
+
+#[test]
+fn attention_full_equals_its_twin() {
+    for kernels in KERNEL_SETS {
+        let bench = Bench::open(kernels);
+        let cases: [(&[u32], usize, usize); 6] =
+            [(&[1], 1, 4), (&[63], 2, 32), (&[64, 1, 65], 3, 32), (&[2, 130], 1, 80), (&[7, 5, 11], 12, 64), (&[3], 1, 256)];
+        for (lengths, n_heads, head_dim) in cases {
+            let (n, width) = (lengths.iter().sum::<u32>() as usize, n_heads * head_dim);
+            let scale = 1.0 / (head_dim as f32).sqrt();
+            let mut random = Random(n as u32);
+            let [q, k, v] = [(); 3].map(|()| random.values(n * width));
+            let mut record = Record::default();
+            let ids = [&q, &k, &v].map(|x| record.input(width, x));
+            let [q_id, k_id, v_id] = ids;
+            let lengths = lengths.to_vec();
+            let out = record.op(n, width, |out| Op::AttentionFull {
+                q: q_id,
+                k: k_id,
+                v: v_id,
+                lengths: lengths.clone(),
+                n_heads,
+                scale,
+                out,
+            });
+            let mut expected = vec![0.0; n * width];
+            kernels::attention_full(&q, &k, &v, &lengths, &FullParams { n_heads, head_dim, scale }, &mut expected);
+            let allowed = attention_tolerance(head_dim, n, scale);
+            let what = format!("attention_full {kernels:?} {lengths:?} {n_heads} x {head_dim}");
+            assert_close(&what, &bench.read(&record, out), &expected, |_| allowed);
+        }
+    }
+}
+
+#[test]
+fn attention_causal_equals_its_twin() {
+    for kernels in KERNEL_SETS {
+        let bench = Bench::open(kernels);
+        // Rows, first position, heads, key heads, head size.
+        let cases = [(1, 0, 1, 1, 4), (1, 63, 9, 3, 64), (1, 64, 9, 3, 64), (1, 200, 4, 1, 32), (66, 0, 2, 2, 20), (5, 131, 6, 2, 128)];
+        for (n, first_pos, n_heads, n_kv_heads, head_dim) in cases {
+            let (width, kv_width, n_ctx) = (n_heads * head_dim, n_kv_heads * head_dim, first_pos + n + 3);
+            let scale = 1.0 / (head_dim as f32).sqrt();
+            let mut random = Random(n_ctx as u32);
+            let q = random.values(n * width);
+            let [keys, values] = [(); 2].map(|()| random.values((first_pos + n) * kv_width));
+            let caches = [(); 2].map(|()| bench.cache(n_ctx, kv_width));
+            let mut record = Record::default();
+            for (cache, data) in caches.iter().zip([&keys, &values]) {
+                // In two pieces, as a prompt and its continuation.
+                let split = first_pos * kv_width;
+                for (at_pos, piece) in [(0, &data[..split]), (first_pos, &data[split..])] {
+                    if !piece.is_empty() {
+                        let x = record.input(kv_width, piece);
+                        record.0.ops.push(Op::KvAppend { cache: cache.clone(), x, at_pos });
+                    }
+                }
+            }
+            let q_id = record.input(width, &q);
+            let [key_cache, value_cache] = caches;
+            let out = record.op(n, width, |out| Op::AttentionCausal {
+                q: q_id,
+                keys: key_cache,
+                values: value_cache,
+                first_pos,
+                n_heads,
+                n_kv_heads,
+                scale,
+                out,
+            });
+            let mut expected = vec![0.0; n * width];
+            let params = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale };
+            kernels::attention_causal(&q, &keys, &values, &params, &mut expected);
+            let allowed = attention_tolerance(head_dim, n_ctx, scale);
+            let what = format!("attention_causal {kernels:?} {n} at {first_pos}, {n_heads}/{n_kv_heads} x {head_dim}");
+            assert_close(&what, &bench.read(&record, out), &expected, |_| allowed);
+        }
+    }
+}
+
+/// Large scores: without taking the maximum off, exp would overflow.
+#[test]
+fn attention_survives_large_scores() {
+    for kernels in KERNEL_SETS {
+        let bench = Bench::open(kernels);
+        let (n, width) = (70, 8);
+        let mut record = Record::default();
+        let x: Vec<f32> = (0..n * width).map(|i| (i / width) as f32).collect();
+        let input = record.input(width, &x);
+        let out = record.op(n, width, |out| Op::AttentionFull {
+            q: input,
+            k: input,
+            v: input,
+            lengths: vec![n as u32],
+            n_heads: 1,
+            scale: 1.0,
+            out,
+        });
+        let got = bench.read(&record, out);
+        // Row 0 sees equal scores and takes the mean; the later ones see only the last key.
+        assert!((got[0] - 34.5).abs() < 1e-4 && got[width..].iter().all(|v| (v - 69.0).abs() < 0.1), "{kernels:?}");
+    }
+}
+
+#[test]
+fn pools_rows_and_argmax_equal_their_twins() {
+    let bench = Bench::open(KernelSet::Software);
+    let cases: [(&[u32], usize); 4] = [(&[1], 4), (&[3, 1, 65], 32), (&[64, 63], 260), (&[2; 67], 12)];
+    for (lengths, width) in cases {
+        let (n, n_sequences) = (lengths.iter().sum::<u32>() as usize, lengths.len());
+        let x = Random(9).values(n * width);
+        let mut record = Record::default();
+        let input = record.input(width, &x);
+        let lengths = lengths.to_vec();
+        let mean = record.op(n_sequences, width, |out| Op::MeanPool { x: input, lengths: lengths.clone(), out });
+        let first = record.op(n_sequences, width, |out| Op::ClsPool { x: input, lengths: lengths.clone(), out });
+        let last = record.op(1, width, |out| Op::Rows { x: input, first_row: n - 1, out });
+        let best = record.op(n, 1, |out| Op::Argmax { x: input, out });
+        let mut expected = vec![0.0; n_sequences * width];
+        kernels::mean_pool(&x, &lengths, width, &mut expected);
+        // At most 65 numbers below 1 are added, and divided once.
+        assert_close("mean_pool", &bench.read(&record, mean), &expected, |_| 68.0 * EPS);
+        kernels::cls_pool(&x, &lengths, width, &mut expected);
+        assert_eq!(bench.read(&record, first), expected);
+        assert_eq!(bench.read(&record, last), x[(n - 1) * width..]);
+        let mut expected = vec![0.0; n];
+        kernels::argmax(&x, width, &mut expected);
+        assert_eq!(bench.read(&record, best), expected);
+    }
+}
+
+#[test]
+fn argmax_takes_the_first_of_equals_and_wide_rows() {
+    let bench = Bench::open(KernelSet::Software);
+    for (width, places) in [(1, [0, 0]), (255, [3, 200]), (257, [255, 256]), (5000, [4097, 4999])] {
+        let mut x = vec![-1.0; width];
+        places.into_iter().for_each(|place| x[place] = 2.5);
+        let mut record = Record::default();
+        let input = record.input(width, &x);
+        let best = record.op(1, 1, |out| Op::Argmax { x: input, out });
+        assert_eq!(bench.read(&record, best), [places[0] as f32], "{width}");
+    }
+}

@@ -1,0 +1,110 @@
+//! Every WGSL text, in every variant, against what the host assumes about it.
+
+use std::collections::BTreeSet;
+
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+use crate::Layout;
+use crate::gpu::kernel::{Access, Kernel, Part, Variant};
+use crate::gpu::specs;
+
+/// Every variant that planning can ask for, with a few head sizes standing for all.
+fn variants() -> Vec<Variant> {
+    let mut variants = vec![];
+    for kernel in Kernel::ALL {
+        let parts = kernel.spec().parts;
+        if parts.contains(&Part::HeadDim) {
+            let sizes = [1, 8, 16, 20, 64];
+            variants.extend(sizes.map(|size| Variant { head_dim4: Some(size), ..Variant::plain(kernel) }));
+        } else if parts.contains(&Part::Weights) {
+            for layout in [Layout::F32, Layout::F16, Layout::Q8, Layout::Q4] {
+                let lanes: &[_] = if kernel == Kernel::Matvec { &[Some(1), Some(16)] } else { &[None] };
+                variants.extend(lanes.iter().map(|lanes| Variant { lanes: *lanes, ..Variant::of_layout(kernel, layout) }));
+            }
+        } else {
+            variants.push(Variant::plain(kernel));
+        }
+    }
+    variants
+}
+
+#[test]
+fn every_variant_is_valid_and_fits_its_spec() {
+    for variant in variants() {
+        let source = variant.source();
+        let module = naga::front::wgsl::parse_str(&source)
+            .unwrap_or_else(|error| panic!("{variant:?}: {}", error.emit_to_string(&source)));
+        // Plain WebGPU: `unpack2x16float` is part of it, which naga counts as a capability.
+        Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{variant:?}: {}", error.emit_to_string(&source)));
+        entry_point(&variant, &module);
+        bindings(&variant, &module);
+        params(&variant, &module);
+        overrides(&variant, &module);
+    }
+}
+
+fn entry_point(variant: &Variant, module: &naga::Module) {
+    let spec = variant.kernel.spec();
+    let [entry_point] = module.entry_points.as_slice() else { panic!("{variant:?} has one entry point") };
+    assert_eq!(entry_point.name, spec.stem, "entry point and stem");
+    assert_eq!(entry_point.workgroup_size, spec.workgroup, "{}", spec.stem);
+    assert!(entry_point.workgroup_size.iter().product::<u32>() <= 256, "WebGPU's floor");
+}
+
+fn bindings(variant: &Variant, module: &naga::Module) {
+    let spec = variant.kernel.spec();
+    assert!(spec.storage.len() <= 8, "WebGPU's floor of storage buffers");
+    let mut seen = BTreeSet::new();
+    for (_, variable) in module.global_variables.iter() {
+        let Some(binding) = &variable.binding else { continue };
+        assert_eq!(binding.group, 0);
+        let idx = binding.binding as usize;
+        seen.insert(idx);
+        let name = variable.name.as_deref().expect("bindings have names");
+        match variable.space {
+            naga::AddressSpace::Uniform => assert_eq!((name, idx), ("params", spec.storage.len()), "{}", spec.stem),
+            naga::AddressSpace::Storage { access } => {
+                let expected = spec.storage[idx];
+                let writes = access.contains(naga::StorageAccess::STORE);
+                assert_eq!((name, writes), (expected.0, expected.1 == Access::Write), "{} @{idx}", spec.stem);
+            }
+            space => panic!("{}: {name} is bound in {space:?}", spec.stem),
+        }
+    }
+    for (idx, (name, _)) in spec.storage.iter().enumerate() {
+        // Layouts without groups have no scales; the host binds an unused buffer there.
+        assert!(seen.contains(&idx) || *name == "scales", "{variant:?} binds {name}");
+    }
+}
+
+fn params(variant: &Variant, module: &naga::Module) {
+    let spec = variant.kernel.spec();
+    let (_, params) = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params")).expect("Params");
+    let naga::TypeInner::Struct { members, span } = &params.inner else { panic!("Params is a struct") };
+    let fields: Vec<_> =
+        members.iter().map(|member| (member.name.as_deref().expect("a name"), member.offset as usize)).collect();
+    assert_eq!(fields, spec.params.fields, "Params of {}", spec.stem);
+    assert!(spec.params.n_bytes as u32 <= *span && *span as usize <= specs::MAX_PARAMS_BYTES);
+}
+
+fn overrides(variant: &Variant, module: &naga::Module) {
+    let declared: Vec<_> = module.overrides.iter().filter_map(|(_, constant)| constant.name.as_deref()).collect();
+    let given: Vec<_> = variant.constants().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(declared, given, "{variant:?}");
+}
+
+#[test]
+fn every_file_belongs_to_a_kernel() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/wgsl");
+    let files = std::fs::read_dir(folder).expect("the folder of kernels");
+    let files: BTreeSet<String> =
+        files.map(|file| file.expect("an entry").file_name().into_string().expect("ASCII")).collect();
+    let stems = Kernel::ALL.iter().map(|kernel| kernel.spec().stem.to_owned());
+    let layouts = ["f32", "f16", "q8", "q4"];
+    let shared = layouts.iter().flat_map(|layout| [format!("weights_{layout}"), format!("dot_{layout}")]);
+    let shared = shared.chain(["activation".to_owned(), "reduce".to_owned()]);
+    let known: BTreeSet<String> = stems.chain(shared).map(|stem| format!("{stem}.wgsl")).collect();
+    assert_eq!(files, known);
+}
