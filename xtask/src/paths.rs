@@ -1,0 +1,34 @@
+//! Where things lie below `target/`.
+
+use std::env;
+use std::path::PathBuf;
+
+use crate::workspace;
+
+/// The folder of everything that is built.
+pub fn target() -> PathBuf {
+    match env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty()) {
+        Some(dir) => workspace().join(dir),
+        None => workspace().join("target"),
+    }
+}
+
+/// Cargo's folder for wasm32. Apart from the native one, so that neither waits for the other's lock.
+pub fn web_target() -> PathBuf {
+    target().join("web")
+}
+
+/// The finished web app.
+pub fn web_dist() -> PathBuf {
+    target().join("web-dist")
+}
+
+/// Standard libraries built from source, a folder per compiler version.
+pub fn wasm_sysroots() -> PathBuf {
+    target().join("wasm-sysroot")
+}
+
+/// The command line, as `cargo build` leaves it.
+pub fn footnote() -> PathBuf {
+    target().join("debug").join(format!("footnote{}", env::consts::EXE_SUFFIX))
+}

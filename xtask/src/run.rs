@@ -1,0 +1,62 @@
+//! Running other programs, and telling what happens.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::{Outcome, workspace};
+
+/// Tells the user what is going on.
+pub fn say(message: &str) {
+    eprintln!("xtask: {message}");
+}
+
+/// A command that runs in the workspace.
+pub fn command(program: impl AsRef<OsStr>, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(workspace());
+    command
+}
+
+/// The cargo that started this task.
+pub fn cargo(args: &[&str]) -> Command {
+    command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), args)
+}
+
+/// Runs a command to its end; anything but success is an error that shows the command.
+pub fn run(command: &mut Command) -> Outcome {
+    let shown = shown(command);
+    let status = command.status().map_err(|e| format!("`{shown}` cannot be started: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{shown}` failed ({status})").into()) }
+}
+
+/// What a command prints; `None` when it fails or is not there.
+pub fn output_of(command: &mut Command) -> Option<String> {
+    let output = command.stderr(Stdio::null()).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Runs a command with its output in a file of the target folder; the error names that file.
+pub fn run_logged(command: &mut Command, log_name: &str) -> Outcome {
+    let log_path = crate::paths::target().join(log_name);
+    std::fs::create_dir_all(crate::paths::target())?;
+    let log = std::fs::File::create(&log_path)?;
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    run(command).map_err(|error| format!("{error}; its output is in {}", log_path.display()).into())
+}
+
+/// The first of these programs that is on the path.
+pub fn find_program(names: &[&str]) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let folders: Vec<PathBuf> = env::split_paths(&path).collect();
+    names.iter().find_map(|name| {
+        let file = format!("{name}{}", env::consts::EXE_SUFFIX);
+        folders.iter().map(|folder| folder.join(&file)).find(|candidate| candidate.is_file())
+    })
+}
+
+fn shown(command: &Command) -> String {
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,53 @@
+//! The app on this machine, and the benchmarks.
+
+use std::process::Command;
+
+use crate::run::{cargo, command, run, say};
+use crate::{Outcome, paths, web};
+
+/// Builds everything, fetches the models and serves until stopped.
+pub fn serve(port: u16) -> Outcome {
+    let web_dist = web::build()?;
+    build_footnote()?;
+    fetch_models()?;
+    let port = port.to_string();
+    let mut serve = command(paths::footnote(), &["serve", "--port", &port, "--web"]);
+    serve.arg(web_dist);
+    become_process(&mut serve)
+}
+
+/// Runs a benchmark with what it needs in place.
+pub fn bench(args: &[String]) -> Outcome {
+    match args.first().map(String::as_str) {
+        Some("web" | "size") => drop(web::build()?),
+        Some("embed" | "generate" | "search") => {
+            build_footnote()?;
+            fetch_models()?;
+        }
+        _ => {}
+    }
+    let mut bench = cargo(&["run", "--release", "--package", "bench", "--"]);
+    run(bench.args(args))
+}
+
+/// Builds the command line.
+pub fn build_footnote() -> Outcome {
+    say("building the command line");
+    run(&mut cargo(&["build", "--package", "cli"]))
+}
+
+/// Fetches the two default models, the same way as a user; checks only, when they are there.
+pub fn fetch_models() -> Outcome {
+    run(&mut command(paths::footnote(), &["models", "fetch"]))
+}
+
+/// On Unix the server takes this process's place, so that stopping the task stops it.
+fn become_process(command: &mut Command) -> Outcome {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt;
+        Err(format!("the server cannot be started: {}", command.exec()).into())
+    }
+    #[cfg(not(unix))]
+    run(command)
+}

@@ -1,0 +1,127 @@
+//! The web app: three wasm programs, their JavaScript, the static files, all of it compressed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::run::{cargo, run, say};
+use crate::{Outcome, pack, paths, wasm, workspace};
+
+/// The programs of `ui`: the page, the engine worker, the ingest worker.
+const PROGRAMS: [&str; 3] = ["page", "engine", "ingest"];
+
+/// Builds the web app and returns its folder. What is up to date is left alone.
+pub fn build() -> Outcome<PathBuf> {
+    let toolchain = wasm::toolchain()?;
+    let web_target = paths::web_target();
+    say("building the web app");
+    let mut build = cargo(&["build", "--package", "ui", "--profile", "web", "--target", wasm::TARGET]);
+    build.args(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
+    build.arg("--target-dir").arg(&web_target).envs(toolchain.env());
+    run(&mut build)?;
+
+    let dist = paths::web_dist();
+    fs::create_dir_all(&dist)?;
+    let built = web_target.join(wasm::TARGET).join("web");
+    let mut wanted = BTreeSet::new();
+    for program in PROGRAMS {
+        bind(&built.join(format!("{program}.wasm")), program, &dist)?;
+        wanted.extend([format!("{program}.js"), format!("{program}_bg.wasm")].map(PathBuf::from));
+    }
+    copy_changed(&workspace().join("ui/static"), &dist, Path::new(""), &mut wanted)?;
+    // Helper scripts of libraries, where wasm-bindgen found some.
+    keep_folder(&dist, Path::new("snippets"), &mut wanted)?;
+    remove_others(&dist, Path::new(""), &wanted)?;
+    let sizes = pack::compress_all(&dist, &wanted)?;
+    print_sizes(&sizes);
+    Ok(dist)
+}
+
+/// Runs wasm-bindgen over a program, unless it did so over this very file.
+fn bind(wasm_file: &Path, program: &str, dist: &Path) -> Outcome {
+    let metadata = fs::metadata(wasm_file)?;
+    let changed = metadata.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
+    let stamp = format!("{} {changed}", metadata.len());
+    let stamp_file = paths::web_target().join(format!("{program}.bound"));
+    let is_there = ["js", "wasm"].iter().all(|extension| {
+        let name = if *extension == "js" { "" } else { "_bg" };
+        dist.join(format!("{program}{name}.{extension}")).is_file()
+    });
+    if is_there && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
+        return Ok(());
+    }
+    Bindgen::new()
+        .input_path(wasm_file)
+        .web(true)?
+        .typescript(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .generate(dist)
+        .map_err(|error| format!("wasm-bindgen over {}: {error:#}", wasm_file.display()))?;
+    fs::write(stamp_file, stamp)?;
+    Ok(())
+}
+
+/// Copies the files of `from` that differ, and notes their names.
+fn copy_changed(from: &Path, dist: &Path, below: &Path, wanted: &mut BTreeSet<PathBuf>) -> Outcome {
+    for entry in fs::read_dir(from.join(below))? {
+        let name = below.join(entry?.file_name());
+        let (source, copy) = (from.join(&name), dist.join(&name));
+        if source.is_dir() {
+            fs::create_dir_all(&copy)?;
+            copy_changed(from, dist, &name, wanted)?;
+            continue;
+        }
+        let bytes = fs::read(&source)?;
+        if fs::read(&copy).ok().as_ref() != Some(&bytes) {
+            fs::write(&copy, bytes)?;
+        }
+        wanted.insert(name);
+    }
+    Ok(())
+}
+
+fn keep_folder(dist: &Path, below: &Path, wanted: &mut BTreeSet<PathBuf>) -> Outcome {
+    let Ok(entries) = fs::read_dir(dist.join(below)) else { return Ok(()) };
+    for entry in entries {
+        let name = below.join(entry?.file_name());
+        if dist.join(&name).is_dir() {
+            keep_folder(dist, &name, wanted)?;
+        } else if !pack::is_compressed(&name) {
+            wanted.insert(name);
+        }
+    }
+    Ok(())
+}
+
+/// Deletes what earlier builds left and this one does not have.
+fn remove_others(dist: &Path, below: &Path, wanted: &BTreeSet<PathBuf>) -> Outcome {
+    for entry in fs::read_dir(dist.join(below))? {
+        let name = below.join(entry?.file_name());
+        let path = dist.join(&name);
+        if path.is_dir() {
+            remove_others(dist, &name, wanted)?;
+            if fs::read_dir(&path)?.next().is_none() {
+                fs::remove_dir(&path)?;
+            }
+        } else if !wanted.contains(&pack::original_name(&name)) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn print_sizes(sizes: &[pack::Sizes]) {
+    eprintln!("{:<24} {:>10} {:>10} {:>10}", "kB", "raw", "gzip", "brotli");
+    let kilobytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e3);
+    for size in sizes {
+        let [raw, gzip, brotli] = [size.raw, size.gzip, size.brotli].map(kilobytes);
+        eprintln!("{:<24} {raw:>10} {gzip:>10} {brotli:>10}", size.name.display());
+    }
+    let sum = |of: fn(&pack::Sizes) -> u64| kilobytes(sizes.iter().map(of).sum());
+    let (raw, gzip, brotli) = (sum(|s| s.raw), sum(|s| s.gzip), sum(|s| s.brotli));
+    eprintln!("{:<24} {raw:>10} {gzip:>10} {brotli:>10}", "together");
+}
