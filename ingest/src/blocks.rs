@@ -50,11 +50,7 @@ fn fill_gap(text: &str, done: &mut Vec<ByteBlock>, at: usize, next: Option<&mut 
         (_, Some(next)) if !has_words && !text[end..gap_end].contains('\n') => next.start = start,
         (Some(last), _) if !has_words => last.end = end,
         (None, Some(next)) if !has_words => next.start = start,
-        _ => done.push(ByteBlock {
-            kind: BlockKind::Paragraph,
-            start,
-            end,
-        }),
+        _ => done.push(ByteBlock { kind: BlockKind::Paragraph, start, end }),
     }
 }
 
@@ -67,11 +63,7 @@ pub(crate) fn to_blocks(text: &str, blocks: &[ByteBlock], page_starts: &[u32]) -
             let span = Span::new(chars.at(b.start), chars.at(b.end));
             let n_before = page_starts.partition_point(|&start| start <= span.start);
             let page = (!page_starts.is_empty()).then_some(n_before.max(1) as u32);
-            Block {
-                kind: b.kind,
-                span,
-                page,
-            }
+            Block { kind: b.kind, span, page }
         })
         .collect()
 }
@@ -87,11 +79,7 @@ pub(crate) fn of_document(doc: &Document) -> Vec<ByteBlock> {
         .map(|b| {
             // Ends ascend in every document made here; one made elsewhere may hold anything.
             max_end = b.span.end.max(max_end);
-            ByteBlock {
-                kind: b.kind,
-                start: starts.byte_at(b.span.start),
-                end: ends.byte_at(max_end),
-            }
+            ByteBlock { kind: b.kind, start: starts.byte_at(b.span.start), end: ends.byte_at(max_end) }
         })
         .collect();
     complete(&doc.text, blocks)
@@ -102,18 +90,9 @@ mod tests {
     use super::*;
 
     fn check(text: &str, given: &[(usize, usize)], want: &[&str]) {
-        let given = given
-            .iter()
-            .map(|&(start, end)| ByteBlock {
-                kind: BlockKind::Paragraph,
-                start,
-                end,
-            })
-            .collect();
-        let got: Vec<&str> = complete(text, given)
-            .iter()
-            .map(|b| &text[b.start..b.end])
-            .collect();
+        let given =
+            given.iter().map(|&(start, end)| ByteBlock { kind: BlockKind::Paragraph, start, end }).collect();
+        let got: Vec<&str> = complete(text, given).iter().map(|b| &text[b.start..b.end]).collect();
         assert_eq!(got, want, "{text:?}");
     }
 
@@ -124,11 +103,7 @@ mod tests {
         check("one two", &[], &["one two"]);
         check("one\n\ntwo", &[(0, 4)], &["one", "two"]);
         check("> one\n> two", &[(2, 5), (8, 11)], &["> one", "> two"]);
-        check(
-            "one\n\n---\n\ntwo",
-            &[(0, 3), (10, 13)],
-            &["one\n\n---", "two"],
-        );
+        check("one\n\n---\n\ntwo", &[(0, 3), (10, 13)], &["one\n\n---", "two"]);
         check("---\n\ntwo", &[(5, 8)], &["---\n\ntwo"]);
         check("one two", &[(0, 5), (3, 7)], &["one t", "wo"]);
         check("one two", &[(4, 7), (0, 99)], &["one", "two"]);

@@ -26,11 +26,7 @@ impl Default for ChunkPolicy {
     /// 200 tokens is where retrieval peaks for small embedders; 240 leaves room for special tokens
     /// in a context of 256.
     fn default() -> Self {
-        Self {
-            target_tokens: 200,
-            max_tokens: 240,
-            min_tokens: 50,
-        }
+        Self { target_tokens: 200, max_tokens: 240, min_tokens: 50 }
     }
 }
 
@@ -54,11 +50,7 @@ impl Chunk {
     /// most 160 characters; the innermost headings are kept.
     pub fn embedding_text(&self, title: &str) -> String {
         let prefix = prefix_line(title, &self.heading_path, &self.text);
-        if prefix.is_empty() {
-            self.text.clone()
-        } else {
-            format!("{prefix}\n{}", self.text)
-        }
+        if prefix.is_empty() { self.text.clone() } else { format!("{prefix}\n{}", self.text) }
     }
 }
 
@@ -92,19 +84,12 @@ fn prefix_line(title: &str, path: &[String], text: &str) -> String {
 /// `policy.max_tokens`; longer ones are cut at lines, paragraphs at sentence ends, then at blanks,
 /// then anywhere. A heading stays with the text below it. `count_tokens` sees each part of the
 /// text a small, constant number of times.
-pub fn chunk(
-    doc: &Document,
-    policy: &ChunkPolicy,
-    count_tokens: &dyn Fn(&str) -> u32,
-) -> Vec<Chunk> {
+pub fn chunk(doc: &Document, policy: &ChunkPolicy, count_tokens: &dyn Fn(&str) -> u32) -> Vec<Chunk> {
     let blocks = blocks::of_document(doc);
     let mut packer = Packer {
         text: &doc.text,
         policy: *policy,
-        splitter: Splitter {
-            text: &doc.text,
-            count_tokens,
-        },
+        splitter: Splitter { text: &doc.text, count_tokens },
         n_prefix_tokens: 0,
         open: Passage::default(),
         closed: Vec::new(),
@@ -115,10 +100,7 @@ pub fn chunk(
         if let BlockKind::Heading { level } = block.kind {
             packer.end_section();
             path.retain(|&(above, _)| above < level);
-            path.push((
-                level,
-                heading_words(doc.kind, &doc.text[block.start..block.end]),
-            ));
+            path.push((level, heading_words(doc.kind, &doc.text[block.start..block.end])));
             let names: Vec<String> = path.iter().map(|(_, name)| name.clone()).collect();
             packer.begin_section(title, names);
         }
@@ -191,11 +173,7 @@ impl Packer<'_> {
 
     fn begin_section(&mut self, title: &str, path: Vec<String>) {
         let prefix = prefix_line(title, &path, "");
-        self.n_prefix_tokens = if prefix.is_empty() {
-            0
-        } else {
-            self.splitter.count(&prefix)
-        };
+        self.n_prefix_tokens = if prefix.is_empty() { 0 } else { self.splitter.count(&prefix) };
         self.open.section += 1;
         self.open.path = path;
     }
@@ -212,11 +190,7 @@ impl Packer<'_> {
         let is_heading = matches!(block.kind, BlockKind::Heading { .. });
         let whole = self.splitter.whole(block, max);
         // Headings must not stand alone because the text below them fits only without them.
-        let room = if self.open.is_heading_only {
-            max.saturating_sub(self.open.n_tokens)
-        } else {
-            max
-        };
+        let room = if self.open.is_heading_only { max.saturating_sub(self.open.n_tokens) } else { max };
         match whole {
             Some(piece) if piece.n_tokens <= room => self.push(piece, is_heading),
             _ => {
@@ -232,11 +206,10 @@ impl Packer<'_> {
         let is_empty = self.open.start == self.open.end;
         if !is_empty {
             let n_together = self.open.n_tokens + piece.n_tokens;
-            let limit =
-                match self.open.is_heading_only || self.open.n_tokens < self.policy.min_tokens {
-                    true => self.max_tokens(),
-                    false => self.target_tokens(),
-                };
+            let limit = match self.open.is_heading_only || self.open.n_tokens < self.policy.min_tokens {
+                true => self.max_tokens(),
+                false => self.target_tokens(),
+            };
             if n_together > limit {
                 self.close();
             }
@@ -278,29 +251,13 @@ impl Packer<'_> {
     fn close_checked(&mut self, passage: Passage, max: u32) {
         let n_tokens = self.splitter.count(&self.text[passage.start..passage.end]);
         if n_tokens <= max {
-            self.closed.push(Passage {
-                n_tokens,
-                ..passage
-            });
+            self.closed.push(Passage { n_tokens, ..passage });
             return;
         }
-        let whole = ByteBlock {
-            kind: BlockKind::Paragraph,
-            start: passage.start,
-            end: passage.end,
-        };
+        let whole = ByteBlock { kind: BlockKind::Paragraph, start: passage.start, end: passage.end };
         for piece in self.splitter.split(&whole, max / 2, max) {
-            let Piece {
-                start,
-                end,
-                n_tokens,
-            } = piece;
-            self.closed.push(Passage {
-                start,
-                end,
-                n_tokens,
-                ..passage.clone()
-            });
+            let Piece { start, end, n_tokens } = piece;
+            self.closed.push(Passage { start, end, n_tokens, ..passage.clone() });
         }
     }
 }

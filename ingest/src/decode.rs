@@ -17,10 +17,7 @@ pub(crate) fn decode(
 ) -> (String, Option<Warning>) {
     if let Some((encoding, n_bom)) = Encoding::for_bom(bytes) {
         let (text, had_errors) = encoding.decode_without_bom_handling(&bytes[n_bom..]);
-        return (
-            text.into_owned(),
-            had_errors.then(|| replaced(name, encoding)),
-        );
+        return (text.into_owned(), had_errors.then(|| replaced(name, encoding)));
     }
     if let Some(encoding) = utf16_without_mark(bytes) {
         let (text, _) = encoding.decode_without_bom_handling(bytes);
@@ -30,25 +27,16 @@ pub(crate) fn decode(
         Ok(text) => return (text.to_owned(), None),
         // A file cut in the middle of its last character is still UTF-8.
         Err(e) if e.error_len().is_none() => {
-            return (
-                String::from_utf8_lossy(bytes).into_owned(),
-                Some(replaced(name, UTF_8)),
-            );
+            return (String::from_utf8_lossy(bytes).into_owned(), Some(replaced(name, UTF_8)));
         }
         Err(_) => {}
     }
     if let Some(encoding) = declared.filter(|&e| e != UTF_8) {
         let (text, had_errors) = encoding.decode_without_bom_handling(bytes);
-        return (
-            text.into_owned(),
-            had_errors.then(|| replaced(name, encoding)),
-        );
+        return (text.into_owned(), had_errors.then(|| replaced(name, encoding)));
     }
     if is_mostly_utf8(bytes) {
-        return (
-            String::from_utf8_lossy(bytes).into_owned(),
-            Some(replaced(name, UTF_8)),
-        );
+        return (String::from_utf8_lossy(bytes).into_owned(), Some(replaced(name, UTF_8)));
     }
     let (text, _) = WINDOWS_1252.decode_without_bom_handling(bytes);
     (text.into_owned(), Some(guessed(name, WINDOWS_1252)))
@@ -63,9 +51,7 @@ pub(crate) fn declared_in_mime(mime: &str) -> Option<&'static Encoding> {
 /// The encoding named in the first kilobytes of an HTML or XML file.
 pub(crate) fn declared_in_markup(bytes: &[u8]) -> Option<&'static Encoding> {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(4096)]).to_ascii_lowercase();
-    let after = ["charset=", "encoding="]
-        .iter()
-        .find_map(|key| Some(head.split_once(key)?.1))?;
+    let after = ["charset=", "encoding="].iter().find_map(|key| Some(head.split_once(key)?.1))?;
     let label: String = after
         .trim_start_matches(['"', '\'', ' '])
         .chars()
@@ -98,13 +84,7 @@ fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
     if n_pairs < 4 || bytes.len() % 2 == 1 {
         return None;
     }
-    let n_zero = |offset: usize| {
-        head.iter()
-            .skip(offset)
-            .step_by(2)
-            .filter(|&&b| b == 0)
-            .count()
-    };
+    let n_zero = |offset: usize| head.iter().skip(offset).step_by(2).filter(|&&b| b == 0).count();
     let (even, odd) = (n_zero(0), n_zero(1));
     let encoding = match (even * 10 / n_pairs, odd * 10 / n_pairs) {
         (0, 6..) => UTF_16LE,
@@ -112,10 +92,7 @@ fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
         _ => return None,
     };
     let (text, had_errors) = encoding.decode_without_bom_handling(&head[..n_pairs * 2 & !3]);
-    let n_control = text
-        .chars()
-        .filter(|c| c.is_control() && !c.is_whitespace())
-        .count();
+    let n_control = text.chars().filter(|c| c.is_control() && !c.is_whitespace()).count();
     (!had_errors && n_control * 100 <= n_pairs).then_some(encoding)
 }
 
@@ -157,33 +134,13 @@ mod tests {
     #[test]
     fn encodings_are_found() {
         let utf16 = |text: &str, big: bool| -> Vec<u8> {
-            text.encode_utf16()
-                .flat_map(|u| {
-                    if big {
-                        u.to_be_bytes()
-                    } else {
-                        u.to_le_bytes()
-                    }
-                })
-                .collect()
+            text.encode_utf16().flat_map(|u| if big { u.to_be_bytes() } else { u.to_le_bytes() }).collect()
         };
         let cases: Vec<(Vec<u8>, &str, bool)> = vec![
             ("größer".into(), "größer", false),
-            (
-                b"\xef\xbb\xbfgr\xc3\xb6\xc3\x9fer".to_vec(),
-                "größer",
-                false,
-            ),
-            (
-                [b"\xff\xfe".to_vec(), utf16("größer 漢", false)].concat(),
-                "größer 漢",
-                false,
-            ),
-            (
-                [b"\xfe\xff".to_vec(), utf16("größer 漢", true)].concat(),
-                "größer 漢",
-                false,
-            ),
+            (b"\xef\xbb\xbfgr\xc3\xb6\xc3\x9fer".to_vec(), "größer", false),
+            ([b"\xff\xfe".to_vec(), utf16("größer 漢", false)].concat(), "größer 漢", false),
+            ([b"\xfe\xff".to_vec(), utf16("größer 漢", true)].concat(), "größer 漢", false),
             (utf16("no mark at all", false), "no mark at all", true),
             (utf16("no mark at all", true), "no mark at all", true),
             (b"gr\xf6\xdfer \x93so\x94".to_vec(), "größer “so”", true),
@@ -192,20 +149,12 @@ mod tests {
                 "gr\u{fffd}ößer, höher, länger",
                 true,
             ),
-            (
-                b"cut in a charact\xc3".to_vec(),
-                "cut in a charact\u{fffd}",
-                true,
-            ),
+            (b"cut in a charact\xc3".to_vec(), "cut in a charact\u{fffd}", true),
         ];
         for (bytes, want, warns) in cases {
             assert!(!is_binary(&bytes), "{want}");
             let (text, warning) = decode(&bytes, None, "a.txt");
-            assert_eq!(
-                (text.as_str(), warning.is_some()),
-                (want, warns),
-                "{bytes:?}"
-            );
+            assert_eq!((text.as_str(), warning.is_some()), (want, warns), "{bytes:?}");
         }
     }
 
@@ -220,9 +169,7 @@ mod tests {
 
     #[test]
     fn binary_data_is_no_text() {
-        let noise: Vec<u8> = (0..4096u32)
-            .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
-            .collect();
+        let noise: Vec<u8> = (0..4096u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         assert!(is_binary(&noise));
         assert!(is_binary(&[0; 64]));
         assert!(!is_binary(b"a stray \0 is no harm in a long text"));

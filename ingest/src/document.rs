@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A range `start..end` of Unicode code points of a text.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Span {
     /// First code point.
     pub start: u32,
@@ -144,9 +142,7 @@ pub enum Refusal {
         name: String,
     },
     /// The file is larger than the limit.
-    #[error(
-        "{name} has {n_bytes} bytes, more than the limit of {max_bytes}; split it and add the parts"
-    )]
+    #[error("{name} has {n_bytes} bytes, more than the limit of {max_bytes}; split it and add the parts")]
     TooLarge {
         /// The file's name.
         name: String,

@@ -21,21 +21,14 @@ pub(crate) fn parse(source: &str) -> Page {
         writer.walk(node);
     }
     if writer.text.is_empty() {
-        writer = Writer {
-            keeps_navigation: true,
-            ..Writer::default()
-        };
+        writer = Writer { keeps_navigation: true, ..Writer::default() };
         writer.walk(root);
     }
     let title = find(root, |e| e.name() == "title")
         .map(words)
         .filter(|t| !t.is_empty())
         .or_else(|| writer.first_heading());
-    Page {
-        title,
-        text: writer.text,
-        blocks: writer.blocks,
-    }
+    Page { title, text: writer.text, blocks: writer.blocks }
 }
 
 /// The outermost `main` elements, else the outermost articles, else the root.
@@ -51,17 +44,12 @@ fn readable_roots(root: NodeRef<'_, Node>) -> Vec<NodeRef<'_, Node>> {
     vec![root]
 }
 
-fn outermost<'a>(
-    root: NodeRef<'a, Node>,
-    wanted: &dyn Fn(&Element) -> bool,
-) -> Vec<NodeRef<'a, Node>> {
+fn outermost<'a>(root: NodeRef<'a, Node>, wanted: &dyn Fn(&Element) -> bool) -> Vec<NodeRef<'a, Node>> {
     let mut found: Vec<NodeRef<'a, Node>> = Vec::new();
     let mut within: Option<NodeId> = None;
     for edge in root.traverse() {
         match edge {
-            Edge::Open(node)
-                if within.is_none() && node.value().as_element().is_some_and(wanted) =>
-            {
+            Edge::Open(node) if within.is_none() && node.value().as_element().is_some_and(wanted) => {
                 within = Some(node.id());
                 found.push(node);
             }
@@ -73,8 +61,7 @@ fn outermost<'a>(
 }
 
 fn find(root: NodeRef<'_, Node>, wanted: impl Fn(&Element) -> bool) -> Option<NodeRef<'_, Node>> {
-    root.descendants()
-        .find(|n| n.value().as_element().is_some_and(&wanted))
+    root.descendants().find(|n| n.value().as_element().is_some_and(&wanted))
 }
 
 /// All text below a node, its blanks collapsed.
@@ -129,8 +116,8 @@ impl Writer {
 
     fn skips(&self, e: &Element, is_whole_page: bool) -> bool {
         match e.name() {
-            "script" | "style" | "template" | "noscript" | "svg" | "math" | "head" | "iframe"
-            | "object" | "canvas" | "audio" | "video" | "select" | "button" | "dialog" => true,
+            "script" | "style" | "template" | "noscript" | "svg" | "math" | "head" | "iframe" | "object"
+            | "canvas" | "audio" | "video" | "select" | "button" | "dialog" => true,
             "nav" => !self.keeps_navigation,
             // Within an article they belong to it; a whole page's own are banners.
             "header" | "footer" | "aside" if !is_whole_page => e.name() == "footer",
@@ -140,9 +127,9 @@ impl Writer {
 
     fn open(&mut self, e: &Element, node: NodeRef<'_, Node>) {
         let role = match e.name() {
-            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => Some(BlockKind::Heading {
-                level: e.name().as_bytes()[1] - b'0',
-            }),
+            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
+                Some(BlockKind::Heading { level: e.name().as_bytes()[1] - b'0' })
+            }
             "li" => Some(BlockKind::ListItem),
             "pre" => Some(BlockKind::Code),
             "table" if !is_layout_table(node) => Some(BlockKind::Table),
@@ -159,11 +146,7 @@ impl Writer {
         }
         if let Some(role) = role {
             self.roles.push((node.id(), role));
-            self.prefix = if role == BlockKind::ListItem {
-                "- "
-            } else {
-                ""
-            };
+            self.prefix = if role == BlockKind::ListItem { "- " } else { "" };
         }
     }
 
@@ -195,9 +178,7 @@ impl Writer {
     }
 
     fn role(&self) -> BlockKind {
-        self.roles
-            .last()
-            .map_or(BlockKind::Paragraph, |&(_, role)| role)
+        self.roles.last().map_or(BlockKind::Paragraph, |&(_, role)| role)
     }
 
     fn text(&mut self, text: &str) {
@@ -229,10 +210,7 @@ impl Writer {
         }
         if !self.text.is_empty() {
             let both_items = self.role() == BlockKind::ListItem
-                && self
-                    .blocks
-                    .last()
-                    .is_some_and(|b| b.kind == BlockKind::ListItem);
+                && self.blocks.last().is_some_and(|b| b.kind == BlockKind::ListItem);
             self.text.push_str(if both_items { "\n" } else { "\n\n" });
         }
         self.start = self.text.len();
@@ -255,20 +233,13 @@ impl Writer {
         self.text.truncate(self.start + n_kept);
         if n_kept > 0 {
             let (kind, start) = (self.role(), self.start);
-            self.blocks.push(ByteBlock {
-                kind,
-                start,
-                end: self.text.len(),
-            });
+            self.blocks.push(ByteBlock { kind, start, end: self.text.len() });
         }
         self.start = self.text.len();
     }
 
     fn first_heading(&self) -> Option<String> {
-        let block = self
-            .blocks
-            .iter()
-            .find(|b| matches!(b.kind, BlockKind::Heading { .. }))?;
+        let block = self.blocks.iter().find(|b| matches!(b.kind, BlockKind::Heading { .. }))?;
         Some(self.text[block.start..block.end].replace('\n', " "))
     }
 }
@@ -279,12 +250,7 @@ fn is_layout_table(table: NodeRef<'_, Node>) -> bool {
         .descendants()
         .skip(1)
         .filter_map(|n| n.value().as_element())
-        .any(|e| {
-            matches!(
-                e.name(),
-                "table" | "h1" | "h2" | "h3" | "h4" | "ul" | "ol" | "pre" | "form"
-            )
-        })
+        .any(|e| matches!(e.name(), "table" | "h1" | "h2" | "h3" | "h4" | "ul" | "ol" | "pre" | "form"))
 }
 
 fn is_block(name: &str) -> bool {
@@ -342,11 +308,7 @@ mod tests {
 
     fn check(source: &str, want: &[(BlockKind, &str)]) {
         let page = parse(source);
-        let got: Vec<_> = page
-            .blocks
-            .iter()
-            .map(|b| (b.kind, &page.text[b.start..b.end]))
-            .collect();
+        let got: Vec<_> = page.blocks.iter().map(|b| (b.kind, &page.text[b.start..b.end])).collect();
         assert_eq!(got, want, "{source}");
     }
 
@@ -363,12 +325,7 @@ mod tests {
         );
         check(
             "<ul><li>one<li><p>two</p><ol><li>deep</ol></ul><pre>a\n  b</pre>",
-            &[
-                (ListItem, "- one"),
-                (ListItem, "- two"),
-                (ListItem, "- deep"),
-                (Code, "a\n  b"),
-            ],
+            &[(ListItem, "- one"), (ListItem, "- two"), (ListItem, "- deep"), (Code, "a\n  b")],
         );
         check(
             "<table><caption>C</caption><tr><th>a<th>b<tr><td><p>1</p><td>2 <i>x</i></table>z",
@@ -376,11 +333,7 @@ mod tests {
         );
         check(
             "<table><tr><td><h2>H</h2>text</td><td>more</td></tr></table>",
-            &[
-                (Heading { level: 2 }, "H"),
-                (Paragraph, "text"),
-                (Paragraph, "more"),
-            ],
+            &[(Heading { level: 2 }, "H"), (Paragraph, "text"), (Paragraph, "more")],
         );
     }
 
@@ -394,14 +347,8 @@ mod tests {
             "<header>banner</header><nav>m</nav><main><header>Lead</header><p>text</p><footer>f</footer></main><footer>z</footer>",
             &[(Paragraph, "Lead"), (Paragraph, "text")],
         );
-        check(
-            "<p>x<article>one</article>y<article>two</article>",
-            &[(Paragraph, "one"), (Paragraph, "two")],
-        );
-        check(
-            "<main></main><p hidden>h</p><p>text</p>",
-            &[(Paragraph, "text")],
-        );
+        check("<p>x<article>one</article>y<article>two</article>", &[(Paragraph, "one"), (Paragraph, "two")]);
+        check("<main></main><p hidden>h</p><p>text</p>", &[(Paragraph, "text")]);
         check("<nav>only a menu</nav>", &[(Paragraph, "only a menu")]);
     }
 
@@ -409,10 +356,7 @@ mod tests {
     fn titles() {
         for (source, want) in [
             ("<title> The\n title </title><h1>H</h1>", Some("The title")),
-            (
-                "<title></title><p>a<h2>Head <i>ing</i></h2>",
-                Some("Head ing"),
-            ),
+            ("<title></title><p>a<h2>Head <i>ing</i></h2>", Some("Head ing")),
             ("<p>none", None),
         ] {
             assert_eq!(parse(source).title.as_deref(), want);

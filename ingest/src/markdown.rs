@@ -17,10 +17,7 @@ pub(crate) fn parse(text: &str) -> (Option<String>, Vec<ByteBlock>) {
     for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
         walk.event(text, event, range);
     }
-    let title = walk
-        .front_matter_title
-        .or(walk.first_heading)
-        .filter(|t| !t.is_empty());
+    let title = walk.front_matter_title.or(walk.first_heading).filter(|t| !t.is_empty());
     (title, walk.blocks)
 }
 
@@ -94,10 +91,7 @@ impl Walk {
     fn start(&mut self, text: &str, tag: Tag, range: Range<usize>) {
         let kind = match tag {
             Tag::Item => {
-                self.containers.push(Some(Item {
-                    start: range.start,
-                    inline_end: range.start,
-                }));
+                self.containers.push(Some(Item { start: range.start, inline_end: range.start }));
                 return;
             }
             Tag::List(_) | Tag::BlockQuote(_) | Tag::FootnoteDefinition(_) => {
@@ -107,9 +101,7 @@ impl Walk {
             }
             Tag::Heading { level, .. } => {
                 self.heading = Some(String::new());
-                BlockKind::Heading {
-                    level: level_number(level),
-                }
+                BlockKind::Heading { level: level_number(level) }
             }
             Tag::CodeBlock(CodeBlockKind::Fenced(_) | CodeBlockKind::Indented) => BlockKind::Code,
             Tag::Table(_) => BlockKind::Table,
@@ -144,11 +136,7 @@ impl Walk {
         if in_item && kind == BlockKind::Paragraph {
             kind = BlockKind::ListItem;
         }
-        self.blocks.push(ByteBlock {
-            kind,
-            start: range.start,
-            end: range.end,
-        });
+        self.blocks.push(ByteBlock { kind, start: range.start, end: range.end });
         self.leaf_depth = 1;
     }
 
@@ -164,11 +152,7 @@ impl Walk {
         {
             let (start, end) = (item.start, item.inline_end);
             item.start = end;
-            self.blocks.push(ByteBlock {
-                kind: BlockKind::ListItem,
-                start,
-                end,
-            });
+            self.blocks.push(ByteBlock { kind: BlockKind::ListItem, start, end });
         }
     }
 }
@@ -195,10 +179,7 @@ mod tests {
 
     fn check(text: &str, want: &[(BlockKind, &str)]) {
         let blocks = complete(text, parse(text).1);
-        let got: Vec<_> = blocks
-            .iter()
-            .map(|b| (b.kind, &text[b.start..b.end]))
-            .collect();
+        let got: Vec<_> = blocks.iter().map(|b| (b.kind, &text[b.start..b.end])).collect();
         assert_eq!(got, want, "{text}");
     }
 
@@ -215,85 +196,45 @@ mod tests {
         );
         check(
             "A\n\n```rust\nfn main() {}\n\n// end\n```\n\nB",
-            &[
-                (Paragraph, "A"),
-                (Code, "```rust\nfn main() {}\n\n// end\n```"),
-                (Paragraph, "B"),
-            ],
+            &[(Paragraph, "A"), (Code, "```rust\nfn main() {}\n\n// end\n```"), (Paragraph, "B")],
         );
         check(
             "| a | b |\n|---|---|\n| 1 | 2 |\n\nafter",
-            &[
-                (Table, "| a | b |\n|---|---|\n| 1 | 2 |"),
-                (Paragraph, "after"),
-            ],
+            &[(Table, "| a | b |\n|---|---|\n| 1 | 2 |"), (Paragraph, "after")],
         );
-        check(
-            "> quoted\n> text\n\nplain",
-            &[(Paragraph, "> quoted\n> text"), (Paragraph, "plain")],
-        );
+        check("> quoted\n> text\n\nplain", &[(Paragraph, "> quoted\n> text"), (Paragraph, "plain")]);
         check(
             "See [a].\n\n[a]: http://a.example\n",
-            &[
-                (Paragraph, "See [a]."),
-                (Paragraph, "[a]: http://a.example"),
-            ],
+            &[(Paragraph, "See [a]."), (Paragraph, "[a]: http://a.example")],
         );
-        check(
-            "---\ntitle: T\n---\n\ntext",
-            &[(Paragraph, "---\ntitle: T\n---"), (Paragraph, "text")],
-        );
+        check("---\ntitle: T\n---\n\ntext", &[(Paragraph, "---\ntitle: T\n---"), (Paragraph, "text")]);
     }
 
     #[test]
     fn list_items_are_blocks_with_their_marks() {
-        check(
-            "- one\n- **two** x\n",
-            &[(ListItem, "- one"), (ListItem, "- **two** x")],
-        );
+        check("- one\n- **two** x\n", &[(ListItem, "- one"), (ListItem, "- **two** x")]);
         check(
             "1. one\n   - deep `x`\n   - er\n2. two\n",
-            &[
-                (ListItem, "1. one"),
-                (ListItem, "- deep `x`"),
-                (ListItem, "- er"),
-                (ListItem, "2. two"),
-            ],
+            &[(ListItem, "1. one"), (ListItem, "- deep `x`"), (ListItem, "- er"), (ListItem, "2. two")],
         );
-        check(
-            "- one\n\n  more\n\n- two",
-            &[(ListItem, "- one"), (ListItem, "more"), (ListItem, "- two")],
-        );
+        check("- one\n\n  more\n\n- two", &[(ListItem, "- one"), (ListItem, "more"), (ListItem, "- two")]);
         check(
             "- one\n\n  ```\n  code\n  ```\n- [ ] task",
-            &[
-                (ListItem, "- one"),
-                (Code, "```\n  code\n  ```"),
-                (ListItem, "- [ ] task"),
-            ],
+            &[(ListItem, "- one"), (Code, "```\n  code\n  ```"), (ListItem, "- [ ] task")],
         );
     }
 
     #[test]
     fn titles_come_from_front_matter_or_the_first_heading() {
         for (text, want) in [
-            (
-                "---\ntitle: \"The *title*\"\n---\n# Other",
-                Some("The *title*"),
-            ),
+            ("---\ntitle: \"The *title*\"\n---\n# Other", Some("The *title*")),
             ("+++\ntitle = 'T'\n+++\n", Some("T")),
-            (
-                "text\n\n## The `main` part\n\n# Later",
-                Some("The main part"),
-            ),
+            ("text\n\n## The `main` part\n\n# Later", Some("The main part")),
             ("text only", None),
         ] {
             assert_eq!(parse(text).0.as_deref(), want, "{text}");
         }
-        assert_eq!(
-            plain_heading("## The `main` [part](x) **now** ##"),
-            "The main part now"
-        );
+        assert_eq!(plain_heading("## The `main` [part](x) **now** ##"), "The main part now");
         assert_eq!(plain_heading("Two\nlines\n==="), "Two lines");
     }
 }

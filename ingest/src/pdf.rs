@@ -1,14 +1,285 @@
-//! PDF.
+//! PDF: the pages' characters by `pdf-extract`, everything around it here.
+//!
+//! The way of a file: its objects are loaded with bounds and repairs (`open`), each page is reduced
+//! to text operators and mended fonts (`flatten`, `fonts`), the library reports where characters
+//! stand (`glyphs`), and positions make lines (`lines`) and blocks (`assemble`). A page that fails
+//! costs that page.
 
-use crate::{Document, Hint, Limits, Refusal, Warning};
+mod assemble;
+mod cmap;
+mod flatten;
+mod fonts;
+mod glyphs;
+mod lexer;
+mod lines;
+mod open;
+mod pages;
+mod streams;
 
-pub(crate) fn read(
-    _bytes: &[u8],
-    hint: &Hint,
-    _limits: &Limits,
-) -> Result<(Document, Vec<Warning>), Refusal> {
-    Err(Refusal::Unreadable {
-        name: hint.name.to_owned(),
-        reason: "PDF support is being built".to_owned(),
+use crate::blocks::{complete, to_blocks};
+use crate::text::CodePoints;
+use crate::{Document, Hint, Kind, Limits, Refusal, Warning, WarningCode};
+use flatten::{Budget, flatten};
+use glyphs::Collector;
+use lines::{Line, lines};
+
+/// Operators of a whole document: 5,000 pages of 10,000, some 20 seconds of work.
+const MAX_OPERATORS: u64 = 50_000_000;
+/// Pages named one by one in a warning.
+const MAX_NAMED_PAGES: usize = 8;
+
+/// Reads a PDF.
+pub(crate) fn read(bytes: &[u8], hint: &Hint, limits: &Limits) -> Result<(Document, Vec<Warning>), Refusal> {
+    let mut warnings = Vec::new();
+    let file = open::open(bytes, hint, &mut warnings)?;
+    let mut reader = Reader::new(hint, limits, warnings);
+    reader.pages(&file);
+    let Reader { pages, mut warnings, lost, .. } = reader;
+    let assembled = assemble::assemble(&pages);
+    if assembled.text.trim().is_empty() {
+        let name = hint.name.to_owned();
+        return Err(match lost.first() {
+            Some((page, reason)) => Refusal::Unreadable { name, reason: format!("page {page}: {reason}") },
+            None => Refusal::NoText { name },
+        });
+    }
+    warn_of_lost_pages(&lost, &mut warnings);
+    warn_of_empty_pages(&pages, &lost, &mut warnings);
+    let mut chars = CodePoints::new(&assembled.text);
+    let page_starts: Vec<u32> = assembled.page_starts.iter().map(|&at| chars.at(at)).collect();
+    let blocks = complete(&assembled.text, assembled.blocks);
+    let blocks = to_blocks(&assembled.text, &blocks, &page_starts);
+    let title = info_title(&file).or(assembled.heading);
+    let document = Document { kind: Kind::Pdf, title, text: assembled.text, blocks, page_starts };
+    Ok((document, warnings))
+}
+
+struct Reader<'a> {
+    hint: &'a Hint<'a>,
+    limits: &'a Limits,
+    warnings: Vec<Warning>,
+    pages: Vec<Vec<Line>>,
+    /// Pages that failed, with the reason.
+    lost: Vec<(usize, String)>,
+    n_chars_left: usize,
+    n_unknown_codes: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(hint: &'a Hint<'a>, limits: &'a Limits, warnings: Vec<Warning>) -> Self {
+        let n_chars_left = limits.max_text_chars as usize;
+        Self { hint, limits, warnings, pages: Vec::new(), lost: Vec::new(), n_chars_left, n_unknown_codes: 0 }
+    }
+
+    fn pages(&mut self, file: &pdf_extract::Document) {
+        let max_pages = self.limits.max_pages as usize;
+        // One more than allowed, to know whether any are left out.
+        let pages = pages::list(file, max_pages.saturating_add(1));
+        let mut budget = Budget { n_operators: MAX_OPERATORS };
+        let mut cut_at = (pages.len() > max_pages).then_some(max_pages);
+        let mut cut_pages = Vec::new();
+        for (i, page) in pages.iter().take(max_pages).enumerate() {
+            if self.n_chars_left == 0 || budget.n_operators == 0 {
+                cut_at = Some(i);
+                break;
+            }
+            if self.page(file, page, i + 1, &mut budget) {
+                cut_pages.push(i + 1);
+            }
+        }
+        if let Some(n_read) = cut_at {
+            self.warn(
+                WarningCode::Truncated,
+                format!(
+                    "only the first {n_read} pages of {} were read; split it to have the rest",
+                    self.hint.name
+                ),
+            );
+        }
+        if !cut_pages.is_empty() {
+            let message = format!("{} holds more than can be read and was cut", page_list(&cut_pages));
+            self.warn(WarningCode::Truncated, message);
+        }
+        if self.n_unknown_codes > 0 {
+            let message = format!(
+                "{} different characters have no meaning outside this file's fonts and are missing from the text",
+                self.n_unknown_codes
+            );
+            self.warn(WarningCode::Damaged, message);
+        }
+    }
+
+    /// Reads a page; true if a limit cut it.
+    fn page(
+        &mut self,
+        file: &pdf_extract::Document,
+        page: &pages::Page,
+        number: usize,
+        budget: &mut Budget,
+    ) -> bool {
+        let max_glyphs = self.n_chars_left.min(self.limits.max_page_chars as usize);
+        let mut collector = Collector::new(page.n_quarter_turns, max_glyphs);
+        let outcome = guarded(|| {
+            let flat = flatten(file, page, budget);
+            let result = pdf_extract::output_doc_page(&flat.doc, &mut collector, 1);
+            (result, flat.hit_limit, flat.n_unknown_codes)
+        });
+        let hit_limit = match outcome {
+            Ok((result, hit_limit, n_unknown_codes)) => {
+                self.n_unknown_codes += n_unknown_codes;
+                if let Err(error) = result
+                    && !collector.hit_limit
+                {
+                    self.lost.push((number, error.to_string()));
+                }
+                hit_limit || collector.hit_limit
+            }
+            Err(reason) => {
+                self.lost.push((number, reason));
+                false
+            }
+        };
+        // What a failing page gave before it failed is kept.
+        self.n_chars_left -= collector.glyphs.len();
+        self.pages.push(lines(&collector.glyphs));
+        hit_limit
+    }
+
+    fn warn(&mut self, code: WarningCode, message: String) {
+        self.warnings.push(Warning { code, message });
+    }
+}
+
+fn warn_of_lost_pages(lost: &[(usize, String)], warnings: &mut Vec<Warning>) {
+    let Some((_, reason)) = lost.first() else { return };
+    let numbers: Vec<usize> = lost.iter().map(|&(number, _)| number).collect();
+    warnings.push(Warning {
+        code: WarningCode::PageLost,
+        message: format!("{} could not be read in full ({reason})", page_list(&numbers)),
+    });
+}
+
+fn warn_of_empty_pages(pages: &[Vec<Line>], lost: &[(usize, String)], warnings: &mut Vec<Warning>) {
+    let empty: Vec<usize> = (1..=pages.len())
+        .filter(|number| pages[number - 1].is_empty() && lost.iter().all(|(l, _)| l != number))
+        .collect();
+    if !empty.is_empty() {
+        warnings.push(Warning {
+            code: WarningCode::PagesWithoutText,
+            message: format!(
+                "{} without text, blank or scanned; text recognition (OCR) would make scans readable",
+                page_list(&empty)
+            ),
+        });
+    }
+}
+
+/// "page 3", "pages 1, 2 and 5 more".
+fn page_list(numbers: &[usize]) -> String {
+    let named: Vec<String> = numbers.iter().take(MAX_NAMED_PAGES).map(usize::to_string).collect();
+    let noun = if numbers.len() == 1 { "page" } else { "pages" };
+    let more = match numbers.len() - named.len() {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    format!("{noun} {}{more}", named.join(", "))
+}
+
+/// The title in the file's metadata, unless it is a file name or a placeholder.
+fn info_title(file: &pdf_extract::Document) -> Option<String> {
+    let info = streams::get_dict(file, &file.trailer, b"Info")?;
+    let title = streams::get(file, info, b"Title")?;
+    let title = pdf_extract::decode_text_string(title).ok()?;
+    let title = title.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+    let title = title.strip_prefix("Microsoft Word - ").unwrap_or(title).trim();
+    let lower = title.to_lowercase();
+    let is_placeholder = ["untitled", "unbenannt", "document", "title", "none"]
+        .iter()
+        .any(|p| lower.starts_with(p) && lower.len() < p.len() + 4);
+    let is_file = lower.rsplit_once('.').is_some_and(|(_, ext)| {
+        matches!(
+            ext,
+            "doc"
+                | "docx"
+                | "pdf"
+                | "tex"
+                | "dvi"
+                | "indd"
+                | "ps"
+                | "odt"
+                | "xls"
+                | "ppt"
+                | "pptx"
+                | "html"
+                | "txt"
+                | "rtf"
+        )
+    });
+    (!title.is_empty() && !is_placeholder && !is_file).then(|| title.to_owned())
+}
+
+/// Runs `work`; a panic in it becomes a reason, quietly. Where panics abort, it is not caught.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    quiet::during(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))).map_err(|panic| {
+        let message = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("unknown");
+        let message: String = message.chars().take(120).collect();
+        format!("the PDF parser stopped: {}", message.replace('\n', " "))
     })
+}
+
+/// Panics that are caught here say nothing on standard error.
+mod quiet {
+    use std::cell::Cell;
+
+    thread_local! {
+        static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+    }
+
+    #[cfg(panic = "unwind")]
+    fn install_hook() {
+        static INSTALLED: std::sync::Once = std::sync::Once::new();
+        INSTALLED.call_once(|| {
+            let previous = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |info| {
+                if !IS_QUIET.get() {
+                    previous(info);
+                }
+            }));
+        });
+    }
+
+    /// A panic that ends the program must be heard.
+    #[cfg(not(panic = "unwind"))]
+    fn install_hook() {}
+
+    pub(super) fn during<T>(work: impl FnOnce() -> T) -> T {
+        install_hook();
+        let was_quiet = IS_QUIET.replace(true);
+        let result = work();
+        IS_QUIET.set(was_quiet);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panics_become_reasons() {
+        assert_eq!(guarded(|| 3), Ok(3));
+        let reason = guarded(|| -> u32 { panic!("missing\nkey") });
+        assert_eq!(reason, Err("the PDF parser stopped: missing key".to_owned()));
+    }
+
+    #[test]
+    fn page_lists_stay_short() {
+        assert_eq!(page_list(&[3]), "page 3");
+        assert_eq!(page_list(&[1, 2]), "pages 1, 2");
+        assert_eq!(page_list(&(1..=20).collect::<Vec<_>>()), "pages 1, 2, 3, 4, 5, 6, 7, 8 and 12 more");
+    }
 }

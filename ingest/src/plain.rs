@@ -11,11 +11,7 @@ pub(crate) fn parse(text: &str) -> Vec<ByteBlock> {
     for line in text.split_inclusive('\n') {
         if line.trim().is_empty() {
             if let Some(start) = start.take() {
-                blocks.push(ByteBlock {
-                    kind: BlockKind::Paragraph,
-                    start,
-                    end: at,
-                });
+                blocks.push(ByteBlock { kind: BlockKind::Paragraph, start, end: at });
             }
         } else {
             start.get_or_insert(at);
@@ -23,11 +19,7 @@ pub(crate) fn parse(text: &str) -> Vec<ByteBlock> {
         at += line.len();
     }
     if let Some(start) = start {
-        blocks.push(ByteBlock {
-            kind: BlockKind::Paragraph,
-            start,
-            end: at,
-        });
+        blocks.push(ByteBlock { kind: BlockKind::Paragraph, start, end: at });
     }
     blocks
 }

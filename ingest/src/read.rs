@@ -3,8 +3,7 @@
 use crate::blocks::{complete, to_blocks};
 use crate::text::truncate_chars;
 use crate::{
-    Document, Hint, Kind, Limits, Refusal, Warning, WarningCode, decode, html, markdown, pdf,
-    plain, sniff,
+    Document, Hint, Kind, Limits, Refusal, Warning, WarningCode, decode, html, markdown, pdf, plain, sniff,
 };
 
 /// Reads a file. What could not be read of it is told in the warnings.
@@ -12,33 +11,21 @@ use crate::{
 /// # Errors
 ///
 /// A [`Refusal`] if there is no document to be had from the bytes.
-pub fn ingest(
-    bytes: &[u8],
-    hint: &Hint,
-    limits: &Limits,
-) -> Result<(Document, Vec<Warning>), Refusal> {
+pub fn ingest(bytes: &[u8], hint: &Hint, limits: &Limits) -> Result<(Document, Vec<Warning>), Refusal> {
     let name = || hint.name.to_owned();
     if bytes.is_empty() {
         return Err(Refusal::Empty { name: name() });
     }
     let n_bytes = bytes.len() as u64;
     if n_bytes > limits.max_bytes {
-        return Err(Refusal::TooLarge {
-            name: name(),
-            n_bytes,
-            max_bytes: limits.max_bytes,
-        });
+        return Err(Refusal::TooLarge { name: name(), n_bytes, max_bytes: limits.max_bytes });
     }
     let kind = sniff::kind_of(bytes, hint)?;
     if kind == Kind::Pdf {
         return pdf::read(bytes, hint, limits);
     }
     if kind == Kind::Html && n_bytes > MAX_HTML_BYTES {
-        return Err(Refusal::TooLarge {
-            name: name(),
-            n_bytes,
-            max_bytes: MAX_HTML_BYTES,
-        });
+        return Err(Refusal::TooLarge { name: name(), n_bytes, max_bytes: MAX_HTML_BYTES });
     }
     let mut warnings = Vec::new();
     let text = decode_text(bytes, kind, hint, limits, &mut warnings);
@@ -60,22 +47,10 @@ pub fn ingest(
         }
     };
     if text.is_empty() {
-        return Err(Refusal::Unreadable {
-            name: name(),
-            reason: "the page has no text".to_owned(),
-        });
+        return Err(Refusal::Unreadable { name: name(), reason: "the page has no text".to_owned() });
     }
     let blocks = to_blocks(&text, &complete(&text, blocks), &[]);
-    Ok((
-        Document {
-            kind,
-            title,
-            text,
-            blocks,
-            page_starts: Vec::new(),
-        },
-        warnings,
-    ))
+    Ok((Document { kind, title, text, blocks, page_starts: Vec::new() }, warnings))
 }
 
 /// 32 MiB: the tree of an HTML page takes tens of bytes per byte of source.

@@ -173,10 +173,7 @@ fn is_abbreviation(before: &str, next: &str) -> bool {
     if NEVER_LAST.contains(&lower.as_str()) {
         return true;
     }
-    let next_word: &str = next
-        .split(|c: char| !c.is_alphanumeric())
-        .next()
-        .unwrap_or("");
+    let next_word: &str = next.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
     let starts_sentence = STARTERS.contains(&next_word);
     if SOMETIMES_LAST.contains(&lower.as_str()) {
         return !starts_sentence;
@@ -194,37 +191,32 @@ fn is_abbreviation(before: &str, next: &str) -> bool {
     }
     // "1. First" at the start of a line; "am 3. Oktober".
     let is_number = n_letters <= 3 && word.chars().all(|c| c.is_ascii_digit());
-    let at_line_start = before[..word_start]
-        .trim_end_matches([' ', '\t'])
-        .is_empty()
-        || before[..word_start]
-            .trim_end_matches([' ', '\t'])
-            .ends_with('\n');
+    let at_line_start = before[..word_start].trim_end_matches([' ', '\t']).is_empty()
+        || before[..word_start].trim_end_matches([' ', '\t']).ends_with('\n');
     is_number && (at_line_start || MONTHS.contains(&next_word))
 }
 
 /// Abbreviations that a name or a number follows.
 const NEVER_LAST: [&str; 47] = [
-    "mr", "mrs", "ms", "dr", "prof", "rev", "hon", "st", "sr", "sra", "mme", "mlle", "gen", "col",
-    "capt", "lt", "sgt", "cmdr", "adm", "sen", "rep", "gov", "pres", "fr", "hr", "vs", "cf", "e.g",
-    "i.e", "z.b", "d.h", "p.ej", "viz", "fig", "figs", "eq", "eqs", "sec", "ch", "art", "vol",
-    "nr", "pp", "ca", "approx", "al", "op",
+    "mr", "mrs", "ms", "dr", "prof", "rev", "hon", "st", "sr", "sra", "mme", "mlle", "gen", "col", "capt",
+    "lt", "sgt", "cmdr", "adm", "sen", "rep", "gov", "pres", "fr", "hr", "vs", "cf", "e.g", "i.e", "z.b",
+    "d.h", "p.ej", "viz", "fig", "figs", "eq", "eqs", "sec", "ch", "art", "vol", "nr", "pp", "ca", "approx",
+    "al", "op",
 ];
 
 /// Abbreviations that may end a sentence: then the next word must be a usual first word.
 const SOMETIMES_LAST: [&str; 36] = [
-    "jr", "inc", "ltd", "co", "corp", "bros", "etc", "no", "p", "a.m", "p.m", "u.s", "u.k", "u.n",
-    "ph.d", "b.c", "a.d", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct",
-    "nov", "dec", "mt", "ft", "ave", "blvd", "dept", "usw", "bzw",
+    "jr", "inc", "ltd", "co", "corp", "bros", "etc", "no", "p", "a.m", "p.m", "u.s", "u.k", "u.n", "ph.d",
+    "b.c", "a.d", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "mt",
+    "ft", "ave", "blvd", "dept", "usw", "bzw",
 ];
 
 /// Words that start sentences and hardly ever follow an initial or an abbreviation.
 const STARTERS: [&str; 52] = [
-    "The", "A", "An", "This", "That", "These", "Those", "He", "She", "It", "They", "We", "You",
-    "I", "In", "On", "At", "By", "For", "From", "With", "As", "But", "And", "However", "His",
-    "Her", "Its", "Their", "Our", "My", "There", "When", "While", "After", "Before", "If", "Since",
-    "Although", "Because", "During", "What", "Who", "How", "Why", "Some", "Many", "Most", "Both",
-    "Each", "To", "Then",
+    "The", "A", "An", "This", "That", "These", "Those", "He", "She", "It", "They", "We", "You", "I", "In",
+    "On", "At", "By", "For", "From", "With", "As", "But", "And", "However", "His", "Her", "Its", "Their",
+    "Our", "My", "There", "When", "While", "After", "Before", "If", "Since", "Although", "Because", "During",
+    "What", "Who", "How", "Why", "Some", "Many", "Most", "Both", "Each", "To", "Then",
 ];
 
 const MONTHS: [&str; 24] = [
@@ -278,11 +270,7 @@ fn is_marked(line: &str) -> bool {
     if line.starts_with("```") || line.starts_with("~~~") || is_rule(line) {
         return true;
     }
-    if line.starts_with('|')
-        || ["- ", "* ", "+ ", "• ", "– "]
-            .iter()
-            .any(|m| line.starts_with(m))
-    {
+    if line.starts_with('|') || ["- ", "* ", "+ ", "• ", "– "].iter().any(|m| line.starts_with(m)) {
         return true;
     }
     let n_digits = line.bytes().take_while(u8::is_ascii_digit).count();
@@ -309,46 +297,20 @@ mod tests {
     #[test]
     fn plain_sentences() {
         check(&["One two.", "Three four!", "Five?", "Six"]);
-        check(&[
-            "It costs 3.14 dollars at example.com today.",
-            "Version 1.2.3 is out.",
-        ]);
+        check(&["It costs 3.14 dollars at example.com today.", "Version 1.2.3 is out."]);
         check(&["Wait...", "What?!", "No… maybe not…", "Yes."]);
-        check(&[
-            "He said: \"Go!\"",
-            "\"Now?\" she asked.",
-            "(All of it.)",
-            "Done.",
-        ]);
+        check(&["He said: \"Go!\"", "\"Now?\" she asked.", "(All of it.)", "Done."]);
         check(&["Il dit « Non. »", "Puis rien.", "¿Qué pasa?", "¡Nada!"]);
     }
 
     #[test]
     fn abbreviations_do_not_end_sentences() {
-        check(&[
-            "Dr. Smith met Mrs. Jones, e.g. on Jan. 5 at 5 p.m. sharp.",
-            "They left.",
-        ]);
-        check(&[
-            "J. K. Rowling and George W. Bush met in the U.S. Senate.",
-            "The talk was short.",
-        ]);
+        check(&["Dr. Smith met Mrs. Jones, e.g. on Jan. 5 at 5 p.m. sharp.", "They left."]);
+        check(&["J. K. Rowling and George W. Bush met in the U.S. Senate.", "The talk was short."]);
         check(&["He moved to the U.S.", "He liked it there."]);
-        check(&[
-            "Acme Inc. Chief Bob Roe resigned.",
-            "It was sold to Acme Inc.",
-            "The price fell.",
-        ]);
-        check(&[
-            "Am 3. Oktober 1990 war es so weit.",
-            "See Fig. 4 and Eq. 5.",
-        ]);
-        check(&[
-            "It was in 1862.",
-            "Nobody came.",
-            "She had 12.",
-            "He had 7.",
-        ]);
+        check(&["Acme Inc. Chief Bob Roe resigned.", "It was sold to Acme Inc.", "The price fell."]);
+        check(&["Am 3. Oktober 1990 war es so weit.", "See Fig. 4 and Eq. 5."]);
+        check(&["It was in 1862.", "Nobody came.", "She had 12.", "He had 7."]);
     }
 
     #[test]

@@ -67,10 +67,7 @@ fn looks_like(bytes: &[u8]) -> Option<&'static str> {
         (b"II*\0", "a TIFF image"),
         (b"MM\0*", "a TIFF image"),
         (b"\0\0\x01\0", "an icon"),
-        (
-            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-            "an old Microsoft Office document (DOC, XLS, PPT)",
-        ),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Microsoft Office document (DOC, XLS, PPT)"),
         (b"{\\rtf", "an RTF document"),
         (b"%!PS", "a PostScript document"),
         (b"AT&TFORM", "a DjVu document"),
@@ -107,10 +104,7 @@ fn looks_like(bytes: &[u8]) -> Option<&'static str> {
     if bytes.get(257..262) == Some(b"ustar") {
         return Some("a tar archive");
     }
-    MAGICS
-        .iter()
-        .find(|(magic, _)| bytes.starts_with(magic))
-        .map(|&(_, name)| name)
+    MAGICS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|&(_, name)| name)
 }
 
 /// Office documents and e-books are ZIP archives; the first entries give them away.
@@ -141,28 +135,20 @@ fn is_html(start: &str, extension: &str, mime: Option<&str>) -> bool {
         };
         rest = rest[end + 1..].trim_start();
     }
-    let lower: String = rest
-        .chars()
-        .take(32)
-        .collect::<String>()
-        .to_ascii_lowercase();
+    let lower: String = rest.chars().take(32).collect::<String>().to_ascii_lowercase();
     if lower.starts_with("<!doctype") {
         return lower.contains("html");
     }
-    let starts = [
-        "html", "head", "body", "title", "meta", "script", "style", "link",
-    ];
+    let starts = ["html", "head", "body", "title", "meta", "script", "style", "link"];
     if let Some(tag) = lower.strip_prefix('<')
-        && starts.iter().any(|t| {
-            tag.strip_prefix(t)
-                .is_some_and(|r| r.starts_with(['>', ' ', '\n', '\r', '\t', '/']))
-        })
+        && starts
+            .iter()
+            .any(|t| tag.strip_prefix(t).is_some_and(|r| r.starts_with(['>', ' ', '\n', '\r', '\t', '/'])))
     {
         return true;
     }
     let claims = matches!(extension, "html" | "htm" | "xhtml" | "shtml")
-        || (extension.is_empty()
-            && mime.is_some_and(|m| m.starts_with("text/html") || m.contains("xhtml")));
+        || (extension.is_empty() && mime.is_some_and(|m| m.starts_with("text/html") || m.contains("xhtml")));
     claims && start.contains('<') && start.contains('>')
 }
 
@@ -202,25 +188,13 @@ mod tests {
             ("a.py", b"# comment\nprint()", Ok(Kind::PlainText)),
             ("a.md", b"<!DOCTYPE html><p>x", Ok(Kind::Html)),
             ("a", b"\n <!-- c --><html lang=en>", Ok(Kind::Html)),
-            (
-                "a.xml",
-                b"<?xml version='1.0'?><!DOCTYPE html PUBLIC>",
-                Ok(Kind::Html),
-            ),
+            ("a.xml", b"<?xml version='1.0'?><!DOCTYPE html PUBLIC>", Ok(Kind::Html)),
             ("a.htm", b"<p>fragment</p>", Ok(Kind::Html)),
             ("a.html", b"no tags", Ok(Kind::PlainText)),
-            (
-                "a.md",
-                b"<p align=center>badge</p>\n\n# Title",
-                Ok(Kind::Markdown),
-            ),
+            ("a.md", b"<p align=center>badge</p>\n\n# Title", Ok(Kind::Markdown)),
             ("a.txt", b"<header> is a tag", Ok(Kind::PlainText)),
             ("a.md", b"PK\x03\x04....", Err("a ZIP archive")),
-            (
-                "a.pdf",
-                b"PK\x03\x04....word/document.xml",
-                Err("a Word document (DOCX)"),
-            ),
+            ("a.pdf", b"PK\x03\x04....word/document.xml", Err("a Word document (DOCX)")),
             ("a.txt", b"\x89PNG\r\n\x1a\n", Err("a PNG image")),
             (
                 "a.pdf",
@@ -231,10 +205,7 @@ mod tests {
             ("a.bin", &[1, 2, 3, 4, 5, 6, 7, 0, 1], Err("binary data")),
         ];
         for (name, bytes, want) in cases {
-            let hint = Hint {
-                name,
-                ..Hint::default()
-            };
+            let hint = Hint { name, ..Hint::default() };
             let got = kind_of(bytes, &hint).map_err(|refusal| match refusal {
                 Refusal::UnknownKind { looks_like, .. } => looks_like,
                 other => other.to_string(),
@@ -245,14 +216,8 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_file_and_what_is_supported() {
-        let refusal = kind_of(
-            b"\x89PNG",
-            &Hint {
-                name: "scan.pdf",
-                ..Hint::default()
-            },
-        )
-        .expect_err("an image");
+        let refusal =
+            kind_of(b"\x89PNG", &Hint { name: "scan.pdf", ..Hint::default() }).expect_err("an image");
         assert_eq!(
             refusal.to_string(),
             "scan.pdf looks like a PNG image, which cannot be read; supported are PDF, Markdown, HTML and plain text"

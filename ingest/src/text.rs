@@ -32,11 +32,7 @@ pub(crate) struct CodePoints<'a> {
 
 impl<'a> CodePoints<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self {
-            text,
-            byte: 0,
-            n_chars: 0,
-        }
+        Self { text, byte: 0, n_chars: 0 }
     }
 
     /// The number of code points before `byte`, which is a character border and not before an
@@ -79,6 +75,12 @@ pub(crate) fn truncate_chars(text: &mut String, max_chars: u32) -> bool {
     cut
 }
 
+/// Letters of the scripts that are written from right to left.
+pub(crate) fn is_right_to_left(c: char) -> bool {
+    matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}' | '\u{1e800}'..='\u{1efff}')
+        && !matches!(c, '\u{660}'..='\u{66c}' | '\u{6f0}'..='\u{6f9}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,14 +88,9 @@ mod tests {
     #[test]
     fn slices_are_clamped_and_count_code_points() {
         let text = "aé漢🙂z";
-        for (start, end, want) in [
-            (0, 5, text),
-            (1, 3, "é漢"),
-            (3, 4, "🙂"),
-            (4, 9, "z"),
-            (7, 9, ""),
-            (3, 2, ""),
-        ] {
+        for (start, end, want) in
+            [(0, 5, text), (1, 3, "é漢"), (3, 4, "🙂"), (4, 9, "z"), (7, 9, ""), (3, 2, "")]
+        {
             assert_eq!(slice(text, Span { start, end }), want, "{start}..{end}");
         }
     }

@@ -35,11 +35,7 @@ impl Splitter<'_> {
         if end - start > max as usize * MAX_BYTES_PER_TOKEN {
             return None;
         }
-        Some(Piece {
-            start,
-            end,
-            n_tokens: self.count(&self.text[start..end]),
-        })
+        Some(Piece { start, end, n_tokens: self.count(&self.text[start..end]) })
     }
 
     /// Pieces of at most `max` tokens, the first of at most `first_max`, that hold all of the block
@@ -73,16 +69,10 @@ impl Splitter<'_> {
             let n_tokens = self.count(&self.text[from..to]);
             let is_single = self.text[from..to].chars().nth(1).is_none();
             if n_tokens <= max || is_single {
-                pieces.push(Piece {
-                    start: from,
-                    end: to,
-                    n_tokens,
-                });
+                pieces.push(Piece { start: from, end: to, n_tokens });
                 at = to;
                 if n_tokens * 2 < max {
-                    n_bytes = n_bytes
-                        .saturating_mul(2)
-                        .min(max as usize * MAX_BYTES_PER_TOKEN);
+                    n_bytes = n_bytes.saturating_mul(2).min(max as usize * MAX_BYTES_PER_TOKEN);
                 }
             } else {
                 // At least a tenth less each time, so that the work stays proportional to the text.

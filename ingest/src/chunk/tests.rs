@@ -7,10 +7,7 @@ fn words(text: &str) -> u32 {
 }
 
 fn chunks_of(name: &str, source: &str, policy: &ChunkPolicy) -> (Document, Vec<Chunk>) {
-    let hint = Hint {
-        name,
-        ..Hint::default()
-    };
+    let hint = Hint { name, ..Hint::default() };
     let (doc, _) = ingest(source.as_bytes(), &hint, &Limits::default()).expect("text is read");
     let chunks = chunk(&doc, policy, &words);
     assert_complete(&doc, &chunks);
@@ -21,11 +18,7 @@ fn chunks_of(name: &str, source: &str, policy: &ChunkPolicy) -> (Document, Vec<C
 fn assert_complete(doc: &Document, chunks: &[Chunk]) {
     let mut at = 0;
     for chunk in chunks {
-        assert!(
-            chunk.span.start >= at && !chunk.span.is_empty(),
-            "{:?}",
-            chunk.span
-        );
+        assert!(chunk.span.start >= at && !chunk.span.is_empty(), "{:?}", chunk.span);
         assert_eq!(slice(&doc.text, Span::new(at, chunk.span.start)).trim(), "");
         assert_eq!(chunk.text, slice(&doc.text, chunk.span));
         at = chunk.span.end;
@@ -34,11 +27,7 @@ fn assert_complete(doc: &Document, chunks: &[Chunk]) {
 }
 
 fn policy(target: u32, max: u32, min: u32) -> ChunkPolicy {
-    ChunkPolicy {
-        target_tokens: target,
-        max_tokens: max,
-        min_tokens: min,
-    }
+    ChunkPolicy { target_tokens: target, max_tokens: max, min_tokens: min }
 }
 
 fn sentence(n: usize) -> String {
@@ -47,17 +36,11 @@ fn sentence(n: usize) -> String {
 
 #[test]
 fn sections_bound_chunks_and_give_their_path() {
-    let source =
-        "intro\n\n# Top\n\n## One *two*\n\nfirst\n\n## Three\n\nsecond\n\nthird\n\n# Last\n";
+    let source = "intro\n\n# Top\n\n## One *two*\n\nfirst\n\n## Three\n\nsecond\n\nthird\n\n# Last\n";
     let (_, chunks) = chunks_of("a.md", source, &ChunkPolicy::default());
     let got: Vec<(&str, Vec<&str>)> = chunks
         .iter()
-        .map(|c| {
-            (
-                c.text.as_str(),
-                c.heading_path.iter().map(String::as_str).collect(),
-            )
-        })
+        .map(|c| (c.text.as_str(), c.heading_path.iter().map(String::as_str).collect()))
         .collect();
     assert_eq!(
         got,
@@ -73,21 +56,12 @@ fn sections_bound_chunks_and_give_their_path() {
 #[test]
 fn paragraphs_are_packed_to_the_target_and_small_rests_join() {
     let paragraph = |n: usize| (0..n).map(sentence).collect::<String>();
-    for (n_sentences, n_words) in [
-        (vec![2, 1, 2, 2, 1], vec![18, 12, 18]),
-        (vec![3, 1], vec![24]),
-        (vec![1, 4, 4], vec![30, 24]),
-    ] {
-        let source = n_sentences
-            .into_iter()
-            .map(paragraph)
-            .collect::<Vec<_>>()
-            .join("\n\n");
+    for (n_sentences, n_words) in
+        [(vec![2, 1, 2, 2, 1], vec![18, 12, 18]), (vec![3, 1], vec![24]), (vec![1, 4, 4], vec![30, 24])]
+    {
+        let source = n_sentences.into_iter().map(paragraph).collect::<Vec<_>>().join("\n\n");
         let (_, chunks) = chunks_of("a.txt", &source, &policy(20, 30, 8));
-        assert_eq!(
-            chunks.iter().map(|c| words(&c.text)).collect::<Vec<_>>(),
-            n_words
-        );
+        assert_eq!(chunks.iter().map(|c| words(&c.text)).collect::<Vec<_>>(), n_words);
     }
 }
 
@@ -98,37 +72,24 @@ fn what_fits_is_not_cut() {
     let source = format!("Some words come first here.\n\n{code}\n\n{table}\n\nAnd last words.");
     let (_, chunks) = chunks_of("a.md", &source, &policy(20, 30, 2));
     assert!(chunks.iter().any(|c| c.text.contains(&code)), "{chunks:#?}");
-    assert!(
-        chunks.iter().any(|c| c.text.contains(table.trim())),
-        "{chunks:#?}"
-    );
+    assert!(chunks.iter().any(|c| c.text.contains(table.trim())), "{chunks:#?}");
 }
 
 #[test]
 fn what_does_not_fit_is_cut_at_lines_sentences_words_and_characters() {
     let code = format!("```\n{}```", "    let x = 1;\n".repeat(30));
     let (_, chunks) = chunks_of("a.md", &code, &policy(20, 30, 2));
-    assert!(
-        chunks.len() > 3 && chunks[1].text.starts_with("    let"),
-        "{chunks:#?}"
-    );
+    assert!(chunks.len() > 3 && chunks[1].text.starts_with("    let"), "{chunks:#?}");
 
     let prose: String = (0..30).map(sentence).collect();
     let (_, chunks) = chunks_of("a.txt", &prose, &policy(20, 30, 2));
     assert!(chunks.iter().all(|c| c.text.ends_with('.')), "{chunks:#?}");
 
     let (_, chunks) = chunks_of("a.txt", &"word ".repeat(500), &policy(20, 30, 2));
-    assert!(
-        chunks
-            .iter()
-            .all(|c| words(&c.text) <= 30 && c.text.ends_with("word"))
-    );
+    assert!(chunks.iter().all(|c| words(&c.text) <= 30 && c.text.ends_with("word")));
 
     let source = "漢".repeat(1000);
-    let hint = Hint {
-        name: "a.txt",
-        ..Hint::default()
-    };
+    let hint = Hint { name: "a.txt", ..Hint::default() };
     let (doc, _) = ingest(source.as_bytes(), &hint, &Limits::default()).expect("text is read");
     let chunks = chunk(&doc, &policy(20, 30, 2), &|t| t.chars().count() as u32);
     assert_complete(&doc, &chunks);
@@ -149,10 +110,7 @@ fn headings_stay_with_their_text() {
 #[test]
 fn the_limit_includes_the_headings_that_are_prefixed() {
     let heading = "word ".repeat(12);
-    let source = format!(
-        "# {heading}\n\n{}",
-        (0..50).map(sentence).collect::<String>()
-    );
+    let source = format!("# {heading}\n\n{}", (0..50).map(sentence).collect::<String>());
     let (doc, chunks) = chunks_of("a.md", &source, &policy(40, 50, 4));
     for chunk in &chunks {
         let embedded = chunk.embedding_text(doc.title.as_deref().expect("has a heading"));
@@ -169,45 +127,24 @@ fn embedding_text_names_each_heading_once() {
         text: text.to_owned(),
     };
     assert_eq!(chunk(&[], "text").embedding_text(""), "text");
-    assert_eq!(
-        chunk(&["A", "B"], "text").embedding_text("T"),
-        "T > A > B\ntext"
-    );
-    assert_eq!(
-        chunk(&["T", "B"], "## B\n\ntext").embedding_text("T"),
-        "T\n## B\n\ntext"
-    );
+    assert_eq!(chunk(&["A", "B"], "text").embedding_text("T"), "T > A > B\ntext");
+    assert_eq!(chunk(&["T", "B"], "## B\n\ntext").embedding_text("T"), "T\n## B\n\ntext");
     let long = "x".repeat(150);
-    assert_eq!(
-        chunk(&[&long, "B"], "text").embedding_text("T"),
-        format!("{long} > B\ntext")
-    );
+    assert_eq!(chunk(&[&long, "B"], "text").embedding_text("T"), format!("{long} > B\ntext"));
 }
 
 #[test]
 fn tokens_are_counted_a_constant_number_of_times() {
-    for source in [
-        "word ".repeat(40_000),
-        (0..8_000).map(sentence).collect(),
-        "x".repeat(200_000),
-    ] {
+    for source in ["word ".repeat(40_000), (0..8_000).map(sentence).collect(), "x".repeat(200_000)] {
         let n_bytes = Cell::new(0);
-        let hint = Hint {
-            name: "a.txt",
-            ..Hint::default()
-        };
+        let hint = Hint { name: "a.txt", ..Hint::default() };
         let (doc, _) = ingest(source.as_bytes(), &hint, &Limits::default()).expect("text is read");
         let chunks = chunk(&doc, &ChunkPolicy::default(), &|text| {
             n_bytes.set(n_bytes.get() + text.len());
             text.len().div_ceil(4) as u32
         });
         assert_complete(&doc, &chunks);
-        assert!(
-            n_bytes.get() <= 6 * source.len(),
-            "{} of {}",
-            n_bytes.get(),
-            source.len()
-        );
+        assert!(n_bytes.get() <= 6 * source.len(), "{} of {}", n_bytes.get(), source.len());
     }
 }
 
