@@ -1,0 +1,218 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Answers questions from your own documents, with footnotes. Nothing leaves this machine.
+#[derive(Debug, Parser)]
+#[command(name = "footnote", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub shared: Shared,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Shared {
+    /// Folder with the models [default: a folder in the user's cache]
+    #[arg(long, global = true, env = "FOOTNOTE_MODELS", value_name = "DIR")]
+    pub models: Option<String>,
+    /// What computes
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub tier: TierArg,
+    /// No progress on standard error
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum TierArg {
+    /// A hardware GPU that passes the self-test, else the CPU
+    Auto,
+    /// The CPU
+    Cpu,
+    /// Any GPU adapter, a software one too
+    Gpu,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Add files and folders to a knowledge base
+    Index(IndexArgs),
+    /// Find passages
+    Search(SearchArgs),
+    /// Answer a question with footnotes
+    Ask(AskArgs),
+    /// List, fetch or verify the models
+    Models(ModelsArgs),
+    /// Check what this machine has and what is missing
+    Doctor(DoctorArgs),
+    /// Serve the built web app on this machine
+    Serve(ServeArgs),
+    /// Measure retrieval, answers or text extraction
+    Eval(EvalArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct IndexArgs {
+    /// The knowledge base's file; it is made if it is not there
+    #[arg(long, value_name = "FILE")]
+    pub kb: String,
+    /// Files and folders; what has not changed is left alone
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// The knowledge base's file
+    #[arg(long, value_name = "FILE")]
+    pub kb: String,
+    /// What to find
+    #[arg(value_name = "QUESTION")]
+    pub question: String,
+    /// How many passages
+    #[arg(short, default_value_t = 10, value_name = "N")]
+    pub k: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AskArgs {
+    /// The knowledge base's file
+    #[arg(long, value_name = "FILE")]
+    pub kb: Option<String>,
+    /// Files and folders to ask, unless --kb names a knowledge base; then the question
+    #[arg(required = true, value_name = "PATH.. QUESTION")]
+    pub words: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Answer with quotes only, without the generator
+    #[arg(long)]
+    pub no_llm: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    #[command(subcommand)]
+    pub command: ModelsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// The models there are, and which of them are here
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch a model, or the two default ones
+    Fetch {
+        /// The model's name
+        id: Option<String>,
+    },
+    /// Compare every file with its SHA-256
+    Verify {
+        /// The model's name
+        id: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The port on 127.0.0.1; 0 takes any that is free
+    #[arg(long, default_value_t = 8017)]
+    pub port: u16,
+    /// The built web app
+    #[arg(long, default_value = "target/web-dist", value_name = "DIR")]
+    pub web: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    #[command(subcommand)]
+    pub command: EvalCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EvalCommand {
+    /// How often the right passage is found
+    Retrieval(RetrievalArgs),
+    /// How often the right sentence is quoted, and what the answers are worth
+    Answers(AnswersArgs),
+    /// What the readers of files make of a folder
+    Extract(ExtractArgs),
+    /// Reads one file, for `extract`: a crash costs this process only
+    #[command(hide = true)]
+    ExtractOne {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+/// Documents and questions of an evaluation.
+#[derive(Debug, Args)]
+pub struct Corpus {
+    /// Folder with the documents
+    #[arg(long, value_name = "DIR")]
+    pub docs: PathBuf,
+    /// Questions, one JSON object per line
+    #[arg(long, value_name = "FILE")]
+    pub questions: PathBuf,
+    /// Knowledge base to keep the embedded documents in, so that a second run is quick
+    #[arg(long, value_name = "FILE")]
+    pub kb: Option<String>,
+    /// Ask only this many questions, spread over the file
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RetrievalArgs {
+    #[command(flatten)]
+    pub corpus: Corpus,
+}
+
+#[derive(Debug, Args)]
+pub struct AnswersArgs {
+    #[command(flatten)]
+    pub corpus: Corpus,
+    /// Questions that the documents do not answer, one JSON object per line
+    #[arg(long, value_name = "FILE")]
+    pub unanswerable: Option<PathBuf>,
+    /// Answer with quotes only, without the generator
+    #[arg(long)]
+    pub no_llm: bool,
+    /// Write one JSON object per question to this file
+    #[arg(long, value_name = "FILE")]
+    pub details: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ExtractArgs {
+    /// Folder with the files
+    #[arg(long, value_name = "DIR")]
+    pub files: PathBuf,
+    /// Seconds one file may take
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub timeout: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,102 @@
+//! `footnote doctor`: what this machine has and what is missing.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use models::Store;
+use runtime::{Options, Runtime, TierReport};
+use serde::Serialize;
+
+use crate::args::{DoctorArgs, Shared};
+use crate::error::Result;
+use crate::output;
+use crate::setup;
+
+#[derive(Serialize)]
+struct Report {
+    ok: bool,
+    version: &'static str,
+    tier: Option<TierReport>,
+    checks: Vec<Check>,
+}
+
+#[derive(Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    /// Footnote works without it.
+    optional: bool,
+    detail: String,
+    /// What to do if it is not well.
+    advice: Option<String>,
+}
+
+pub async fn run(shared: &Shared, args: &DoctorArgs) -> Result<ExitCode> {
+    let store = setup::store(shared)?;
+    let (tier, check) = runtime_check(shared).await;
+    let mut checks = vec![check];
+    checks.push(model_check("embedder", &store, &store.catalog().default_embedder().id, false).await);
+    checks.push(model_check("generator", &store, &store.catalog().default_generator().id, true).await);
+    checks.push(python_check());
+    checks.push(web_check());
+    let ok = checks.iter().all(|c| c.ok || c.optional);
+    let report = Report { ok, version: env!("CARGO_PKG_VERSION"), tier, checks };
+    if args.json {
+        output::json(&report)?;
+    } else {
+        for check in &report.checks {
+            let mark = if check.ok { "ok  " } else if check.optional { "--  " } else { "FAIL" };
+            output::line(&format!("{mark} {}: {}", check.name, check.detail));
+            if let Some(advice) = &check.advice {
+                output::line(&format!("     {advice}"));
+            }
+        }
+    }
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn runtime_check(shared: &Shared) -> (Option<TierReport>, Check) {
+    let name = "runtime";
+    match Runtime::open(&Options { tier: setup::tier(shared) }).await {
+        Ok(runtime) => {
+            let report = runtime.describe();
+            let detail = format!("{:?} tier, {}, {} threads: {}", report.tier, report.simd, report.n_threads, report.reason);
+            let ok = report.self_test.passed;
+            (Some(report), Check { name, ok, optional: false, detail, advice: None })
+        }
+        Err(e) => {
+            let advice = Some("try --tier cpu".to_owned());
+            (None, Check { name, ok: false, optional: false, detail: e.to_string(), advice })
+        }
+    }
+}
+
+async fn model_check(name: &'static str, store: &Store, id: &str, optional: bool) -> Check {
+    let opened = store.open_model(id).await;
+    let advice = opened.is_err().then(|| format!("run `footnote models fetch {id}`"));
+    let detail = match &opened {
+        Ok(_) => format!("{id} in {}", store.folder()),
+        Err(e) => e.to_string(),
+    };
+    Check { name, ok: opened.is_ok(), optional, detail, advice }
+}
+
+/// The last source of the default models.
+fn python_check() -> Check {
+    let run = Command::new("python3").args(["-m", "pip", "--version"]).output();
+    let version = run.ok().filter(|o| o.status.success()).map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
+    Check {
+        name: "python3 with pip",
+        ok: version.is_some(),
+        optional: true,
+        advice: version.is_none().then(|| "only needed where huggingface.co cannot be reached".to_owned()),
+        detail: version.unwrap_or_else(|| "not found".to_owned()),
+    }
+}
+
+fn web_check() -> Check {
+    let ok = Path::new("target/web-dist/index.html").is_file();
+    let detail = if ok { "built, in target/web-dist" } else { "not built here" };
+    let advice = (!ok).then(|| "only `footnote serve` needs it: run `cargo xtask web`".to_owned());
+    Check { name: "web app", ok, optional: true, detail: detail.to_owned(), advice }
+}

@@ -1,0 +1,149 @@
+//! `footnote eval extract`: what the readers make of a folder of files, each in a process of its
+//! own, so that no file can crash or hang the run.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ingest::{Hint, Limits};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::args::ExtractArgs;
+use crate::error::{AtPath, Result};
+use crate::files;
+use crate::output;
+
+const POLL: Duration = Duration::from_millis(5);
+
+/// What became of one file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Row {
+    file: String,
+    ok: bool,
+    kind: Option<String>,
+    pages: usize,
+    chars: usize,
+    ms: f64,
+    warnings: Vec<String>,
+    /// Why there is no text.
+    reason: Option<String>,
+}
+
+impl Row {
+    fn failed(file: String, reason: String, ms: f64) -> Self {
+        let reason = Some(reason);
+        Self { file, ok: false, kind: None, pages: 0, chars: 0, ms, warnings: Vec::new(), reason }
+    }
+}
+
+pub fn run(args: &ExtractArgs) -> Result<ExitCode> {
+    let program = std::env::current_exe().at("footnote".as_ref())?;
+    let timeout = Duration::from_secs(args.timeout);
+    let (mut rows, mut n_crashed, mut n_timed_out) = (Vec::new(), 0, 0);
+    for found in files::under(&args.files)? {
+        let file = files::name_of(found.path.strip_prefix(&args.files).unwrap_or(&found.path));
+        let started = Instant::now();
+        let ran = watch(&program, &found.path, timeout);
+        let ms = started.elapsed().as_secs_f64() * 1e3;
+        let row = match ran {
+            Ran::Ended(out) => match serde_json::from_str::<Row>(&out) {
+                Ok(row) => Row { file, ..row },
+                Err(_) => {
+                    n_crashed += 1;
+                    Row::failed(file, "the reader crashed".into(), ms)
+                }
+            },
+            Ran::TimedOut => {
+                n_timed_out += 1;
+                Row::failed(file, format!("stopped after {} seconds", args.timeout), ms)
+            }
+            Ran::NotStarted(e) => Row::failed(file, format!("cannot start the reader: {e}"), ms),
+        };
+        if !args.json {
+            let what = row.reason.clone().unwrap_or_else(|| format!("{} pages, {} characters", row.pages, row.chars));
+            output::line(&format!("{}: {what}", row.file));
+        }
+        rows.push(row);
+    }
+    let n_ok = rows.iter().filter(|r| r.ok).count();
+    let totals = json!({
+        "n": rows.len(),
+        "ok": n_ok,
+        "refused": rows.len() - n_ok - n_crashed - n_timed_out,
+        "crashed": n_crashed,
+        "timed_out": n_timed_out,
+        "pages": rows.iter().map(|r| r.pages).sum::<usize>(),
+        "chars": rows.iter().map(|r| r.chars).sum::<usize>(),
+        "ms": output::round(rows.iter().map(|r| r.ms).sum()),
+    });
+    if args.json {
+        output::json(&json!({"files": rows, "totals": totals}))?;
+    } else {
+        output::line(&totals.to_string());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads one file and prints its row.
+pub fn one(path: &Path) -> Result<ExitCode> {
+    let name = path.display().to_string();
+    let bytes = fs::read(path).at(path)?;
+    let started = Instant::now();
+    let hint = Hint { name: &name, mime: None, password: None };
+    let ingested = ingest::ingest(&bytes, &hint, &Limits::default());
+    let ms = output::round(started.elapsed().as_secs_f64() * 1e3);
+    let row = match ingested {
+        Ok((document, warnings)) => Row {
+            file: name,
+            ok: true,
+            kind: Some(document.kind.as_str().into()),
+            pages: document.page_starts.len(),
+            chars: document.text.chars().count(),
+            ms,
+            warnings: warnings.into_iter().map(|w| w.message).collect(),
+            reason: None,
+        },
+        Err(refusal) => Row::failed(name, refusal.to_string(), ms),
+    };
+    output::line(&serde_json::to_string(&row)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+enum Ran {
+    Ended(String),
+    TimedOut,
+    NotStarted(std::io::Error),
+}
+
+fn watch(program: &Path, file: &Path, timeout: Duration) -> Ran {
+    let mut command = Command::new(program);
+    command.args(["eval", "extract-one"]).arg(file);
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(e) => return Ran::NotStarted(e),
+    };
+    // Read on a thread, so that a long row cannot fill the pipe and stop the child.
+    let mut stdout = child.stdout.take().expect("stdout is piped");
+    let reader = thread::spawn(move || {
+        let mut out = String::new();
+        // Bytes that are no text make no row, which tells as much.
+        let _ = stdout.read_to_string(&mut out);
+        out
+    });
+    let started = Instant::now();
+    while started.elapsed() < timeout {
+        match child.try_wait() {
+            Ok(None) => thread::sleep(POLL),
+            _ => return Ran::Ended(reader.join().unwrap_or_default()),
+        }
+    }
+    // Both fail only for a process that has just ended by itself.
+    let _ = child.kill();
+    let _ = child.wait();
+    Ran::TimedOut
+}

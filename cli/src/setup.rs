@@ -1,0 +1,43 @@
+//! From the options of a command to an open assistant.
+
+use assistant::{Assistant, Options, Place};
+use models::Store;
+use runtime::TierChoice;
+
+use crate::args::{Shared, TierArg};
+use crate::error::{Error, Result};
+use crate::output::Reporter;
+
+/// The models' folder.
+pub fn store(shared: &Shared) -> Result<Store> {
+    let named = shared.models.clone().filter(|dir| !dir.is_empty());
+    let folder = named.or_else(models::default_folder).ok_or(Error::NoModelFolder)?;
+    Ok(Store::open(&folder, None, None))
+}
+
+pub fn tier(shared: &Shared) -> TierChoice {
+    match shared.tier {
+        TierArg::Auto => TierChoice::Auto,
+        TierArg::Cpu => TierChoice::Cpu,
+        TierArg::Gpu => TierChoice::Gpu,
+    }
+}
+
+/// A knowledge base that must be there already.
+pub async fn existing(path: &str) -> Result<Place> {
+    match platform::exists(path).await {
+        Ok(true) => Ok(Place::File(path.into())),
+        _ => Err(Error::NoKnowledgeBase { path: path.into() }),
+    }
+}
+
+/// Opens the assistant; a generator that cannot be loaded is told on standard error.
+pub async fn open(shared: &Shared, place: Place, generator: bool, reporter: &mut Reporter) -> Result<Assistant> {
+    let options = Options { tier: tier(shared), generator, ..Options::new(place, store(shared)?) };
+    let assistant = Assistant::open(options, &mut |p| reporter.tell(&p)).await?;
+    reporter.clear();
+    if generator && let Some(problem) = assistant.state()?.generator.problem {
+        reporter.note(&format!("answering with quotes only, for the generator cannot be loaded: {problem}"));
+    }
+    Ok(assistant)
+}

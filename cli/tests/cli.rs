@@ -1,0 +1,208 @@
+//! The program as a user runs it: what it prints, and with which exit code it ends.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const TEA: &str = "# Tea\n\nGreen tea steeps at 80 degrees for two minutes. Black tea wants boiling water \
+    and four minutes.\n\n## History\n\nThe first tea house of Lisbon was opened by Ana Duarte in 1871.\n";
+const BEES: &str = "# Bees\n\nA worker bee lives for about six weeks in summer. The queen may live for \
+    five years and lays up to 2,000 eggs a day.\n";
+
+fn footnote(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_footnote"));
+    command.args(["--quiet", "--tier", "cpu"]).args(args).output().expect("the program starts")
+}
+
+/// Runs the program and reads its standard output as JSON.
+fn json(args: &[&str]) -> Value {
+    let output = footnote(args);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {told}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {told}"))
+}
+
+/// The models come the way a user gets them; without any source the tests fail with that reason.
+fn fetch_models() {
+    static FETCHED: OnceLock<()> = OnceLock::new();
+    FETCHED.get_or_init(|| {
+        let verified = json(&["models", "fetch"]);
+        assert!(verified.as_array().unwrap().iter().all(|model| model["ok"] == true), "{verified}");
+    });
+}
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        Self(dir)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+}
+
+fn slice(text: &str, start: &Value, end: &Value) -> String {
+    let (start, end) = (start.as_u64().unwrap() as usize, end.as_u64().unwrap() as usize);
+    text.chars().skip(start).take(end - start).collect()
+}
+
+#[test]
+fn indexes_searches_and_asks_one_knowledge_base() {
+    fetch_models();
+    let folder = Folder::new(&[
+        ("docs/tea.md", TEA),
+        ("docs/animals/bees.md", BEES),
+        ("docs/empty.md", ""),
+        ("docs/broken.pdf", "%PDF-1.7\nthis is no PDF"),
+        ("docs/.hidden.md", "# Hidden\n\nNobody finds this."),
+    ]);
+    let (kb, docs) = (folder.path("kb.footnote"), folder.path("docs"));
+
+    let report = json(&["index", "--kb", &kb, &docs]);
+    assert_eq!(report["n_documents"], 2, "{report}");
+    assert_eq!(report["added"].as_array().unwrap().len(), 2);
+    let failed: Vec<&str> = report["failed"].as_array().unwrap().iter().map(|f| f["reason"].as_str().unwrap()).collect();
+    assert_eq!(failed.len(), 2, "one bad file costs itself alone: {report}");
+    assert!(failed.iter().any(|r| r.contains("empty.md")) && failed.iter().any(|r| r.contains("broken.pdf")));
+
+    let again = json(&["index", "--kb", &kb, &docs]);
+    assert_eq!(again["added"], json!([]));
+    assert_eq!(again["unchanged"].as_array().unwrap().len(), 2);
+
+    let found = json(&["search", "--kb", &kb, "how long does a queen live", "-k", "2", "--json"]);
+    let hit = &found["hits"][0];
+    assert!(hit["document"].as_str().unwrap().ends_with("animals/bees.md"), "{found}");
+    assert_eq!(slice(BEES, &hit["start"], &hit["end"]), hit["text"].as_str().unwrap());
+
+    let answer = json(&["ask", "--kb", &kb, "Who opened the first tea house of Lisbon?", "--json", "--no-llm"]);
+    assert_eq!(answer["refused"], false, "{answer}");
+    let quote = &answer["quotes"][0];
+    assert!(quote["text"].as_str().unwrap().contains("Ana Duarte"), "{answer}");
+    assert_eq!(slice(TEA, &quote["start"], &quote["end"]), quote["text"].as_str().unwrap());
+    assert_eq!(quote["page"], Value::Null);
+    assert!(answer["answer"].as_str().unwrap().contains("[1]"));
+    assert_eq!(answer["citations"][0]["supported"], true);
+    assert!(answer["timings_ms"]["total"].as_f64().unwrap() > 0.0);
+
+    let refused = json(&["ask", "--kb", &kb, "Which spacecraft first landed on Titan?", "--json", "--no-llm"]);
+    assert_eq!(refused["refused"], true, "{refused}");
+    assert!(refused["answer"].as_str().unwrap().contains("do not contain"));
+    assert_eq!(refused["citations"], json!([]));
+}
+
+#[test]
+fn asks_files_directly_with_the_generator() {
+    fetch_models();
+    let folder = Folder::new(&[("tea.md", TEA)]);
+    let answer = json(&["ask", &folder.path("tea.md"), "How hot should the water for green tea be?", "--json"]);
+    assert_eq!(answer["generated"], true, "{answer}");
+    assert_eq!(answer["problem"], Value::Null);
+    assert!(answer["quotes"][0]["text"].as_str().unwrap().contains("80 degrees"), "{answer}");
+    for citation in answer["citations"].as_array().unwrap() {
+        let n = citation["n"].as_u64().unwrap() as usize;
+        assert_eq!(citation["text"], answer["quotes"][n - 1]["text"]);
+    }
+}
+
+#[test]
+fn says_what_to_do_when_something_is_missing() {
+    let folder = Folder::new(&[("kb", "")]);
+    let missing = folder.path("nothing.footnote");
+    for (args, word) in [
+        (&["search", "--kb", missing.as_str(), "tea"][..], "footnote index"),
+        (&["ask", "tea"][..], "--kb"),
+        (&["models", "fetch", "gpt-9"][..], "all-MiniLM-L6-v2"),
+        (&["serve", "--web", missing.as_str()][..], "cargo xtask web"),
+        (&["eval", "retrieval", "--docs", ".", "--questions", missing.as_str()][..], "nothing.footnote"),
+    ] {
+        let output = footnote(args);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && told.contains(word), "{args:?}: {told}");
+        assert!(output.stdout.is_empty(), "{args:?} printed a result");
+    }
+}
+
+#[test]
+fn evaluates_retrieval_and_answers() {
+    fetch_models();
+    let gold = |doc: &str, text: &str, question: &str, answer: &str| {
+        let start = text.find(answer).unwrap();
+        json!({"doc": doc, "question": question, "answers": [answer], "start": start, "end": start + answer.len()})
+    };
+    let questions = [
+        gold("tea.md", TEA, "Who opened the first tea house of Lisbon?", "Ana Duarte"),
+        gold("bees.md", BEES, "How long does a worker bee live in summer?", "six weeks"),
+    ];
+    let lines: Vec<String> = questions.iter().map(Value::to_string).collect();
+    let unanswerable = json!({"question": "Which spacecraft first landed on Titan?"}).to_string();
+    let folder = Folder::new(&[
+        ("docs/tea.md", TEA),
+        ("docs/bees.md", BEES),
+        ("questions.jsonl", &lines.join("\n")),
+        ("none.jsonl", &unanswerable),
+    ]);
+    let (docs, asked, none) = (folder.path("docs"), folder.path("questions.jsonl"), folder.path("none.jsonl"));
+
+    let got = json(&["eval", "retrieval", "--docs", &docs, "--questions", &asked, "--json"]);
+    assert_eq!((got["n"].as_u64(), got["hit1"].as_f64()), (Some(2), Some(1.0)), "{got}");
+    assert_eq!(got["legs"]["dense"]["hit5"], 1.0);
+    assert_eq!(got["legs"]["bm25"]["mrr10"], 1.0);
+    assert!(got["ms_per_query"].as_f64().unwrap() > 0.0);
+
+    let details = folder.path("details.jsonl");
+    let got = json(&[
+        "eval", "answers", "--docs", &docs, "--questions", &asked, "--unanswerable", &none, "--no-llm", "--json",
+        "--details", &details,
+    ]);
+    assert_eq!(got["n"], 2, "{got}");
+    assert_eq!(got["quote_hit"], 1.0, "{got}");
+    assert_eq!(got["unsupported_rate"], 0.0, "{got}");
+    assert_eq!(got["citation_precision"], 1.0, "{got}");
+    assert_eq!((&got["refusal_recall"], &got["false_refusals"]), (&json!(1.0), &json!(0.0)), "{got}");
+    assert!(got["token_f1"].as_f64().unwrap() > 0.1, "{got}");
+    assert_eq!(fs::read_to_string(details).unwrap().lines().count(), 3);
+}
+
+#[test]
+fn extraction_survives_every_file() {
+    let folder = Folder::new(&[
+        ("good.md", TEA),
+        ("empty.txt", ""),
+        ("broken.pdf", "%PDF-1.7\n1 0 obj\n<< /Type /Catalog /Pages 1 0 R >>\nendobj\ntrailer << /Root 1 0 R >>"),
+    ]);
+    let got = json(&["eval", "extract", "--files", folder.0.path().to_str().unwrap(), "--json"]);
+    let row = |name: &str| got["files"].as_array().unwrap().iter().find(|r| r["file"] == name).unwrap().clone();
+    assert_eq!(row("good.md")["ok"], true, "{got}");
+    assert_eq!(row("good.md")["chars"].as_u64().unwrap() as usize, TEA.chars().count());
+    assert_eq!(row("empty.txt")["ok"], false);
+    assert_eq!(row("broken.pdf")["ok"], false);
+    assert_eq!((&got["totals"]["n"], &got["totals"]["crashed"]), (&json!(3), &json!(0)), "{got}");
+}
+
+#[test]
+fn doctor_and_models_report_as_json() {
+    fetch_models();
+    let report = json(&["doctor", "--json"]);
+    assert_eq!(report["ok"], true, "{report}");
+    assert_eq!(report["tier"]["tier"], "cpu");
+    let listed = json(&["models", "list", "--json"]);
+    assert!(listed.as_array().unwrap().iter().all(|m| m["here"] == true), "{listed}");
+    for model in listed.as_array().unwrap() {
+        for file in model["files"].as_array().unwrap() {
+            let path = Path::new(model["folder"].as_str().unwrap()).join(file["name"].as_str().unwrap());
+            assert_eq!(path.metadata().unwrap().len(), file["n_bytes"].as_u64().unwrap());
+        }
+    }
+}
