@@ -51,7 +51,7 @@ impl BertConfig {
             n_token_types: size("type_vocab_size")?,
             layer_norm_eps: all.get("layer_norm_eps").and_then(Value::as_f64).unwrap_or(1e-12) as f32,
         };
-        if config.d_model % config.n_heads != 0 {
+        if !config.d_model.is_multiple_of(config.n_heads) {
             let reason = format!("{} does not divide hidden_size {}", config.n_heads, config.d_model);
             return Err(Error::Setting { file: FILE, key: "num_attention_heads".into(), reason });
         }

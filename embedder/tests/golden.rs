@@ -1,6 +1,8 @@
 //! The embedder against sentence-transformers (`fixtures/make/minilm.py`) and PyTorch
 //! (`fixtures/make/tiny.py`), on both tiers.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use embedder::Embedder;
 use models::{Catalog, ModelFiles, Store, default_folder};
 use runtime::{Options, Runtime, TierChoice};

@@ -132,11 +132,11 @@ impl LlamaConfig {
         if self.n_vocab == 0 {
             return refuse("vocab_size", "the token embedding is missing".into());
         }
-        if self.n_heads % self.n_kv_heads != 0 {
+        if !self.n_heads.is_multiple_of(self.n_kv_heads) {
             let reason = format!("{} key heads do not divide {} heads", self.n_kv_heads, self.n_heads);
             return refuse("num_key_value_heads", reason);
         }
-        if self.head_dim == 0 || self.head_dim % 2 != 0 {
+        if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) {
             return refuse("head_dim", format!("{} is not a positive even number", self.head_dim));
         }
         if !(self.rope_base > 0.0 && self.rms_norm_eps >= 0.0) {

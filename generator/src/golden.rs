@@ -1,5 +1,7 @@
 //! The default generator against llama.cpp (`fixtures/make/llama_cpp_golden.py`): tokens, texts, logits.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use crate::generator::Generator;
 use crate::sampling::argmax;
 use crate::{Finish, Message, Sampling};

@@ -34,7 +34,6 @@ mod llama;
 mod sampling;
 mod session;
 mod stop;
-mod text;
 
 pub use chat::Message;
 pub use error::{Error, Result};

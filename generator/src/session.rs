@@ -5,8 +5,7 @@ use crate::generator::Inner;
 use crate::llama::State;
 use crate::sampling::{Sampler, Sampling, argmax};
 use crate::stop::StopMatcher;
-use crate::text::TextStream;
-use runtime::Tier;
+use runtime::{Tier, TokenStream};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 
@@ -47,7 +46,7 @@ pub struct Session {
     state: Option<State>,
     sampler: Sampler,
     stop: StopMatcher,
-    text: TextStream,
+    text: TokenStream,
     /// Tokens the model has not seen yet: the last one, at first the whole prompt.
     unseen: Vec<u32>,
     n_prompt: usize,
@@ -60,12 +59,13 @@ pub struct Session {
 impl Session {
     pub(crate) async fn new(inner: Rc<Inner>, prompt_ids: Vec<u32>, sampling: &Sampling) -> Result<Self> {
         let state = Some(inner.take_state().await?);
+        let text = inner.tokenizer.streamer();
         let mut session = Self {
             inner,
             state,
             sampler: Sampler::new(sampling),
             stop: StopMatcher::new(&sampling.stop),
-            text: TextStream::default(),
+            text,
             n_prompt: prompt_ids.len(),
             unseen: prompt_ids,
             n_generated: 0,
@@ -96,7 +96,7 @@ impl Session {
         }
         self.n_generated += 1;
         self.unseen.push(token);
-        let decoded = self.text.push(&self.inner.tokenizer, token);
+        let decoded = self.text.push(token).unwrap_or_default();
         let (mut text, stopped) = self.stop.push(&decoded);
         if stopped {
             self.finish = Some(Finish::StopString);
@@ -165,7 +165,8 @@ impl Session {
 
     /// Text that was held back, at the end.
     fn rest(&mut self) -> String {
-        let (mut text, stopped) = self.stop.push(&self.text.finish(&self.inner.tokenizer));
+        let stream = std::mem::replace(&mut self.text, self.inner.tokenizer.streamer());
+        let (mut text, stopped) = self.stop.push(&stream.finish().unwrap_or_default());
         if !stopped {
             text += &self.stop.finish();
         }

@@ -1,5 +1,7 @@
 //! Sessions of a tiny model: ending, stopping, seeds, limits.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use generator::{Error, Finish, Generator, Message, Sampling};
 use models::ModelFiles;
 use runtime::{Options, Runtime, TierChoice};
