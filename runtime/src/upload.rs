@@ -43,21 +43,20 @@ pub(crate) async fn load(
     expected_shape: &[usize],
     format: WeightFormat,
 ) -> Result<Weight> {
-    let info = weights.tensor_info(name).ok_or_else(|| Error::MissingTensor { name: name.into() })?;
+    let info = weights.require(name)?;
     if info.shape != expected_shape {
         let (expected, got) = (format!("{expected_shape:?}"), format!("{:?}", info.shape));
         return Err(Error::ShapeMismatch { what: name.into(), expected, got });
     }
     let shape = vector_or_matrix(name, &info.shape)?;
     let layout = match (format, info.dtype) {
-        (WeightFormat::F32, _) | (_, DType::F32 | DType::BF16) if format != WeightFormat::F16 => Layout::F32,
-        (WeightFormat::F16, _) | (_, DType::F16) => Layout::F16,
-        (_, DType::Q8_0) => Layout::Q8,
-        (_, DType::Q4_0 | DType::Q4_1) => Layout::Q4,
-        (_, DType::F32 | DType::BF16) => Layout::F32,
+        (WeightFormat::F32, _) | (WeightFormat::Native, DType::F32 | DType::BF16) => Layout::F32,
+        (WeightFormat::F16, _) | (WeightFormat::Native, DType::F16) => Layout::F16,
+        (WeightFormat::Native, DType::Q8_0) => Layout::Q8,
+        (WeightFormat::Native, DType::Q4_0 | DType::Q4_1) => Layout::Q4,
     };
     let dtype = info.dtype;
-    let row_bytes = dtype.n_bytes(shape.width as u64)? as usize;
+    let row_bytes = dtype.row_bytes(shape.width)? as usize;
     let piece_rows = (PIECE_BYTES / row_bytes).max(1).next_multiple_of(UPLOAD_ROWS).min(shape.n_rows);
     let mut pending = runtime.create_weight(name, shape, layout).await?;
     let mut bytes = vec![0; piece_rows * row_bytes];
@@ -65,7 +64,7 @@ pub(crate) async fn load(
     while first_row < shape.n_rows {
         let n_rows = piece_rows.min(shape.n_rows - first_row);
         let piece = &mut bytes[..n_rows * row_bytes];
-        weights.read_piece(name, (first_row * row_bytes) as u64, piece)?;
+        weights.read_piece(info, first_row as u64 * row_bytes as u64, piece)?;
         write_piece(runtime, &mut pending, first_row, piece, dtype, layout)?;
         first_row += n_rows;
     }

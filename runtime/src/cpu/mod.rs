@@ -1,27 +1,36 @@
-//! The CPU tier.
+//! The CPU tier: SIMD kernels over weight panels, threads where the platform has them.
 
+mod attention;
+mod buffers;
 mod execute;
+mod gemm;
+mod int8;
+mod math;
+mod panels;
+mod rows;
+mod simd;
+mod split;
+#[cfg(test)]
+mod tests;
+mod weight;
 
 use std::cell::RefCell;
 
 use crate::Result;
-use crate::kernels::dequantize;
 use crate::memory::{Lease, Ledger, Owner};
 use crate::op::{BufferId, Executor, Program, Rows, Shape};
 use crate::tensor::Layout;
 
+use buffers::Pool;
+pub(crate) use weight::CpuWeight;
+
 /// The CPU tier.
 pub(crate) struct Cpu {
     ledger: Ledger,
+    pool: Pool,
 }
 
-/// A weight in the CPU tier's layout.
-pub(crate) struct CpuWeight {
-    values: Vec<f32>,
-    _lease: Lease,
-}
-
-/// A key or value cache.
+/// A key or value cache, `[n_ctx, width]`.
 pub(crate) struct CpuCache {
     values: RefCell<Vec<f32>>,
     _lease: Lease,
@@ -30,12 +39,12 @@ pub(crate) struct CpuCache {
 impl Cpu {
     /// Opens the tier; it is always there.
     pub(crate) fn open(ledger: &Ledger) -> Self {
-        Self { ledger: ledger.clone() }
+        Self { ledger: ledger.clone(), pool: Pool::new(ledger) }
     }
 
     /// The instruction set in use.
     pub(crate) fn simd_name() -> &'static str {
-        "portable"
+        simd::name()
     }
 }
 
@@ -43,25 +52,21 @@ impl Executor for Cpu {
     type Weight = CpuWeight;
     type Cache = CpuCache;
 
-    async fn create_weight(&self, _name: &str, shape: Shape, _layout: Layout) -> Result<CpuWeight> {
-        let lease = self.ledger.lease(Owner::Weights, shape.len() as u64 * 4);
-        Ok(CpuWeight { values: vec![0.0; shape.len()], _lease: lease })
+    async fn create_weight(&self, _name: &str, shape: Shape, layout: Layout) -> Result<CpuWeight> {
+        Ok(CpuWeight::zeroed(&self.ledger, shape, layout))
     }
 
     fn write_rows(&self, weight: &mut CpuWeight, first_row: usize, rows: Rows<'_>) -> Result<()> {
-        let width = weight.values.len();
-        let _ = (width, first_row);
-        let values = dequantize(rows);
-        let _ = values;
+        weight.write_rows(first_row, rows);
         Ok(())
     }
 
     async fn create_cache(&self, n_ctx: usize, width: usize) -> Result<CpuCache> {
-        let lease = self.ledger.lease(Owner::KvCache, (n_ctx * width) as u64 * 4);
+        let lease = self.ledger.lease(Owner::KvCache, 4 * (n_ctx * width) as u64);
         Ok(CpuCache { values: RefCell::new(vec![0.0; n_ctx * width]), _lease: lease })
     }
 
     async fn execute(&self, program: &Program, read: Option<BufferId>) -> Result<Vec<f32>> {
-        execute::execute(program, read)
+        execute::execute(program, &self.pool, read)
     }
 }

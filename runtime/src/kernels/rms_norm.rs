@@ -20,7 +20,7 @@ mod tests {
     #[test]
     fn rows_are_scaled_by_their_root_mean_square() {
         let mut out = [0.0; 4];
-        rms_norm(&[7.0, 1.0, 0.0, 0.0], &[1.0, 10.0], 0.0, &mut out[..2]);
+        rms_norm(&[7.0, 1.0], &[1.0, 10.0], 0.0, &mut out[..2]);
         assert_eq!(out[..2], [1.4, 2.0]);
         rms_norm(&[0.0, 0.0, 2.0, 2.0], &[1.0, 1.0], 12.0, &mut out);
         assert_eq!(out, [0.0, 0.0, 0.5, 0.5]);

@@ -1,0 +1,201 @@
+//! Attention: full over a ragged batch, causal over a cache.
+
+use super::gemm::{Product, gemm};
+use super::math::exp;
+use super::panels::Panels;
+use super::simd::{Kernel, LANES, Simd, dispatch};
+use crate::Activation;
+use crate::kernels::{CausalParams, FullParams};
+
+/// Query rows of a full attention that are computed at a time: their scores over 512 keys are 96 KiB.
+const QUERY_BLOCK: usize = 48;
+
+/// See `kernels::attention_full`.
+pub(super) fn attention_full(q: &[f32], k: &[f32], v: &[f32], lengths: &[u32], p: &FullParams, out: &mut [f32]) {
+    let width = p.n_heads * p.head_dim;
+    let n_rows = q.len() / width;
+    // Threads take whole heads: [head][row][head_dim], put back in rows at the end.
+    let mut heads = vec![0.0; out.len()];
+    platform::parallel_chunks_mut(&mut heads, n_rows * p.head_dim, |head, out| {
+        dispatch(FullHead { q, k, v, lengths, p, width, at: head * p.head_dim, out });
+    });
+    for (head, rows) in heads.chunks_exact(n_rows * p.head_dim).enumerate() {
+        // (H, L, D) -> (L, H, D)
+        for (row, x) in rows.chunks_exact(p.head_dim).enumerate() {
+            out[row * width + head * p.head_dim..][..p.head_dim].copy_from_slice(x);
+        }
+    }
+}
+
+struct FullHead<'a, 'o> {
+    q: &'a [f32],
+    k: &'a [f32],
+    v: &'a [f32],
+    lengths: &'a [u32],
+    p: &'a FullParams,
+    width: usize,
+    /// First element of this head within a row.
+    at: usize,
+    /// `[n_rows, head_dim]`
+    out: &'o mut [f32],
+}
+
+impl Kernel for FullHead<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (width, head_dim) = (self.width, self.p.head_dim);
+        let (mut keys, mut values, mut scores) = (Panels::default(), Panels::default(), vec![]);
+        let mut first = 0;
+        for len in self.lengths {
+            let len = *len as usize;
+            let at = |row: usize| (first + row) * width + self.at;
+            keys.fill(len, head_dim, at, self.k);
+            values.fill_transposed(len, head_dim, at, self.v);
+            scores.resize(QUERY_BLOCK * len, 0.0);
+            for row in (0..len).step_by(QUERY_BLOCK) {
+                let n_rows = QUERY_BLOCK.min(len - row);
+                let product = |x, x_stride, w, n_out, out_stride| Product {
+                    x,
+                    x_stride,
+                    n_rows,
+                    w,
+                    panels: 0..Panels::n_panels(w),
+                    bias: None,
+                    act: Activation::None,
+                    out_stride,
+                    n_out,
+                };
+                // (L_q, D) x (L, D)^T -> (L_q, L), then x (L, D) -> (L_q, D)
+                gemm(s, &product(&self.q[at(row)..], width, &keys, len, len), &mut scores);
+                for scores in scores[..n_rows * len].chunks_exact_mut(len) {
+                    softmax(s, scores, self.p.scale);
+                }
+                let out = &mut self.out[(first + row) * head_dim..];
+                gemm(s, &product(&scores, len, &values, head_dim, head_dim), out);
+            }
+            first += len;
+        }
+    }
+}
+
+/// `x[i] = exp(scale * x[i] - max) / sum`, with the largest scaled element as `max`.
+#[inline(always)]
+fn softmax<S: Simd>(s: S, x: &mut [f32], scale: f32) {
+    let (vectors, rest) = x.as_chunks_mut::<LANES>();
+    let mut max = s.splat(f32::NEG_INFINITY);
+    for x in vectors.iter_mut() {
+        let scaled = s.mul(s.load(x), s.splat(scale));
+        s.store(scaled, x);
+        max = s.max(max, scaled);
+    }
+    let max = rest.iter_mut().fold(s.max_lane(max), |max, x| {
+        *x *= scale;
+        max.max(*x)
+    });
+    let mut sum = s.splat(0.0);
+    for x in vectors.iter_mut() {
+        let e = exp(s, s.sub(s.load(x), s.splat(max)));
+        s.store(e, x);
+        sum = s.add(sum, e);
+    }
+    let mut sum = s.sum(sum);
+    for x in rest.iter_mut() {
+        let mut lanes = [0.0; LANES];
+        s.store(exp(s, s.splat(*x - max)), &mut lanes);
+        *x = lanes[0];
+        sum += lanes[0];
+    }
+    let factor = 1.0 / sum;
+    for x in vectors {
+        s.store(s.mul(s.load(x), s.splat(factor)), x);
+    }
+    rest.iter_mut().for_each(|x| *x *= factor);
+}
+
+/// See `kernels::attention_causal`; `keys` and `values` hold at least `first_pos + n` rows.
+pub(super) fn attention_causal(q: &[f32], keys: &[f32], values: &[f32], p: &CausalParams, out: &mut [f32]) {
+    let n_rows = q.len() / (p.n_heads * p.head_dim);
+    // A part is some heads of one row; small passes are not worth a second thread.
+    let work = q.len() * (p.first_pos + n_rows);
+    let heads_per_part = if work < 1 << 17 { n_rows * p.n_heads } else { 1 };
+    platform::parallel_chunks_mut(out, heads_per_part * p.head_dim, |part, out| {
+        dispatch(CausalHeads { q, keys, values, p, first_head: part * heads_per_part, out });
+    });
+}
+
+struct CausalHeads<'a, 'o> {
+    q: &'a [f32],
+    keys: &'a [f32],
+    values: &'a [f32],
+    p: &'a CausalParams,
+    /// Counted over all heads of all rows.
+    first_head: usize,
+    out: &'o mut [f32],
+}
+
+impl Kernel for CausalHeads<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let p = self.p;
+        let kv_width = p.n_kv_heads * p.head_dim;
+        let mut scores = vec![];
+        for (i, out) in self.out.chunks_exact_mut(p.head_dim).enumerate() {
+            let (row, head) = ((self.first_head + i) / p.n_heads, (self.first_head + i) % p.n_heads);
+            let n_keys = p.first_pos + row + 1;
+            let kv_at = head / (p.n_heads / p.n_kv_heads) * p.head_dim;
+            let q = &self.q[(self.first_head + i) * p.head_dim..][..p.head_dim];
+            scores.clear();
+            scores.extend((0..n_keys).map(|pos| dot(s, q, &self.keys[pos * kv_width + kv_at..][..p.head_dim])));
+            softmax(s, &mut scores, p.scale);
+            weighted_sum(s, &scores, &self.values[kv_at..], kv_width, out);
+        }
+    }
+}
+
+#[inline(always)]
+fn dot<S: Simd>(s: S, a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut acc = [s.splat(0.0); 2];
+    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+        acc[i % 2] = s.mul_add(s.load(a), s.load(b), acc[i % 2]);
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    s.sum(s.add(acc[0], acc[1])) + rest
+}
+
+/// `out = sum_j weights[j] * rows[j * stride ..]`, 32 columns at a time in registers.
+#[inline(always)]
+fn weighted_sum<S: Simd>(s: S, weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
+    const WIDE: usize = 4;
+    let mut column = 0;
+    while column + WIDE * LANES <= out.len() {
+        sum_columns::<S, WIDE>(s, weights, &rows[column..], stride, &mut out[column..]);
+        column += WIDE * LANES;
+    }
+    while column + LANES <= out.len() {
+        sum_columns::<S, 1>(s, weights, &rows[column..], stride, &mut out[column..]);
+        column += LANES;
+    }
+    for (column, out) in out.iter_mut().enumerate().skip(column) {
+        *out = weights.iter().enumerate().map(|(j, w)| w * rows[j * stride + column]).sum();
+    }
+}
+
+#[inline(always)]
+fn sum_columns<S: Simd, const N: usize>(s: S, weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
+    let mut acc = [s.splat(0.0); N];
+    for (j, w) in weights.iter().enumerate() {
+        let (row, _) = rows[j * stride..].as_chunks::<LANES>();
+        let w = s.splat(*w);
+        for n in 0..N {
+            acc[n] = s.mul_add(w, s.load(&row[n]), acc[n]);
+        }
+    }
+    for (acc, out) in acc.into_iter().zip(out.as_chunks_mut::<LANES>().0) {
+        s.store(acc, out);
+    }
+}

@@ -1,0 +1,272 @@
+//! The CPU tier against the scalar twins, over shapes around every tile and vector border.
+
+use half::f16;
+
+use crate::kernels::{self, CausalParams, FullParams};
+use crate::op::{Rows, Shape};
+use crate::{Activation, CausalAttention, FullAttention, Options, Recorder, Rope, RopeStyle, Runtime, Tensor, TierChoice, Weight};
+
+fn runtime() -> Runtime {
+    platform::block_on(Runtime::open(&Options { tier: TierChoice::Cpu })).unwrap()
+}
+
+/// Numbers in -1..1, always the same for one seed (xorshift64*).
+fn numbers(seed: u64, n: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let step = |state: &mut u64| {
+        *state ^= *state >> 12;
+        *state ^= *state << 25;
+        *state ^= *state >> 27;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| step(&mut state)).collect()
+}
+
+/// A quantised matrix, as bits.
+enum Quantised {
+    Q8 { scales: Vec<u16>, quants: Vec<i8> },
+    Q4 { scales: Vec<u16>, mins: Vec<u16>, quants: Vec<u8> },
+}
+
+impl Quantised {
+    fn new(is_q4: bool, n_elements: usize) -> Self {
+        let halves = |seed, factor: f32| -> Vec<u16> {
+            numbers(seed, n_elements / 32).iter().map(|x| f16::from_f32(x * factor).to_bits()).collect()
+        };
+        let bytes = numbers(7, n_elements).into_iter().map(|x| (x * 127.9) as i8);
+        if is_q4 {
+            let quants = bytes.take(n_elements / 2).map(|x| x as u8).collect();
+            Self::Q4 { scales: halves(8, 0.01), mins: halves(9, 0.08), quants }
+        } else {
+            Self::Q8 { scales: halves(8, 0.001), quants: bytes.collect() }
+        }
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        match self {
+            Self::Q8 { scales, quants } => Rows::Q8 { scales, quants },
+            Self::Q4 { scales, mins, quants } => Rows::Q4 { scales, mins, quants },
+        }
+    }
+}
+
+fn weight(rt: &Runtime, shape: &[usize], data: &[f32]) -> Weight {
+    platform::block_on(rt.weight_from_f32("test", shape, data)).unwrap()
+}
+
+fn quantised_weight(rt: &Runtime, n_rows: usize, width: usize, q: &Quantised) -> Weight {
+    platform::block_on(rt.weight_from_rows("test", Shape { n_rows, width }, q.rows())).unwrap()
+}
+
+/// Records with `record` and reads its result.
+fn run(rt: &Runtime, record: impl FnOnce(&mut Recorder<'_>) -> crate::Result<Tensor>) -> Vec<f32> {
+    let mut rec = rt.recorder();
+    let t = record(&mut rec).unwrap();
+    platform::block_on(rec.read(&t)).unwrap()
+}
+
+/// Differences may be `tolerance` times the largest expected element.
+fn assert_close(what: &str, got: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(got.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1e-30f32, |max, x| max.max(x.abs()));
+    for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
+        assert!((got - expected).abs() <= tolerance * largest, "{what}: element {i} is {got}, not {expected}");
+    }
+}
+
+/// f32 sums of `n` terms in vectors of eight: an error of sqrt(n / 8) half units in the last place
+/// is typical, ten times that never happens.
+fn sum_tolerance(n: usize) -> f32 {
+    10.0 * (n as f32 / 8.0 + 4.0).sqrt() * f32::EPSILON
+}
+
+#[test]
+fn linear_equals_its_twin_at_every_tile_border() {
+    let rt = runtime();
+    for n in [1, 2, 3, 4, 5, 6, 7, 13, 53] {
+        for (n_in, n_out) in [(1, 1), (3, 7), (8, 8), (17, 9), (64, 31), (33, 200), (513, 17), (1100, 24)] {
+            let (x, w, b) = (numbers(1, n * n_in), numbers(2, n_in * n_out), numbers(3, n_out));
+            let (weight, bias) = (weight(&rt, &[n_out, n_in], &w), weight(&rt, &[n_out], &b));
+            for act in [Activation::None, Activation::Gelu, Activation::Silu] {
+                for bias in [None, Some((&bias, b.as_slice()))] {
+                    let mut expected = vec![0.0; n * n_out];
+                    kernels::linear(&x, &w, bias.map(|b| b.1), act, n_in, &mut expected);
+                    let got = run(&rt, |rec| {
+                        let x = rec.input(n, n_in, x.clone())?;
+                        rec.linear(x, &weight, bias.map(|b| b.0), act)
+                    });
+                    let what = format!("[{n}, {n_in}] x [{n_out}, {n_in}] {act:?} bias {}", bias.is_some());
+                    assert_close(&what, &got, &expected, sum_tolerance(n_in));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn quantised_linear_equals_its_twin_at_every_tile_border() {
+    let rt = runtime();
+    for is_q4 in [false, true] {
+        for n in [1, 2, 4, 5, 8, 11, 30] {
+            for (n_in, n_out) in [(32, 1), (32, 8), (64, 9), (96, 31), (576, 200)] {
+                let (x, b) = (numbers(1, n * n_in), numbers(3, n_out));
+                let q = Quantised::new(is_q4, n_in * n_out);
+                let (weight, bias) = (quantised_weight(&rt, n_out, n_in, &q), weight(&rt, &[n_out], &b));
+                let mut expected = vec![0.0; n * n_out];
+                kernels::linear_int8(&x, q.rows(), Some(&b), Activation::Silu, n_in, &mut expected);
+                let got = run(&rt, |rec| {
+                    let x = rec.input(n, n_in, x.clone())?;
+                    rec.linear(x, &weight, Some(&bias), Activation::Silu)
+                });
+                // Whole numbers within groups, f32 sums over the groups.
+                let what = format!("[{n}, {n_in}] x [{n_out}, {n_in}] q4 {is_q4}");
+                assert_close(&what, &got, &expected, sum_tolerance(n_in / 32 * 8));
+            }
+        }
+    }
+}
+
+#[test]
+fn gathered_rows_are_bit_exact_in_every_layout() {
+    let rt = runtime();
+    let ids = [0, 36, 7, 7, 8];
+    let (n_rows, width) = (37, 64);
+    let floats = numbers(4, n_rows * width);
+    let halves: Vec<u16> = floats.iter().map(|x| f16::from_f32(*x).to_bits()).collect();
+    let (q8, q4) = (Quantised::new(false, n_rows * width), Quantised::new(true, n_rows * width));
+    for rows in [Rows::F32(&floats), Rows::F16(&halves), q8.rows(), q4.rows()] {
+        let table = platform::block_on(rt.weight_from_rows("table", Shape { n_rows, width }, rows)).unwrap();
+        let mut expected = vec![0.0; ids.len() * width];
+        kernels::gather(&kernels::dequantize(rows), &ids, width, &mut expected);
+        assert_eq!(run(&rt, |rec| rec.gather(&table, &ids)), expected, "{:?}", rows.layout());
+    }
+}
+
+#[test]
+fn rows_and_elements_equal_their_twins() {
+    let rt = runtime();
+    for (n, width) in [(1, 1), (2, 7), (3, 8), (5, 33), (2, 64), (3, 100), (1, 1537)] {
+        let (a, b) = (numbers(1, n * width), numbers(2, n * width));
+        let (gamma, beta) = (numbers(3, width), numbers(4, width));
+        let (g, bt) = (weight(&rt, &[width], &gamma), weight(&rt, &[width], &beta));
+        let check = |what: &str, tolerance, twin: &dyn Fn(&mut [f32]), record: &dyn Fn(&mut Recorder<'_>, Tensor, Tensor) -> crate::Result<Tensor>| {
+            let mut expected = vec![0.0; n * width];
+            twin(&mut expected);
+            let got = run(&rt, |rec| {
+                let (a, b) = (rec.input(n, width, a.clone())?, rec.input(n, width, b.clone())?);
+                record(rec, a, b)
+            });
+            assert_close(&format!("{what} [{n}, {width}]"), &got, &expected, tolerance);
+        };
+        check("add", 0.0, &|out| kernels::add(&a, &b, out), &|rec, a, b| rec.add(a, b));
+        check("silu_mul", 1e-6, &|out| kernels::silu_mul(&a, &b, out), &|rec, a, b| rec.silu_mul(a, b));
+        check("l2_normalize", 1e-6, &|out| kernels::l2_normalize(&a, width, out), &|rec, a, _| rec.l2_normalize(a));
+        let tolerance = sum_tolerance(width);
+        check("rms_norm", tolerance, &|out| kernels::rms_norm(&a, &gamma, 1e-5, out), &|rec, a, _| rec.rms_norm(a, &g, 1e-5));
+        if width > 1 {
+            check("layer_norm", tolerance, &|out| kernels::layer_norm(&a, &gamma, &beta, 1e-12, out), &|rec, a, _| {
+                rec.layer_norm(a, &g, &bt, 1e-12)
+            });
+        }
+    }
+}
+
+#[test]
+fn rope_equals_its_twin_also_far_into_the_context() {
+    let rt = runtime();
+    for style in [RopeStyle::Interleaved, RopeStyle::Half] {
+        for (n, n_heads, head_dim, first_pos) in [(1, 1, 2, 0), (5, 3, 8, 7), (3, 9, 64, 2040)] {
+            let width = n_heads * head_dim;
+            let x = numbers(5, n * width);
+            let p = Rope { first_pos, head_dim, base: 100_000.0, style };
+            let mut expected = vec![0.0; x.len()];
+            kernels::rope(&x, &p, width, &mut expected);
+            let got = run(&rt, |rec| {
+                let x = rec.input(n, width, x.clone())?;
+                rec.rope(x, p)
+            });
+            assert_close(&format!("{p:?}"), &got, &expected, 3e-7);
+        }
+    }
+}
+
+#[test]
+fn full_attention_equals_its_twin_on_ragged_batches() {
+    let rt = runtime();
+    for lengths in [vec![1], vec![7], vec![8, 1, 3], vec![50, 17, 97]] {
+        for (n_heads, head_dim) in [(1, 1), (2, 5), (3, 32), (2, 64)] {
+            let (n, width) = (lengths.iter().sum::<u32>() as usize, n_heads * head_dim);
+            let [q, k, v] = [1, 2, 3].map(|seed| numbers(seed, n * width));
+            let scale = 3.0 / (head_dim as f32).sqrt();
+            let mut expected = vec![0.0; q.len()];
+            kernels::attention_full(&q, &k, &v, &lengths, &FullParams { n_heads, head_dim, scale }, &mut expected);
+            let got = run(&rt, |rec| {
+                let [q, k, v] = [&q, &k, &v].map(|x| rec.input(n, width, x.clone()).unwrap());
+                rec.attention_full(q, k, v, FullAttention { lengths: &lengths, n_heads, scale })
+            });
+            assert_close(&format!("{lengths:?} {n_heads} x {head_dim}"), &got, &expected, 2e-6);
+        }
+    }
+}
+
+#[test]
+fn causal_attention_over_an_appended_cache_equals_its_twin() {
+    let rt = runtime();
+    for (n_heads, n_kv_heads, head_dim) in [(1, 1, 1), (4, 2, 5), (9, 3, 64), (2, 1, 40)] {
+        let (q_width, kv_width, n_ctx) = (n_heads * head_dim, n_kv_heads * head_dim, 80);
+        let [k_cache, v_cache] = [0; 2].map(|_| platform::block_on(rt.kv_cache(n_ctx, kv_width)).unwrap());
+        let (keys, values) = (numbers(1, n_ctx * kv_width), numbers(2, n_ctx * kv_width));
+        let scale = 3.0 / (head_dim as f32).sqrt();
+        // A prompt in two parts, then single tokens.
+        for (first_pos, n) in [(0, 13), (13, 60), (73, 1), (74, 1)] {
+            let q = numbers(3 + first_pos as u64, n * q_width);
+            let p = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale };
+            let mut expected = vec![0.0; q.len()];
+            kernels::attention_causal(&q, &keys, &values, &p, &mut expected);
+            let got = run(&rt, |rec| {
+                let new = |all: &[f32]| all[first_pos * kv_width..][..n * kv_width].to_vec();
+                let (k, v) = (rec.input(n, kv_width, new(&keys))?, rec.input(n, kv_width, new(&values))?);
+                rec.kv_append(&k_cache, k, first_pos)?;
+                rec.kv_append(&v_cache, v, first_pos)?;
+                let q = rec.input(n, q_width, q.clone())?;
+                let (keys, values) = (&k_cache, &v_cache);
+                rec.attention_causal(q, CausalAttention { keys, values, first_pos, n_kv_heads, scale })
+            });
+            assert_close(&format!("{p:?}, {n} rows"), &got, &expected, 2e-6);
+        }
+    }
+}
+
+#[test]
+fn pools_rows_and_argmax_are_wired() {
+    let rt = runtime();
+    let x = [1.0, 2.0, 5.0, 4.0, 3.0, -4.0];
+    let input = |rec: &mut Recorder<'_>| rec.input(3, 2, x.to_vec());
+    let mean = run(&rt, |rec| input(rec).and_then(|x| rec.mean_pool(x, &[2, 1])));
+    assert_eq!(mean, [3.0, 3.0, 3.0, -4.0]);
+    let cls = run(&rt, |rec| input(rec).and_then(|x| rec.cls_pool(x, &[2, 1])));
+    assert_eq!(cls, [1.0, 2.0, 3.0, -4.0]);
+    let last = run(&rt, |rec| input(rec).and_then(|x| rec.last_row(x)));
+    assert_eq!(last, [3.0, -4.0]);
+    let mut rec = rt.recorder();
+    let t = input(&mut rec).unwrap();
+    assert_eq!(platform::block_on(rec.read_argmax(t)).unwrap(), [1, 0, 0]);
+}
+
+#[test]
+fn memory_is_counted_and_given_back() {
+    let rt = runtime();
+    let before = rt.memory();
+    let w = weight(&rt, &[9, 10], &[0.0; 90]);
+    // Two panels of eight rows.
+    assert_eq!(rt.memory().weight_bytes, before.weight_bytes + 16 * 10 * 4);
+    let q = quantised_weight(&rt, 8, 32, &Quantised::new(true, 8 * 32));
+    assert_eq!(rt.memory().weight_bytes, before.weight_bytes + 640 + 128 + 64);
+    let cache = platform::block_on(rt.kv_cache(5, 3)).unwrap();
+    assert_eq!(rt.memory().kv_bytes, 60);
+    drop((w, q, cache));
+    let after = rt.memory();
+    assert_eq!((after.weight_bytes, after.kv_bytes), (before.weight_bytes, 0));
+    run(&rt, |rec| rec.input(1000, 10, vec![1.0; 10_000]));
+    assert!(rt.memory().peak_activation_bytes >= 40_000);
+}

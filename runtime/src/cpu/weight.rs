@@ -1,0 +1,77 @@
+//! Weights as the CPU tier keeps them.
+
+use super::int8::QuantPanels;
+use super::panels::Panels;
+use crate::kernels::dequantize;
+use crate::memory::{Lease, Ledger, Owner};
+use crate::op::{Rows, Shape};
+use crate::tensor::Layout;
+
+/// A weight in the CPU tier's layout.
+pub(crate) struct CpuWeight {
+    pub(super) values: Values,
+    _lease: Lease,
+}
+
+/// Layouts that have kernels. F16 is widened to f32: neither wasm nor AVX2 computes with halves.
+pub(super) enum Values {
+    /// One row.
+    Vector(Vec<f32>),
+    Matrix(Panels),
+    Quantised(QuantPanels),
+}
+
+impl CpuWeight {
+    pub(super) fn zeroed(ledger: &Ledger, shape: Shape, layout: Layout) -> Self {
+        let Shape { n_rows, width } = shape;
+        let (values, n_bytes) = match layout {
+            Layout::F32 | Layout::F16 if n_rows == 1 => (Values::Vector(vec![0.0; width]), 4 * width as u64),
+            Layout::F32 | Layout::F16 => {
+                (Values::Matrix(Panels::zeroed(n_rows, width)), Panels::n_bytes(n_rows, width))
+            }
+            Layout::Q8 | Layout::Q4 => {
+                let panels = match layout {
+                    Layout::Q8 => QuantPanels::zeroed_q8(n_rows, width),
+                    _ => QuantPanels::zeroed_q4(n_rows, width),
+                };
+                let n_bytes = panels.n_bytes();
+                (Values::Quantised(panels), n_bytes)
+            }
+        };
+        Self { values, _lease: ledger.lease(Owner::Weights, n_bytes) }
+    }
+
+    pub(super) fn write_rows(&mut self, first_row: usize, rows: Rows<'_>) {
+        let widened;
+        let floats = match rows {
+            Rows::F32(values) => values,
+            Rows::F16(_) => {
+                widened = dequantize(rows);
+                &widened
+            }
+            Rows::Q8 { .. } | Rows::Q4 { .. } => &[],
+        };
+        match &mut self.values {
+            Values::Vector(to) => to.copy_from_slice(floats),
+            Values::Matrix(to) => to.write(first_row, floats),
+            Values::Quantised(to) => to.write(first_row, rows),
+        }
+    }
+
+    /// Copies row `row` to `out`, in f32.
+    pub(super) fn read_row(&self, row: usize, out: &mut [f32]) {
+        match &self.values {
+            Values::Vector(values) => out.copy_from_slice(values),
+            Values::Matrix(panels) => panels.read_row(row, out),
+            Values::Quantised(panels) => panels.read_row(row, out),
+        }
+    }
+
+    /// A vector's elements.
+    pub(super) fn vector(&self) -> &[f32] {
+        match &self.values {
+            Values::Vector(values) => values,
+            _ => unreachable!("recording checked that this weight is an f32 vector"),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Text to token ids and back.
+
+mod gguf;
+mod stream;
+
+use std::rc::Rc;
+
+pub use stream::TokenStream;
+
+use crate::weights::Weights;
+use crate::{Error, Result};
+
+/// A text's tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoding {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// Byte range of each token in the text; `(0, 0)` for tokens that were added around it.
+    pub offsets: Vec<(usize, usize)>,
+}
+
+/// Converts text to token ids and back. Clones share the vocabulary.
+#[derive(Clone)]
+pub struct Tokenizer {
+    inner: Rc<tokenizers::Tokenizer>,
+    /// Added in front of a text, where the definition itself adds nothing (GGUF).
+    bos: Option<u32>,
+    /// Added behind it.
+    eos: Option<u32>,
+    n_vocab: usize,
+}
+
+impl Tokenizer {
+    /// From the bytes of a `tokenizer.json`; padding and truncation are switched off.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] when the definition is damaged or uses unknown parts.
+    pub fn from_json(bytes: &[u8]) -> Result<Self> {
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(failed)?;
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(failed)?;
+        Ok(Self::new(inner, None, None))
+    }
+
+    /// From a GGUF file's metadata (`tokenizer.ggml.*`): byte-level BPE with the pre-tokenizers
+    /// "smollm" and "gpt-2".
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] when the metadata has none or contradicts itself,
+    /// [`Error::UnsupportedWeights`] for other kinds.
+    pub fn from_gguf(weights: &Weights) -> Result<Self> {
+        gguf::tokenizer(weights)
+    }
+
+    fn new(inner: tokenizers::Tokenizer, bos: Option<u32>, eos: Option<u32>) -> Self {
+        let n_vocab = inner.get_vocab_size(true);
+        Self { inner: Rc::new(inner), bos, eos, n_vocab }
+    }
+
+    /// Tokens of `text`; with `add_special` also those that the model expects around a text.
+    /// Special tokens that are spelled out in the text are recognised.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] when a part of the text has no token and there is no unknown token.
+    pub fn encode(&self, text: &str, add_special: bool) -> Result<Encoding> {
+        let encoding = self.inner.encode(text, add_special).map_err(failed)?;
+        let (mut ids, mut offsets) = (encoding.get_ids().to_vec(), encoding.get_offsets().to_vec());
+        if let Some(bos) = self.bos.filter(|_| add_special) {
+            ids.insert(0, bos);
+            offsets.insert(0, (0, 0));
+        }
+        if let Some(eos) = self.eos.filter(|_| add_special) {
+            ids.push(eos);
+            offsets.push((0, 0));
+        }
+        Ok(Encoding { ids, offsets })
+    }
+
+    /// Text of `ids`; `skip_special` leaves out tokens such as the end of a turn.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] when the decoder fails.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        self.inner.decode(ids, skip_special).map_err(failed)
+    }
+
+    /// Id of a token, special ones included.
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// Number of tokens in the vocabulary, added ones included.
+    pub fn n_vocab(&self) -> usize {
+        self.n_vocab
+    }
+
+    /// Number of tokens of `text`, without those that are added around it.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn count(&self, text: &str) -> Result<usize> {
+        Ok(self.inner.encode_fast(text, false).map_err(failed)?.len())
+    }
+
+    /// Turns a stream of ids to text, piece by piece; special tokens are left out.
+    pub fn streamer(&self) -> TokenStream {
+        TokenStream::new(self.clone())
+    }
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tokenizer({} tokens)", self.n_vocab)
+    }
+}
+
+fn failed(source: tokenizers::Error) -> Error {
+    Error::Tokenizer { reason: source.to_string() }
+}

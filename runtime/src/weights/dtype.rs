@@ -1,0 +1,52 @@
+//! Types of tensors in files.
+
+use crate::{Error, Result};
+
+/// Type of a tensor's elements in a file. The names are those of the formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(non_camel_case_types, reason = "the names that GGUF gives its types")]
+pub enum DType {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+    /// bfloat16.
+    BF16,
+    /// Groups of 32 8-bit integers with an f16 scale.
+    Q8_0,
+    /// Groups of 32 4-bit integers with an f16 scale, centred at 8.
+    Q4_0,
+    /// Groups of 32 4-bit integers with an f16 scale and minimum.
+    Q4_1,
+}
+
+impl DType {
+    /// Elements and bytes of a block.
+    fn block(self) -> (u64, u64) {
+        match self {
+            Self::F32 => (1, 4),
+            Self::F16 | Self::BF16 => (1, 2),
+            Self::Q8_0 => (32, 34),
+            Self::Q4_0 => (32, 18),
+            Self::Q4_1 => (32, 20),
+        }
+    }
+
+    /// Bytes of one row of `width` elements.
+    pub(crate) fn row_bytes(self, width: usize) -> Result<u64> {
+        let (n_elements, n_bytes) = self.block();
+        if width as u64 % n_elements != 0 {
+            return Err(Error::corrupt(format!("{self:?} needs rows of a multiple of {n_elements}, got {width}")));
+        }
+        (width as u64 / n_elements).checked_mul(n_bytes).ok_or_else(|| Error::corrupt("a tensor's size overflows"))
+    }
+
+    /// Bytes of a tensor; quantised types have blocks along the last dimension.
+    pub(super) fn tensor_bytes(self, shape: &[usize]) -> Result<u64> {
+        let (width, outer) = shape.split_last().unwrap_or((&1, &[]));
+        let row_bytes = self.row_bytes(*width)?;
+        let n_bytes = outer.iter().try_fold(row_bytes, |n, size| n.checked_mul(*size as u64));
+        n_bytes.ok_or_else(|| Error::corrupt("a tensor's size overflows"))
+    }
+}

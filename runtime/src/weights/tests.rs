@@ -1,0 +1,236 @@
+//! Hand-made files: sound ones, and one for each way of being damaged.
+
+use super::*;
+
+/// Bytes of a GGUF file, put together by the tests.
+#[derive(Clone)]
+struct Gguf {
+    version: u32,
+    n_tensors: Option<u64>,
+    n_meta: Option<u64>,
+    meta: Vec<(String, u32, Vec<u8>)>,
+    tensors: Vec<(String, Vec<u64>, u32, u64)>,
+    alignment: usize,
+    data: Vec<u8>,
+}
+
+impl Gguf {
+    /// An F32 matrix `a: [2, 3]` and a Q8_0 vector `b: [32]`.
+    fn sound() -> Self {
+        let mut data: Vec<u8> = (0..6).flat_map(|i| (i as f32 + 0.5).to_le_bytes()).collect();
+        data.resize(32, 0);
+        data.extend([0x00, 0x38]); // 0.5
+        data.extend((0..32).map(|i| (i - 16) as u8));
+        Self {
+            version: 3,
+            n_tensors: None,
+            n_meta: None,
+            meta: vec![("answer".into(), 4, 42u32.to_le_bytes().into())],
+            tensors: vec![("a".into(), vec![3, 2], 0, 0), ("b".into(), vec![32], 8, 32)],
+            alignment: 32,
+            data,
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut out = b"GGUF".to_vec();
+        out.extend(self.version.to_le_bytes());
+        out.extend(self.n_tensors.unwrap_or(self.tensors.len() as u64).to_le_bytes());
+        out.extend(self.n_meta.unwrap_or(self.meta.len() as u64).to_le_bytes());
+        for (key, kind, value) in &self.meta {
+            out.extend(text(key));
+            out.extend(kind.to_le_bytes());
+            out.extend(value);
+        }
+        for (name, sizes, kind, offset) in &self.tensors {
+            out.extend(text(name));
+            out.extend((sizes.len() as u32).to_le_bytes());
+            sizes.iter().for_each(|size| out.extend(size.to_le_bytes()));
+            out.extend(kind.to_le_bytes());
+            out.extend(offset.to_le_bytes());
+        }
+        out.resize(out.len().next_multiple_of(self.alignment), 0);
+        out.extend(&self.data);
+        out
+    }
+
+    fn with(&self, change: impl Fn(&mut Self)) -> Vec<u8> {
+        let mut copy = self.clone();
+        change(&mut copy);
+        copy.bytes()
+    }
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+}
+
+fn safetensors(header: &str, n_data: usize) -> Vec<u8> {
+    let data = (0..n_data).map(|i| i as u8);
+    (header.len() as u64).to_le_bytes().into_iter().chain(header.bytes()).chain(data).collect()
+}
+
+fn open(bytes: Vec<u8>) -> Result<Weights> {
+    Weights::open(Box::new(bytes))
+}
+
+#[test]
+fn a_sound_gguf_file_is_read() {
+    let values = [
+        (0, vec![200], MetaValue::U64(200)),
+        (1, vec![200], MetaValue::I64(-56)),
+        (2, vec![1, 2], MetaValue::U64(513)),
+        (3, vec![255, 255], MetaValue::I64(-1)),
+        (5, vec![255; 4], MetaValue::I64(-1)),
+        (6, 0.5f32.to_le_bytes().into(), MetaValue::F64(0.5)),
+        (7, vec![1], MetaValue::Bool(true)),
+        (8, text("höhe"), MetaValue::Text("höhe".into())),
+        (9, [&8u32.to_le_bytes()[..], &2u64.to_le_bytes(), &text("x"), &text("")].concat(),
+            MetaValue::Array(vec![MetaValue::Text("x".into()), MetaValue::Text(String::new())])),
+        (10, u64::MAX.to_le_bytes().into(), MetaValue::U64(u64::MAX)),
+        (11, i64::MIN.to_le_bytes().into(), MetaValue::I64(i64::MIN)),
+        (12, 0.1f64.to_le_bytes().into(), MetaValue::F64(0.1)),
+    ];
+    let bytes = Gguf::sound().with(|file| {
+        file.version = 2;
+        let entries = values.iter().enumerate();
+        file.meta.extend(entries.map(|(i, (kind, value, _))| (format!("v{i}"), *kind, value.clone())));
+    });
+    let w = open(bytes).unwrap();
+    assert_eq!(w.names().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(w.meta("answer").and_then(MetaValue::as_u64), Some(42));
+    for (i, (_, _, expected)) in values.iter().enumerate() {
+        assert_eq!(w.meta(&format!("v{i}")), Some(expected), "value {i}");
+    }
+    let a = w.tensor_info("a").unwrap();
+    assert_eq!((a.shape.as_slice(), a.dtype, a.n_bytes), ([2, 3].as_slice(), DType::F32, 24));
+    assert_eq!(w.read_f32("a").unwrap(), [0.5, 1.5, 2.5, 3.5, 4.5, 5.5]);
+    let expected: Vec<f32> = (0..32).map(|i| (i - 16) as f32 * 0.5).collect();
+    assert_eq!(w.read_f32("b").unwrap(), expected);
+    assert_eq!(w.read_bytes("b").unwrap().len(), 34);
+}
+
+#[test]
+fn another_alignment_is_followed() {
+    let bytes = Gguf::sound().with(|file| {
+        file.alignment = 64;
+        file.meta.push(("general.alignment".into(), 4, 64u32.to_le_bytes().into()));
+        file.tensors.pop();
+    });
+    assert_eq!(open(bytes).unwrap().read_f32("a").unwrap()[5], 5.5);
+}
+
+#[test]
+fn every_damaged_gguf_file_is_refused_with_its_reason() {
+    let sound = Gguf::sound();
+    let n_bytes = sound.bytes().len();
+    let entry = |key: &str, kind: u32, value: Vec<u8>| (key.to_owned(), kind, value);
+    let array = |kind: u32, n: u64| [&kind.to_le_bytes()[..], &n.to_le_bytes()].concat();
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("only 3 bytes", b"GGU".to_vec()),
+        ("ends within its header, at 30", sound.bytes()[..30].to_vec()),
+        ("within or before the tensor `b`", sound.bytes()[..n_bytes - 1].to_vec()),
+        ("within or before the tensor `a`", sound.bytes()[..n_bytes - 60].to_vec()),
+        ("claims 65537 tensors", sound.with(|f| f.n_tensors = Some(65_537))),
+        ("claims 60000 tensors", sound.with(|f| f.n_tensors = Some(60_000))),
+        ("metadata entries", sound.with(|f| f.n_meta = Some(u64::MAX))),
+        ("there twice", sound.with(|f| f.meta.push(f.meta[0].clone()))),
+        ("there twice", sound.with(|f| f.tensors[1].0 = "a".into())),
+        ("bytes of a text", sound.with(|f| f.meta.push(entry("t", 8, u64::MAX.to_le_bytes().into())))),
+        ("not UTF-8", sound.with(|f| f.meta.push(entry("t", 8, [&1u64.to_le_bytes()[..], &[255]].concat())))),
+        ("a value of type 13", sound.with(|f| f.meta.push(entry("t", 13, vec![])))),
+        ("a value of type 9", sound.with(|f| f.meta.push(entry("t", 9, array(9, 1))))),
+        ("elements of an array", sound.with(|f| f.meta.push(entry("t", 9, array(0, 1 << 40))))),
+        ("elements of an array", sound.with(|f| f.meta.push(entry("t", 9, array(0, 4_000_000))))),
+        ("alignment", sound.with(|f| f.meta.push(entry("general.alignment", 4, 24u32.to_le_bytes().into())))),
+        ("alignment", sound.with(|f| f.meta.push(entry("general.alignment", 4, 0u32.to_le_bytes().into())))),
+        ("5 dimensions", sound.with(|f| f.tensors[0].1 = vec![1; 5])),
+        ("impossible size", sound.with(|f| f.tensors[0].1 = vec![3, 0])),
+        ("overflows", sound.with(|f| f.tensors[0].1 = vec![1 << 40, 1 << 40])),
+        ("multiple of 32", sound.with(|f| f.tensors[1].1 = vec![31])),
+        ("the offset 7", sound.with(|f| f.tensors[1].3 = 7)),
+        ("the offset", sound.with(|f| f.tensors[1].3 = u64::MAX - 31)),
+        ("overlap", sound.with(|f| f.tensors[1].3 = 0)),
+    ];
+    for (reason, bytes) in cases {
+        let error = open(bytes).err().unwrap_or_else(|| panic!("not refused: {reason}"));
+        assert!(matches!(error, Error::CorruptWeights { .. }), "{reason}: {error}");
+        assert!(error.to_string().contains(reason), "expected `{reason}`, got `{error}`");
+    }
+    for version in [1, 4, 3u32.swap_bytes()] {
+        let error = open(sound.with(|f| f.version = version)).err().unwrap();
+        assert!(matches!(error, Error::UnsupportedWeights { .. }), "{error}");
+    }
+}
+
+#[test]
+fn no_truncation_of_a_gguf_header_panics() {
+    let bytes = Gguf::sound().bytes();
+    for n in 0..bytes.len() {
+        assert!(open(bytes[..n].to_vec()).is_err(), "{n} bytes");
+    }
+}
+
+#[test]
+fn a_sound_safetensors_file_is_read() {
+    let header = r#"{"__metadata__":{"format":"pt"},
+        "w":{"dtype":"F16","shape":[1,2],"data_offsets":[0,4]},
+        "ids":{"dtype":"I64","shape":[1],"data_offsets":[4,12]},
+        "v":{"dtype":"BF16","shape":[2],"data_offsets":[12,16]}}"#;
+    let mut bytes = safetensors(header, 0);
+    bytes.extend([0x00, 0x3c, 0x00, 0xc0]);
+    bytes.extend([0; 8]);
+    bytes.extend([0x80, 0x3f, 0x20, 0xc1]);
+    let w = open(bytes).unwrap();
+    assert_eq!(w.names().collect::<Vec<_>>(), ["v", "w"]);
+    assert_eq!(w.tensor_info("w").unwrap().shape, [1, 2]);
+    assert_eq!(w.read_f32("w").unwrap(), [1.0, -2.0]);
+    assert_eq!(w.read_f32("v").unwrap(), [1.0, -10.0]);
+    assert_eq!(w.meta("format").and_then(MetaValue::as_str), Some("pt"));
+    assert!(w.read_f32("ids").unwrap_err().to_string().contains("the type I64 for `ids`"));
+    assert!(matches!(w.read_f32("no"), Err(Error::MissingTensor { .. })));
+}
+
+#[test]
+fn every_damaged_safetensors_file_is_refused_with_its_reason() {
+    let one = |offsets: &str| format!(r#"{{"w":{{"dtype":"F32","shape":[2],"data_offsets":{offsets}}}}}"#);
+    let two = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},
+        "b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#;
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("only 0 bytes", vec![]),
+        ("ends within its header", safetensors("{}", 0)[..9].to_vec()),
+        ("neither GGUF nor safetensors", b"%PDF-1.7 and so on".to_vec()),
+        ("no safetensors header", safetensors("{\"w\":", 0)),
+        ("no safetensors header", safetensors(&one("[0,7]"), 7)),
+        ("no safetensors header", safetensors(&one("[4,12]"), 12)),
+        ("no safetensors header", safetensors(two, 12)),
+        ("has 69 bytes, its header promises 70", safetensors(&one("[0,8]"), 7)),
+        ("promises", safetensors(&one("[0,8]"), 9)),
+    ];
+    for (reason, bytes) in cases {
+        let error = open(bytes).err().unwrap_or_else(|| panic!("not refused: {reason}"));
+        assert!(matches!(error, Error::CorruptWeights { .. }), "{reason}: {error}");
+        assert!(error.to_string().contains(reason), "expected `{reason}`, got `{error}`");
+    }
+}
+
+/// Blocks by hand, against ggml's formulas.
+#[test]
+fn quantised_blocks_expand_bit_exactly() {
+    let nibbles: Vec<u8> = (0..16).map(|i| i | (15 - i) << 4).collect();
+    let scale = 0x2e66u16; // 0.0999756
+    let d = half::f16::from_bits(scale).to_f32();
+    let m = half::f16::from_bits(0xb800).to_f32(); // -0.5
+    let q4_0 = [&scale.to_le_bytes()[..], &nibbles].concat();
+    let q4_1 = [&scale.to_le_bytes()[..], &0xb800u16.to_le_bytes(), &nibbles].concat();
+    let (x0, x1) = (blocks::to_f32(DType::Q4_0, &q4_0), blocks::to_f32(DType::Q4_1, &q4_1));
+    for i in 0..16 {
+        let (low, high) = (i as f32, 15.0 - i as f32);
+        assert_eq!((x0[i], x0[16 + i]), ((low - 8.0) * d, (high - 8.0) * d));
+        assert_eq!((x1[i], x1[16 + i]), (low * d + m, high * d + m));
+    }
+    let (scales, mins, quants) = blocks::split_q4_0(&q4_0).unwrap();
+    assert_eq!((scales[0], half::f16::from_bits(mins[0]).to_f32()), (scale, -8.0 * d));
+    assert_eq!(quants, nibbles);
+    assert!(blocks::split_q4_0(&[&0x7bffu16.to_le_bytes()[..], &nibbles].concat()).is_err());
+}
