@@ -67,7 +67,8 @@ impl Runtime {
             return Ok(runtime);
         }
         let adapter = runtime.0.report.adapter.as_deref().unwrap_or("the GPU");
-        Err(Error::NoAdapter { reason: format!("{adapter} computes wrongly (error {:e})", test.max_error) })
+        let (worst, error) = (&test.worst, test.max_error);
+        Err(Error::NoAdapter { reason: format!("{adapter} computes {worst} wrongly (error {error:e})") })
     }
 
     async fn open_on(executor: AnyExecutor, ledger: Ledger, reason: String) -> Result<Self> {
@@ -81,7 +82,7 @@ impl Runtime {
             simd: Cpu::simd_name(),
             n_threads: platform::n_threads(),
             reason,
-            self_test: crate::SelfTest { passed: false, max_error: f32::NAN, took_ms: 0.0 },
+            self_test: crate::SelfTest { passed: false, max_error: f32::NAN, worst: String::new(), took_ms: 0.0 },
         };
         let mut runtime = Self(Rc::new(Inner { executor, ledger, report }));
         let test = self_test(&runtime).await?;

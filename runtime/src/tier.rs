@@ -38,6 +38,8 @@ pub struct SelfTest {
     pub passed: bool,
     /// Largest difference to the reference, as a share of the largest reference value.
     pub max_error: f32,
+    /// The operation that had it.
+    pub worst: String,
     /// How long it took.
     pub took_ms: f64,
 }

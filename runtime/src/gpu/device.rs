@@ -33,8 +33,10 @@ impl Device {
     /// Opens the adapter that the system prefers for speed.
     pub(super) async fn open() -> Result<Self> {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-        descriptor.backends =
-            wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12 | wgpu::Backends::BROWSER_WEBGPU;
+        descriptor.backends = wgpu::Backends::VULKAN
+            | wgpu::Backends::METAL
+            | wgpu::Backends::DX12
+            | wgpu::Backends::BROWSER_WEBGPU;
         let instance = wgpu::Instance::new(descriptor);
         let options = wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
@@ -59,11 +61,15 @@ impl Device {
         let lost = Arc::new(Mutex::new(None));
         let uncaught = Arc::new(Mutex::new(None));
         let sink = lost.clone();
-        device.set_device_lost_callback(move |reason, message| keep_first(&sink, format!("{reason:?}: {message}")));
+        device.set_device_lost_callback(move |reason, message| {
+            keep_first(&sink, format!("{reason:?}: {message}"))
+        });
         // In the browser wgpu's own handler panics on internal errors; the default one logs them.
         if info.backend != wgpu::Backend::BrowserWebGpu {
             let sink = uncaught.clone();
-            device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| keep_first(&sink, error.to_string())));
+            device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+                keep_first(&sink, error.to_string())
+            }));
         }
         Ok(Self {
             adapter: describe(&info),

@@ -58,6 +58,7 @@ pub(super) struct ParamsLayout {
     /// Size of the Rust struct.
     pub(super) n_bytes: usize,
     /// Names and offsets of its fields, which the WGSL struct must equal.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test compares it with the WGSL"))]
     pub(super) fields: &'static [(&'static str, usize)],
 }
 
@@ -75,11 +76,13 @@ pub(super) struct Spec {
     /// The uniform that follows them.
     pub(super) params: ParamsLayout,
     /// Invocations of a workgroup.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test compares it with the WGSL"))]
     pub(super) workgroup: [u32; 3],
 }
 
 impl Kernel {
     /// Every kernel.
+    #[cfg(test)]
     pub(super) const ALL: [Self; 15] = [
         Self::Add,
         Self::Argmax,

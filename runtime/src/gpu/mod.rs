@@ -139,7 +139,9 @@ impl Gpu {
     fn rope_angles(&self, rope: &Rope, n_rows: usize) -> Result<Rc<GpuBuffer>> {
         let n_positions = rope.first_pos + n_rows;
         let key = (rope.head_dim, rope.base.to_bits());
-        if let Some(angles) = self.angles.borrow().get(&key).filter(|angles| angles.n_positions >= n_positions) {
+        if let Some(angles) =
+            self.angles.borrow().get(&key).filter(|angles| angles.n_positions >= n_positions)
+        {
             return Ok(angles.buffer.clone());
         }
         let n_positions = n_positions.next_power_of_two().max(512);
@@ -259,7 +261,8 @@ impl Executor for Gpu {
     async fn create_cache(&self, n_ctx: usize, width: usize) -> Result<GpuCache> {
         self.device.check()?;
         let create = || GpuCache::create(&self.pool, n_ctx, width);
-        let (cache, errors) = self.device.scoped("a key-value cache", 4 * n_ctx as u64 * width as u64, create);
+        let (cache, errors) =
+            self.device.scoped("a key-value cache", 4 * n_ctx as u64 * width as u64, create);
         errors.await?;
         cache
     }
@@ -268,7 +271,8 @@ impl Executor for Gpu {
         self.device.check()?;
         self.registry.forget_destroyed(self.pool.n_destroyed());
         let n_bytes = program.buffers.iter().map(|shape| 4 * shape.len() as u64).max().unwrap_or(0);
-        let (submitted, errors) = self.device.scoped("a forward pass", n_bytes, || self.submit(program, read));
+        let (submitted, errors) =
+            self.device.scoped("a forward pass", n_bytes, || self.submit(program, read));
         if let Err(error) = errors.await {
             self.registry.forget_pipelines();
             self.device.check_now()?;

@@ -11,8 +11,9 @@ use bytemuck::{Pod, bytes_of};
 use super::kernel::{Kernel, Variant};
 use super::pool::GpuBuffer;
 use super::specs::{
-    ArgmaxParams, AttentionParams, CopyRowsParams, ElementwiseParams, FLAT_WORKGROUP, GatherParams, L2NormalizeParams,
-    MATMUL_TILE, MAX_PARAMS_BYTES, MatmulParams, MatvecParams, MeanPoolParams, NormParams, RopeParams,
+    ArgmaxParams, AttentionParams, CopyRowsParams, ElementwiseParams, FLAT_WORKGROUP, GatherParams,
+    L2NormalizeParams, MATMUL_TILE, MAX_PARAMS_BYTES, MatmulParams, MatvecParams, MeanPoolParams, NormParams,
+    RopeParams,
 };
 use super::weight::{GpuWeight, WeightPart};
 use super::{Gpu, KernelSet};
@@ -129,7 +130,9 @@ impl Planner<'_> {
     }
 
     fn buffer(&self, id: BufferId) -> Rc<GpuBuffer> {
-        self.buffers[id.idx()].clone().expect("a buffer is written before it is read, and lives until its last use")
+        self.buffers[id.idx()]
+            .clone()
+            .expect("a buffer is written before it is read, and lives until its last use")
     }
 
     fn shape(&self, id: BufferId) -> Shape {
@@ -143,7 +146,14 @@ impl Planner<'_> {
         at
     }
 
-    fn push<P: Pod>(&mut self, variant: Variant, storage: Vec<Rc<GpuBuffer>>, params: P, grid: [u32; 3], work: u64) {
+    fn push<P: Pod>(
+        &mut self,
+        variant: Variant,
+        storage: Vec<Rc<GpuBuffer>>,
+        params: P,
+        grid: [u32; 3],
+        work: u64,
+    ) {
         let spec = variant.kernel.spec();
         let given = bytes_of(&params);
         assert!(
@@ -213,8 +223,21 @@ impl Planner<'_> {
                 let ranges_at = self.data(ranges.flatten().flatten());
                 let work: u64 = lengths.iter().map(|len| u64::from(*len).pow(2)).sum();
                 let width = self.shape(*q).width;
-                let call = AttentionCall { n_heads: *n_heads, n_kv_heads: *n_heads, kv_width: width, scale: *scale, ranges_at, n_pairs: work };
-                let storage = vec![self.buffer(*q), self.buffer(*k), self.buffer(*v), self.plan.data.0.clone(), self.buffer(*out)];
+                let call = AttentionCall {
+                    n_heads: *n_heads,
+                    n_kv_heads: *n_heads,
+                    kv_width: width,
+                    scale: *scale,
+                    ranges_at,
+                    n_pairs: work,
+                };
+                let storage = vec![
+                    self.buffer(*q),
+                    self.buffer(*k),
+                    self.buffer(*v),
+                    self.plan.data.0.clone(),
+                    self.buffer(*out),
+                ];
                 self.attention(*q, storage, call)
             }
             Op::AttentionCausal { q, keys, values, first_pos, n_heads, n_kv_heads, scale, out } => {
@@ -222,7 +245,8 @@ impl Planner<'_> {
                 let ranges_at = self.data((0..n_rows).flat_map(|row| [0, (first_pos + row + 1) as u32]));
                 let n_pairs = (n_rows * (first_pos + n_rows)) as u64;
                 let (n_heads, n_kv_heads, scale) = (*n_heads, *n_kv_heads, *scale);
-                let call = AttentionCall { n_heads, n_kv_heads, kv_width: keys.width(), scale, ranges_at, n_pairs };
+                let call =
+                    AttentionCall { n_heads, n_kv_heads, kv_width: keys.width(), scale, ranges_at, n_pairs };
                 let (keys, values) = (keys.gpu()?.buffer.clone(), values.gpu()?.buffer.clone());
                 let storage =
                     vec![self.buffer(*q), keys, values, self.plan.data.0.clone(), self.buffer(*out)];
@@ -295,7 +319,8 @@ impl Planner<'_> {
             n_table_rows: table.n_rows as u32,
             ids_at,
         };
-        let storage = vec![self.plan.data.0.clone(), self.buffer(x), self.plan.data.0.clone(), self.buffer(out)];
+        let storage =
+            vec![self.plan.data.0.clone(), self.buffer(x), self.plan.data.0.clone(), self.buffer(out)];
         let variant = Variant::of_layout(Kernel::Gather, crate::Layout::F32);
         self.push(variant, storage, params, flat(out_shape.len() / 4), 0);
         Ok(())
@@ -321,7 +346,14 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn linear(&mut self, x: BufferId, weight: &Weight, bias: Option<&Weight>, act: Activation, out: BufferId) -> Result<()> {
+    fn linear(
+        &mut self,
+        x: BufferId,
+        weight: &Weight,
+        bias: Option<&Weight>,
+        act: Activation,
+        out: BufferId,
+    ) -> Result<()> {
         let n_in4 = quarter(Kernel::Matmul, weight.width())?;
         let (n_rows, out_stride) = (self.shape(x).n_rows, self.shape(out).width as u32);
         let has_bias = u32::from(bias.is_some());
@@ -346,7 +378,8 @@ impl Planner<'_> {
             } else {
                 let kernel = if kernels == KernelSet::Hardware { Kernel::Matmul } else { Kernel::MatmulReg };
                 let n_rows = n_rows as u32;
-                let params = MatmulParams { n_rows, n_in4, n_weight_rows, out_col, out_stride, activation, has_bias };
+                let params =
+                    MatmulParams { n_rows, n_in4, n_weight_rows, out_col, out_stride, activation, has_bias };
                 let grid = [n_weight_rows.div_ceil(MATMUL_TILE), n_rows.div_ceil(MATMUL_TILE), 1];
                 if grid.iter().any(|n| *n > MAX_GRID) {
                     let (got, max) = (n_rows.max(n_weight_rows).into(), u64::from(MAX_GRID * MATMUL_TILE));
@@ -363,7 +396,11 @@ impl Planner<'_> {
         let head_dim = shape.width / call.n_heads;
         if head_dim % 4 != 0 || head_dim > MAX_HEAD_DIM {
             let expected = format!("heads of a multiple of 4, at most {MAX_HEAD_DIM} elements");
-            return Err(Error::ShapeMismatch { what: "attention".into(), expected, got: head_dim.to_string() });
+            return Err(Error::ShapeMismatch {
+                what: "attention".into(),
+                expected,
+                got: head_dim.to_string(),
+            });
         }
         let n_rows = shape.n_rows as u32;
         let params = AttentionParams {

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::memory::{Ledger, Lease, Owner};
+use crate::memory::{Lease, Ledger, Owner};
 use crate::{Error, Result};
 
 /// Idle activation buffers beyond this are destroyed: enough for the working set of a small model.
@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn size_classes_are_few_and_tight() {
-        let cases = [(0, 256), (1, 256), (256, 256), (257, 320), (1 << 20, 1 << 20), ((1 << 20) + 1, 5 << 18)];
+        let cases =
+            [(0, 256), (1, 256), (256, 256), (257, 320), (1 << 20, 1 << 20), ((1 << 20) + 1, 5 << 18)];
         for (n_bytes, expected) in cases {
             assert_eq!(size_class(n_bytes), expected, "{n_bytes}");
         }

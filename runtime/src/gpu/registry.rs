@@ -76,7 +76,12 @@ impl Registry {
     }
 
     /// The bind group of `pipeline` with `storage` in order and `uniforms` last.
-    pub(super) fn bind_group(&self, pipeline: &Pipeline, storage: &[Rc<GpuBuffer>], uniforms: &wgpu::Buffer) -> wgpu::BindGroup {
+    pub(super) fn bind_group(
+        &self,
+        pipeline: &Pipeline,
+        storage: &[Rc<GpuBuffer>],
+        uniforms: &wgpu::Buffer,
+    ) -> wgpu::BindGroup {
         let key = (pipeline.layout_idx, storage.iter().map(|buffer| buffer.id).collect());
         let mut bind_groups = self.bind_groups.borrow_mut();
         if bind_groups.len() >= MAX_BIND_GROUPS {
@@ -98,7 +103,12 @@ impl Registry {
         self.pipelines.borrow_mut().clear();
     }
 
-    fn make_bind_group(&self, pipeline: &Pipeline, storage: &[Rc<GpuBuffer>], uniforms: &wgpu::Buffer) -> wgpu::BindGroup {
+    fn make_bind_group(
+        &self,
+        pipeline: &Pipeline,
+        storage: &[Rc<GpuBuffer>],
+        uniforms: &wgpu::Buffer,
+    ) -> wgpu::BindGroup {
         let storage = storage.iter().map(|buffer| buffer.buffer.as_entire_binding());
         let uniforms = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: uniforms,
@@ -143,7 +153,9 @@ impl Registry {
                 count: None,
             })
             .collect();
-        let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
+        let layout = self
+            .device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
         layouts.push((accesses, layout.clone()));
         (layouts.len() - 1, layout)
     }

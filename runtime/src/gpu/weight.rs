@@ -45,7 +45,13 @@ impl GpuCache {
 
 impl GpuWeight {
     /// Allocates the parts, none larger than `max_bytes`.
-    pub(super) fn create(pool: &Pool, max_bytes: u64, name: &str, shape: Shape, layout: Layout) -> Result<Self> {
+    pub(super) fn create(
+        pool: &Pool,
+        max_bytes: u64,
+        name: &str,
+        shape: Shape,
+        layout: Layout,
+    ) -> Result<Self> {
         let needed = match layout {
             Layout::F32 => 1,
             Layout::F16 => 4,
@@ -62,7 +68,10 @@ impl GpuWeight {
             part_rows -= part_rows % UPLOAD_ROWS;
         }
         if part_rows == 0 {
-            return Err(Error::OutOfMemory { what: format!("{UPLOAD_ROWS} rows of `{name}`"), n_bytes: row_bytes });
+            return Err(Error::OutOfMemory {
+                what: format!("{UPLOAD_ROWS} rows of `{name}`"),
+                n_bytes: row_bytes,
+            });
         }
         let mut parts = vec![];
         for first_row in (0..shape.n_rows).step_by(part_rows) {
@@ -156,7 +165,9 @@ fn write_part(device: &Device, part: &WeightPart, at: usize, rows: Rows<'_>) -> 
         Rows::Q8 { scales, .. } => {
             scales.chunks(2).map(|pair| word(pair[0], pair.get(1).copied().unwrap_or(0))).collect()
         }
-        Rows::Q4 { scales, mins, .. } => scales.iter().zip(mins).map(|(scale, min)| word(*scale, *min)).collect(),
+        Rows::Q4 { scales, mins, .. } => {
+            scales.iter().zip(mins).map(|(scale, min)| word(*scale, *min)).collect()
+        }
     };
     let buffer = part.scales.as_ref().expect("quantised weights have scales");
     device.queue.write_buffer(&buffer.buffer, scale_bytes(layout, at), bytemuck::cast_slice(&scales));

@@ -1,7 +1,7 @@
 //! Memory, long programs, errors and loss.
 
 use super::{Bench, Random, Record};
-use crate::Error;
+use crate::{Error, Options, Runtime, Tier, TierChoice};
 use crate::gpu::{KernelSet, MAX_SUBMIT_STEPS};
 use crate::op::{Executor, Op, Rows, Shape};
 
@@ -86,4 +86,13 @@ fn a_lost_device_is_an_error_value_and_a_new_one_works() {
         assert!(matches!(result, Err(Error::DeviceLost { .. })), "{result:?}");
     }
     assert_eq!(Bench::open(KernelSet::Software).read(&record, out), [2.0; 4]);
+}
+
+#[test]
+fn a_forced_gpu_passes_the_self_test() {
+    let options = Options { tier: TierChoice::Gpu };
+    let runtime = platform::block_on(Runtime::open(&options)).expect("a GPU that computes rightly");
+    let report = runtime.describe();
+    assert!(report.tier == Tier::Gpu && report.adapter.is_some());
+    assert!(report.self_test.passed && report.self_test.max_error < 1e-5, "{report:?}");
 }

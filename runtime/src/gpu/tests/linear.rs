@@ -24,7 +24,13 @@ const SHAPES: [(usize, usize, usize); 12] = [
 ];
 
 /// The twin's result and, per output, the sum of |x * w| + |bias|: the scale of rounding errors.
-fn expected(x: &[f32], weight: &[f32], bias: Option<&[f32]>, act: Activation, n_in: usize) -> (Vec<f32>, Vec<f64>) {
+fn expected(
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    act: Activation,
+    n_in: usize,
+) -> (Vec<f32>, Vec<f64>) {
     let n_out = weight.len() / n_in;
     let mut out = vec![0.0; x.len() / n_in * n_out];
     kernels::linear(x, weight, bias, act, n_in, &mut out);
@@ -49,7 +55,13 @@ fn tolerance(n_in: usize, act: Activation, magnitude: f64) -> f64 {
     }
 }
 
-fn check_linear(bench: &Bench, layout: Layout, (n, n_in, n_out): (usize, usize, usize), act: Activation, with_bias: bool) {
+fn check_linear(
+    bench: &Bench,
+    layout: Layout,
+    (n, n_in, n_out): (usize, usize, usize),
+    act: Activation,
+    with_bias: bool,
+) {
     let mut random = Random(n as u32 * 7919 + n_out as u32);
     let x = random.values(n * n_in);
     let rows = OwnedRows::random(layout, n_out * n_in, &mut random);

@@ -151,7 +151,10 @@ fn assert_close(what: &str, got: &[f32], expected: &[f32], tolerance: impl Fn(us
     assert_eq!(got.len(), expected.len(), "{what}: number of elements");
     for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
         let (difference, allowed) = ((f64::from(*got) - f64::from(*expected)).abs(), tolerance(i));
-        assert!(difference <= allowed, "{what} [{i}]: {got} instead of {expected}, off by {difference:e} > {allowed:e}");
+        assert!(
+            difference <= allowed,
+            "{what} [{i}]: {got} instead of {expected}, off by {difference:e} > {allowed:e}"
+        );
     }
 }
 

@@ -46,9 +46,12 @@ fn norms_equal_their_twins() {
         let relative = (width as f64 / 2.0 + 8.0) * 2.0 * EPS;
 
         let gamma_weight = bench.vector(&gamma);
-        let rms = record.op(n, width, |out| Op::RmsNorm { x: input, gamma: gamma_weight.clone(), eps: 1e-5, out });
+        let rms =
+            record.op(n, width, |out| Op::RmsNorm { x: input, gamma: gamma_weight.clone(), eps: 1e-5, out });
         kernels::rms_norm(&x, &gamma, 1e-5, &mut expected);
-        assert_close("rms_norm", &bench.read(&record, rms), &expected, |i| relative * f64::from(expected[i].abs()) + 1e-9);
+        assert_close("rms_norm", &bench.read(&record, rms), &expected, |i| {
+            relative * f64::from(expected[i].abs()) + 1e-9
+        });
 
         let beta_weight = bench.vector(&beta);
         let norm = record.op(n, width, |out| Op::LayerNorm {
@@ -66,7 +69,9 @@ fn norms_equal_their_twins() {
 
         let unit = record.op(n, width, |out| Op::L2Normalize { x: input, out });
         kernels::l2_normalize(&x, width, &mut expected);
-        assert_close("l2_normalize", &bench.read(&record, unit), &expected, |i| relative * f64::from(expected[i].abs()));
+        assert_close("l2_normalize", &bench.read(&record, unit), &expected, |i| {
+            relative * f64::from(expected[i].abs())
+        });
     }
 }
 
@@ -83,7 +88,9 @@ fn a_zero_row_stays_zero() {
 fn rope_equals_its_twin() {
     let bench = Bench::open(KernelSet::Software);
     for style in [RopeStyle::Interleaved, RopeStyle::Half] {
-        for (n, n_heads, head_dim, first_pos) in [(1, 1, 2, 0), (1, 3, 64, 700), (5, 9, 64, 3), (17, 2, 128, 60), (3, 5, 20, 0)] {
+        for (n, n_heads, head_dim, first_pos) in
+            [(1, 1, 2, 0), (1, 3, 64, 700), (5, 9, 64, 3), (17, 2, 128, 60), (3, 5, 20, 0)]
+        {
             let width = n_heads * head_dim;
             let x = Random(23).values(n * width);
             let rope = Rope { first_pos, head_dim, base: 100_000.0, style };
@@ -109,8 +116,14 @@ fn attention_tolerance(head_dim: usize, n_keys: usize, scale: f32) -> f64 {
 fn attention_full_equals_its_twin() {
     for kernels in KERNEL_SETS {
         let bench = Bench::open(kernels);
-        let cases: [(&[u32], usize, usize); 6] =
-            [(&[1], 1, 4), (&[63], 2, 32), (&[64, 1, 65], 3, 32), (&[2, 130], 1, 80), (&[7, 5, 11], 12, 64), (&[3], 1, 256)];
+        let cases: [(&[u32], usize, usize); 6] = [
+            (&[1], 1, 4),
+            (&[63], 2, 32),
+            (&[64, 1, 65], 3, 32),
+            (&[2, 130], 1, 80),
+            (&[7, 5, 11], 12, 64),
+            (&[3], 1, 256),
+        ];
         for (lengths, n_heads, head_dim) in cases {
             let (n, width) = (lengths.iter().sum::<u32>() as usize, n_heads * head_dim);
             let scale = 1.0 / (head_dim as f32).sqrt();
@@ -130,7 +143,14 @@ fn attention_full_equals_its_twin() {
                 out,
             });
             let mut expected = vec![0.0; n * width];
-            kernels::attention_full(&q, &k, &v, &lengths, &FullParams { n_heads, head_dim, scale }, &mut expected);
+            kernels::attention_full(
+                &q,
+                &k,
+                &v,
+                &lengths,
+                &FullParams { n_heads, head_dim, scale },
+                &mut expected,
+            );
             let allowed = attention_tolerance(head_dim, n, scale);
             let what = format!("attention_full {kernels:?} {lengths:?} {n_heads} x {head_dim}");
             assert_close(&what, &bench.read(&record, out), &expected, |_| allowed);
@@ -143,7 +163,14 @@ fn attention_causal_equals_its_twin() {
     for kernels in KERNEL_SETS {
         let bench = Bench::open(kernels);
         // Rows, first position, heads, key heads, head size.
-        let cases = [(1, 0, 1, 1, 4), (1, 63, 9, 3, 64), (1, 64, 9, 3, 64), (1, 200, 4, 1, 32), (66, 0, 2, 2, 20), (5, 131, 6, 2, 128)];
+        let cases = [
+            (1, 0, 1, 1, 4),
+            (1, 63, 9, 3, 64),
+            (1, 64, 9, 3, 64),
+            (1, 200, 4, 1, 32),
+            (66, 0, 2, 2, 20),
+            (5, 131, 6, 2, 128),
+        ];
         for (n, first_pos, n_heads, n_kv_heads, head_dim) in cases {
             let (width, kv_width, n_ctx) = (n_heads * head_dim, n_kv_heads * head_dim, first_pos + n + 3);
             let scale = 1.0 / (head_dim as f32).sqrt();
@@ -178,7 +205,9 @@ fn attention_causal_equals_its_twin() {
             let params = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale };
             kernels::attention_causal(&q, &keys, &values, &params, &mut expected);
             let allowed = attention_tolerance(head_dim, n_ctx, scale);
-            let what = format!("attention_causal {kernels:?} {n} at {first_pos}, {n_heads}/{n_kv_heads} x {head_dim}");
+            let what = format!(
+                "attention_causal {kernels:?} {n} at {first_pos}, {n_heads}/{n_kv_heads} x {head_dim}"
+            );
             assert_close(&what, &bench.read(&record, out), &expected, |_| allowed);
         }
     }
@@ -204,7 +233,10 @@ fn attention_survives_large_scores() {
         });
         let got = bench.read(&record, out);
         // Row 0 sees equal scores and takes the mean; the later ones see only the last key.
-        assert!((got[0] - 34.5).abs() < 1e-4 && got[width..].iter().all(|v| (v - 69.0).abs() < 0.1), "{kernels:?}");
+        assert!(
+            (got[0] - 34.5).abs() < 1e-4 && got[width..].iter().all(|v| (v - 69.0).abs() < 0.1),
+            "{kernels:?}"
+        );
     }
 }
 
@@ -218,8 +250,10 @@ fn pools_rows_and_argmax_equal_their_twins() {
         let mut record = Record::default();
         let input = record.input(width, &x);
         let lengths = lengths.to_vec();
-        let mean = record.op(n_sequences, width, |out| Op::MeanPool { x: input, lengths: lengths.clone(), out });
-        let first = record.op(n_sequences, width, |out| Op::ClsPool { x: input, lengths: lengths.clone(), out });
+        let mean =
+            record.op(n_sequences, width, |out| Op::MeanPool { x: input, lengths: lengths.clone(), out });
+        let first =
+            record.op(n_sequences, width, |out| Op::ClsPool { x: input, lengths: lengths.clone(), out });
         let last = record.op(1, width, |out| Op::Rows { x: input, first_row: n - 1, out });
         let best = record.op(n, 1, |out| Op::Argmax { x: input, out });
         let mut expected = vec![0.0; n_sequences * width];

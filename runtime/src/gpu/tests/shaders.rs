@@ -19,7 +19,9 @@ fn variants() -> Vec<Variant> {
         } else if parts.contains(&Part::Weights) {
             for layout in [Layout::F32, Layout::F16, Layout::Q8, Layout::Q4] {
                 let lanes: &[_] = if kernel == Kernel::Matvec { &[Some(1), Some(16)] } else { &[None] };
-                variants.extend(lanes.iter().map(|lanes| Variant { lanes: *lanes, ..Variant::of_layout(kernel, layout) }));
+                variants.extend(
+                    lanes.iter().map(|lanes| Variant { lanes: *lanes, ..Variant::of_layout(kernel, layout) }),
+                );
             }
         } else {
             variants.push(Variant::plain(kernel));
@@ -64,7 +66,9 @@ fn bindings(variant: &Variant, module: &naga::Module) {
         seen.insert(idx);
         let name = variable.name.as_deref().expect("bindings have names");
         match variable.space {
-            naga::AddressSpace::Uniform => assert_eq!((name, idx), ("params", spec.storage.len()), "{}", spec.stem),
+            naga::AddressSpace::Uniform => {
+                assert_eq!((name, idx), ("params", spec.storage.len()), "{}", spec.stem)
+            }
             naga::AddressSpace::Storage { access } => {
                 let expected = spec.storage[idx];
                 let writes = access.contains(naga::StorageAccess::STORE);
@@ -81,16 +85,20 @@ fn bindings(variant: &Variant, module: &naga::Module) {
 
 fn params(variant: &Variant, module: &naga::Module) {
     let spec = variant.kernel.spec();
-    let (_, params) = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params")).expect("Params");
+    let (_, params) =
+        module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params")).expect("Params");
     let naga::TypeInner::Struct { members, span } = &params.inner else { panic!("Params is a struct") };
-    let fields: Vec<_> =
-        members.iter().map(|member| (member.name.as_deref().expect("a name"), member.offset as usize)).collect();
+    let fields: Vec<_> = members
+        .iter()
+        .map(|member| (member.name.as_deref().expect("a name"), member.offset as usize))
+        .collect();
     assert_eq!(fields, spec.params.fields, "Params of {}", spec.stem);
     assert!(spec.params.n_bytes as u32 <= *span && *span as usize <= specs::MAX_PARAMS_BYTES);
 }
 
 fn overrides(variant: &Variant, module: &naga::Module) {
-    let declared: Vec<_> = module.overrides.iter().filter_map(|(_, constant)| constant.name.as_deref()).collect();
+    let declared: Vec<_> =
+        module.overrides.iter().filter_map(|(_, constant)| constant.name.as_deref()).collect();
     let given: Vec<_> = variant.constants().into_iter().map(|(name, _)| name).collect();
     assert_eq!(declared, given, "{variant:?}");
 }
