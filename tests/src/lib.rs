@@ -1,1 +1,8 @@
-//! tests.
+//! Tests that need several crates at once, and the driver for the browser they run in.
+//!
+//! The tests stand in `tests/tests`: `architecture` compares the floor table with the manifests,
+//! `e2e` drives the built web app in headless Chromium.
+
+mod browser;
+
+pub use browser::{Browser, Launch};
