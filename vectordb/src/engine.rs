@@ -29,7 +29,6 @@ pub(crate) type Sink = Box<dyn FnMut(&[DataValue]) -> std::result::Result<(), Fa
 /// The query engine.
 pub(crate) struct Engine {
     cozo: cozo::Db<PageStore>,
-    store: PageStore,
     sink: Arc<Mutex<Option<Sink>>>,
 }
 
@@ -37,20 +36,19 @@ impl Engine {
     /// Opens the pages; searches of scripts look into `index`.
     pub(crate) fn open(pages: Pages, index: &Arc<RwLock<Index>>) -> Result<Self> {
         guarded(|| {
-            let store = PageStore::open(pages)?;
-            let cozo = cozo::Db::new(store.clone())?;
+            let cozo = cozo::Db::new(PageStore::open(pages)?)?;
             cozo.initialize()?;
             let sink = Arc::default();
             cozo.register_fixed_rule("EachRow".into(), EachRow(Arc::clone(&sink)))?;
             cozo.register_fixed_rule("VecScan".into(), search_rule(index, vector_hits))?;
             cozo.register_fixed_rule("TextScan".into(), search_rule(index, text_hits))?;
-            Ok(Self { cozo, store, sink })
+            Ok(Self { cozo, sink })
         })
     }
 
-    /// Whether nothing was ever stored.
+    /// Whether there are no relations yet.
     pub(crate) fn is_empty(&self) -> Result<bool> {
-        guarded(|| Ok(self.store.is_empty()?))
+        Ok(self.read("::relations", Params::new())?.is_empty())
     }
 
     /// Runs a statement that changes nothing.

@@ -26,6 +26,32 @@ impl Pages {
     }
 }
 
+impl Pages {
+    /// Empties a file whose making was cut short. redb writes its magic number last, so such a file
+    /// begins with zeros and has only zeros behind its header: it never held anything.
+    pub(crate) fn forget_unfinished(&self) -> io::Result<()> {
+        let n_bytes = self.len()?;
+        if n_bytes == 0 || n_bytes > MAX_UNFINISHED_BYTES {
+            return Ok(());
+        }
+        let mut bytes = vec![0; n_bytes as usize];
+        self.read(0, &mut bytes)?;
+        let is_zero = |part: &[u8]| part.iter().all(|&byte| byte == 0);
+        let after_header = bytes.get(MAX_HEADER_BYTES..).unwrap_or_default();
+        if is_zero(&bytes[..bytes.len().min(MAGIC_BYTES)]) && is_zero(after_header) {
+            self.set_len(0)?;
+        }
+        Ok(())
+    }
+}
+
+/// redb begins with a file of 1 MiB, its header and its page table; twice that is certainly enough.
+const MAX_UNFINISHED_BYTES: u64 = 2 << 20;
+/// redb's header, in the first page of the file.
+const MAX_HEADER_BYTES: usize = 4096;
+/// redb's magic number, in front of the header.
+const MAGIC_BYTES: usize = 9;
+
 /// `close` is left out on purpose: redb calls it when a database is dropped, and the place outlives
 /// the database that an I/O error made useless.
 impl StorageBackend for Pages {

@@ -14,7 +14,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use cozo::{DataValue, Storage, StoreTx, ValidityTs};
-use redb::{Builder, Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, TableDefinition};
+use redb::{Builder, Database, ReadOnlyTable, ReadableDatabase, TableDefinition};
 
 use crate::failure::Failure;
 use crate::pages::Pages;
@@ -46,17 +46,13 @@ impl PageStore {
     /// Opens the pages, or makes an empty store where there are none. After a crash redb checks all
     /// pages here and goes back to the last commit that is whole.
     pub(crate) fn open(pages: Pages) -> Result<Self, Failure> {
+        pages.forget_unfinished().map_err(redb::StorageError::from)?;
         let database = open_database(&pages)?;
         Ok(Self(Arc::new(Shared {
             pages,
             database: RwLock::new(Some(database)),
             writer: Mutex::new(()),
         })))
-    }
-
-    /// Whether nothing was ever stored.
-    pub(crate) fn is_empty(&self) -> Result<bool, Failure> {
-        Ok(self.0.snapshot()?.is_empty()?)
     }
 }
 
