@@ -40,7 +40,11 @@ enum Task {
         tests: bool,
     },
     /// Build the web app into target/web-dist.
-    Web,
+    Web {
+        /// Build the browser tests of `platform` instead, into target/web-tests.
+        #[arg(long)]
+        tests: bool,
+    },
     /// Set up, build, fetch the models, and serve the app on this machine.
     Serve {
         /// Port on 127.0.0.1.
@@ -73,7 +77,8 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Args::parse().task {
         Task::Setup { tests } => setup(tests),
-        Task::Web => web::build().map(drop),
+        Task::Web { tests: false } => web::build().map(drop),
+        Task::Web { tests: true } => web::build_platform_tests(),
         Task::Serve { port } => serve::serve(port),
         Task::Test { filter } => test::test(filter.as_deref()),
         Task::Ci => test::ci(),

@@ -23,6 +23,11 @@ pub fn web_dist() -> PathBuf {
     target().join("web-dist")
 }
 
+/// Tests that run in a browser.
+pub fn web_tests() -> PathBuf {
+    target().join("web-tests")
+}
+
 /// Standard libraries built from source, a folder per compiler version.
 pub fn wasm_sysroots() -> PathBuf {
     target().join("wasm-sysroot")

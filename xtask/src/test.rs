@@ -24,6 +24,7 @@ pub fn test(filter: Option<&str>) -> Outcome {
     tidy::check_sizes()?;
     step("web app");
     web::build()?;
+    web::build_platform_tests()?;
     step("programs and tests");
     run(&mut cargo(&["test", "--workspace", "--no-run", "--quiet"]))?;
     serve::build_footnote()?;

@@ -13,19 +13,17 @@ use crate::{Outcome, pack, paths, wasm, workspace};
 /// The programs of `ui`: the page, the engine worker, the ingest worker.
 const PROGRAMS: [&str; 3] = ["page", "engine", "ingest"];
 
+/// Goes up when [`bind`] makes something else of the same program.
+const BINDING: u32 = 2;
+
 /// Builds the web app and returns its folder. What is up to date is left alone.
 pub fn build() -> Outcome<PathBuf> {
-    let toolchain = wasm::toolchain()?;
-    let web_target = paths::web_target();
     say("building the web app");
-    let mut build = cargo(&["build", "--package", "ui", "--profile", "web", "--target", wasm::TARGET]);
-    build.args(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
-    build.arg("--target-dir").arg(&web_target).envs(toolchain.env());
-    run(&mut build)?;
-
+    let mut selection = vec!["--package", "ui"];
+    selection.extend(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
+    let built = cargo_build(&selection)?;
     let dist = paths::web_dist();
     fs::create_dir_all(&dist)?;
-    let built = web_target.join(wasm::TARGET).join("web");
     let mut wanted = BTreeSet::new();
     for program in PROGRAMS {
         bind(&built.join(format!("{program}.wasm")), program, &dist)?;
@@ -40,11 +38,29 @@ pub fn build() -> Outcome<PathBuf> {
     Ok(dist)
 }
 
+/// Builds the tests of `platform` that run in a browser; `tests/tests/platform.rs` runs them.
+pub fn build_platform_tests() -> Outcome {
+    say("building the browser tests of platform");
+    let built = cargo_build(&["--package", "platform", "--example", "browser_tests"])?;
+    let folder = paths::web_tests();
+    fs::create_dir_all(&folder)?;
+    bind(&built.join("examples/browser_tests.wasm"), "browser_tests", &folder)
+}
+
+/// Builds for the browser; returns the folder of the programs.
+fn cargo_build(selection: &[&str]) -> Outcome<PathBuf> {
+    let target = paths::web_target();
+    let mut build = cargo(&["build", "--profile", "web", "--target", wasm::TARGET]);
+    build.args(selection).arg("--target-dir").arg(&target).envs(wasm::toolchain()?.env());
+    run(&mut build)?;
+    Ok(target.join(wasm::TARGET).join("web"))
+}
+
 /// Runs wasm-bindgen over a program, unless it did so over this very file.
 fn bind(wasm_file: &Path, program: &str, dist: &Path) -> Outcome {
     let metadata = fs::metadata(wasm_file)?;
     let changed = metadata.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
-    let stamp = format!("{} {changed}", metadata.len());
+    let stamp = format!("{BINDING} {} {changed}", metadata.len());
     let stamp_file = paths::web_target().join(format!("{program}.bound"));
     let is_there = ["js", "wasm"].iter().all(|extension| {
         let name = if *extension == "js" { "" } else { "_bg" };
@@ -57,6 +73,8 @@ fn bind(wasm_file: &Path, program: &str, dist: &Path) -> Outcome {
         .input_path(wasm_file)
         .web(true)?
         .typescript(false)
+        // `init()` of the script finds its module by itself.
+        .omit_default_module_path(false)
         .remove_name_section(true)
         .remove_producers_section(true)
         .generate(dist)
