@@ -23,8 +23,8 @@ pub struct Assistant {
     pub(crate) names: BTreeMap<DocumentId, String>,
     runtime: Runtime,
     embedder_id: String,
-    generator: Option<Rc<Generator>>,
-    generator_problem: Option<String>,
+    pub(crate) generator: Option<Rc<Generator>>,
+    pub(crate) generator_problem: Option<String>,
 }
 
 impl Assistant {

@@ -19,6 +19,12 @@ pub enum Error {
         /// The id asked for.
         id: u64,
     },
+    /// Text was asked for, and no generator is loaded.
+    #[error("no generator is loaded: {reason}")]
+    NoGenerator {
+        /// Why.
+        reason: String,
+    },
     /// A file could not be read as a document. Others are not affected.
     #[error(transparent)]
     Refused(#[from] ingest::Refusal),

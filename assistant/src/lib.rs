@@ -33,6 +33,7 @@ mod add;
 mod asking;
 mod assistant;
 mod check;
+mod direct;
 mod error;
 mod open;
 mod passages;

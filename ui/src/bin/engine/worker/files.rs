@@ -1,0 +1,133 @@
+//! From a file the user chose to a parsed document: read it, hash it, and let a disposable worker
+//! parse it, so that a hostile file costs one file.
+
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
+use ingest::{Limits, Refusal};
+use js_sys::{Array, ArrayBuffer, Uint8Array};
+use std::cell::RefCell;
+use std::pin::pin;
+use std::rc::Rc;
+use ui::{FromIngest, ToIngest};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{ErrorEvent, File, MessageEvent, Worker, WorkerOptions, WorkerType};
+
+use super::wire;
+
+/// Ten seconds, and two more for each megabyte: a hundred times what ordinary files take.
+const MAX_PARSE_MS: f64 = 10_000.0;
+const MAX_PARSE_MS_PER_BYTE: f64 = 2e-3;
+
+/// A parsed file.
+pub struct Parsed {
+    pub sha256: [u8; 32],
+    pub n_bytes: u64,
+    pub document: ingest::Document,
+    pub warnings: Vec<ingest::Warning>,
+}
+
+/// Reads, hashes and parses a file.
+pub async fn parse(file: &File, request: &ToIngest) -> Result<Parsed, Refusal> {
+    let name = || request.name.clone();
+    let n_bytes = file.size() as u64;
+    let max_bytes = Limits::default().max_bytes;
+    if n_bytes > max_bytes {
+        return Err(Refusal::TooLarge { name: name(), n_bytes, max_bytes });
+    }
+    if n_bytes == 0 {
+        return Err(Refusal::Empty { name: name() });
+    }
+    let unreadable = |reason: String| Refusal::Unreadable { name: name(), reason };
+    let bytes = JsFuture::from(file.array_buffer()).await;
+    let bytes: ArrayBuffer = bytes
+        .map_err(|_| {
+            unreadable("the browser cannot read it any more; it may have been moved or changed".into())
+        })?
+        .unchecked_into();
+    let sha256 = hash(&bytes).await.map_err(&unreadable)?;
+    let limit_ms = MAX_PARSE_MS + n_bytes as f64 * MAX_PARSE_MS_PER_BYTE;
+    match run(request, &bytes, limit_ms).await {
+        FromIngest::Read { document, warnings } => Ok(Parsed { sha256, n_bytes, document, warnings }),
+        FromIngest::Refused(refusal) => Err(refusal),
+        FromIngest::Crashed { message } => Err(unreadable(message)),
+    }
+}
+
+async fn hash(bytes: &ArrayBuffer) -> Result<[u8; 32], String> {
+    let told = |error: JsValue| format!("it could not be hashed ({error:?})");
+    let subtle = wire::scope().crypto().map_err(told)?.subtle();
+    let digest = subtle.digest_with_str_and_buffer_source("SHA-256", bytes).map_err(told)?;
+    let digest = Uint8Array::new(&JsFuture::from(digest).await.map_err(told)?);
+    let mut sha256 = [0; 32];
+    digest.copy_to(&mut sha256);
+    Ok(sha256)
+}
+
+/// Runs one ingest worker on `bytes`, which it takes over.
+async fn run(request: &ToIngest, bytes: &ArrayBuffer, limit_ms: f64) -> FromIngest {
+    let (sender, reply) = oneshot::channel();
+    let worker = match Disposable::spawn(sender) {
+        Ok(worker) => worker,
+        Err(error) => {
+            return FromIngest::Crashed { message: format!("its reader did not start ({error:?})") };
+        }
+    };
+    let text = serde_json::to_string(request).expect("messages are plain data");
+    let message = Array::of2(&text.into(), bytes);
+    if let Err(error) = worker.worker.post_message_with_transfer(&message, &Array::of1(bytes)) {
+        return FromIngest::Crashed { message: format!("its bytes could not be handed over ({error:?})") };
+    }
+    let clock = pin!(platform::sleep_ms(limit_ms as u32));
+    match select(reply, clock).await {
+        Either::Left((Ok(reply), _)) => reply,
+        Either::Left((Err(_), _)) => {
+            FromIngest::Crashed { message: "its reader ended without a word".into() }
+        }
+        Either::Right(_) => {
+            FromIngest::Crashed { message: format!("reading it took longer than {:.0} s", limit_ms / 1e3) }
+        }
+    }
+}
+
+/// A worker that ends when this is dropped, whatever it does at that moment.
+struct Disposable {
+    worker: Worker,
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    _on_error: Closure<dyn FnMut(ErrorEvent)>,
+}
+
+impl Disposable {
+    fn spawn(sender: oneshot::Sender<FromIngest>) -> Result<Self, JsValue> {
+        let options = WorkerOptions::new();
+        options.set_type(WorkerType::Module);
+        let worker = Worker::new_with_options("ingest-worker.js", &options)?;
+        let sender = Rc::new(RefCell::new(Some(sender)));
+        let answer = move |reply: FromIngest| {
+            if let Some(sender) = sender.borrow_mut().take() {
+                // The receiver may have given up already; then nobody wants the reply.
+                let _ = sender.send(reply);
+            }
+        };
+        let fail = answer.clone();
+        let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+            let text = event.data().as_string().unwrap_or_default();
+            answer(serde_json::from_str(&text).unwrap_or_else(|error| FromIngest::Crashed {
+                message: format!("its reader's answer was not understood ({error})"),
+            }));
+        });
+        let on_error = Closure::<dyn FnMut(ErrorEvent)>::new(move |event: ErrorEvent| {
+            event.prevent_default();
+            fail(FromIngest::Crashed { message: format!("its reader crashed ({})", event.message()) });
+        });
+        worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+        Ok(Self { worker, _on_message: on_message, _on_error: on_error })
+    }
+}
+
+impl Drop for Disposable {
+    fn drop(&mut self) {
+        self.worker.terminate();
+    }
+}

@@ -1,0 +1,107 @@
+//! What is said about the engine: getting ready, downloads, failures, other tabs, the state line.
+
+use std::rc::Rc;
+
+use sycamore::prelude::*;
+use ui::{StateLine, Step, words};
+
+use super::link::Link;
+use super::model::{App, Phase};
+
+/// The notice above the question, empty when all is well.
+pub fn view(app: App, link: Link) -> View {
+    let start = move |take_over: bool| move |_| link.start(take_over);
+    let body = move || match app.phase.get_clone() {
+        Phase::Ready => View::new(),
+        Phase::Starting(steps) => starting(&steps),
+        Phase::OpenFailed(message) => problem(words::OPEN_FAILED, &[message], words::RETRY, start(false)),
+        Phase::Fatal(message) => {
+            problem(words::FATAL, &[message, words::FATAL_TEXT.into()], words::RESTART, start(false))
+        }
+        Phase::Elsewhere => notice(words::ELSEWHERE, words::ELSEWHERE_TEXT, start(true)),
+        Phase::TakenOver => notice(words::TAKEN_OVER, words::TAKEN_OVER_TEXT, start(true)),
+    };
+    view! { div(id="notice") { (body) } }
+}
+
+fn problem(
+    title: &'static str,
+    messages: &[String],
+    action: &'static str,
+    act: impl FnMut(web_sys::MouseEvent) + 'static,
+) -> View {
+    let lines = messages.iter().cloned().map(|line| view! { p { (line) } }).collect::<Vec<_>>();
+    view! {
+        section(class="notice bad", role="alert") {
+            h2 { (title) }
+            (lines)
+            div(class="pair") { button(class="button", r#type="button", on:click=act) { (action) } }
+        }
+    }
+}
+
+fn notice(title: &'static str, text: &'static str, act: impl FnMut(web_sys::MouseEvent) + 'static) -> View {
+    view! {
+        section(class="notice", role="alert") {
+            h2 { (title) }
+            p { (text) }
+            div(class="pair") { button(class="button primary", r#type="button", on:click=act) { (words::USE_HERE) } }
+        }
+    }
+}
+
+fn starting(steps: &Rc<Vec<Step>>) -> View {
+    let files: Vec<_> = steps.iter().filter_map(file_line).collect();
+    let is_fetching = matches!(steps.last(), Some(Step::Fetching { .. }));
+    let (title, text) = match steps.last() {
+        Some(Step::Fetching { .. }) => (words::DOWNLOADING, words::DOWNLOADING_TEXT.to_owned()),
+        Some(Step::Loading { model }) => (words::LOADING, model.clone()),
+        Some(Step::Store) => (words::OPENING_STORE, String::new()),
+        _ => (words::STARTING, String::new()),
+    };
+    let detail = if is_fetching {
+        view! { p { (text) } ul(class="files") { (files) } }
+    } else {
+        view! { p { (text) } progress(aria-label=title) }
+    };
+    view! { section(class="notice", role="status") { h2 { (title) } (detail) } }
+}
+
+fn file_line(step: &Step) -> Option<View> {
+    let Step::Fetching { model, file, done_bytes, total_bytes } = step else { return None };
+    let name = format!("{model} · {file}");
+    let sizes = words::done_of(*done_bytes, *total_bytes);
+    let (value, max) = (done_bytes.to_string(), (*total_bytes).max(1).to_string());
+    let label = name.clone();
+    Some(view! {
+        li {
+            span(class="name") { (name) }
+            span { (sizes) }
+            progress(value=value, max=max, aria-label=label)
+        }
+    })
+}
+
+/// The line at the foot of the page.
+pub fn state_line(app: App) -> View {
+    let facts = move || match app.state.get_clone() {
+        None => vec![view! { span { (words::STARTING) } }],
+        Some(state) => facts(&state, app.persisted.get()),
+    };
+    view! { footer(class="state", id="state", aria-label="State") { (facts) } }
+}
+
+fn facts(line: &StateLine, is_persisted: bool) -> Vec<View> {
+    let StateLine { state, storage } = line;
+    let tier = words::tier(&state.tier);
+    let mut facts = vec![view! { span(id="tier") { b { (tier.0) } (tier.1) } }];
+    for model in [&state.embedder, &state.generator] {
+        let (name, problem) = words::model(model);
+        facts.push(view! { span { (name) (problem) } });
+    }
+    if let Some(storage) = storage {
+        let text = words::storage(storage, is_persisted || storage.persisted);
+        facts.push(view! { span(id="storage") { (text) } });
+    }
+    facts
+}

@@ -1,0 +1,340 @@
+//! What the page, the engine and the ingest worker say to each other: one closed enum for each way.
+//!
+//! Everything crosses as JSON text, files and their bytes beside it. A request carries an id that
+//! the page chose; every event that answers it carries the same id. Id 0 belongs to no request.
+
+use assistant::{Answer, Quote, Source, State};
+use ingest::{Document, Refusal, Warning};
+use serde::{Deserialize, Serialize};
+
+/// Ties events to the request they answer; chosen by the page, never 0, never given twice.
+pub type RequestId = u32;
+
+/// An event or request with the id it belongs to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToEngine {
+    /// The request's id.
+    pub id: RequestId,
+    /// What is wanted.
+    pub request: Request,
+}
+
+/// An event and the request it belongs to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FromEngine {
+    /// Id of the request, 0 where none caused it.
+    pub id: RequestId,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What a page may ask of the engine. Requests are served one after the other, in order; only
+/// [`Request::Cancel`] is heard at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// The first request: get ready. Answered by `Starting`.. and one of `Ready`, `OpenElsewhere`,
+    /// `Failed`.
+    Open(Setup),
+    /// Give up the request with this id, waiting or running. It is answered by `Stopped`.
+    Cancel {
+        /// The request to give up.
+        id: RequestId,
+    },
+    /// Read and store a file, which comes beside this message. Answered by `Adding`.. and `Added`,
+    /// `Refused` or `Failed`.
+    Add {
+        /// The file's name.
+        name: String,
+        /// The media type the browser claims; empty when it knows none.
+        mime: String,
+        /// Opens an encrypted document.
+        password: Option<String>,
+    },
+    /// Forget a document. Answered by `Removed`.
+    Remove {
+        /// The document.
+        document: u64,
+    },
+    /// Answer a question. Answered by `Quotes`, `Piece`.. and `Answered`.
+    Ask {
+        /// The question.
+        question: String,
+    },
+    /// The text of a document. Answered by `Source`.
+    Source {
+        /// The document.
+        document: u64,
+    },
+    /// The state line. Answered by `State`.
+    State,
+    /// Vectors of texts, as passages. Answered by `Embedded`. For pages that embed the engine.
+    Embed {
+        /// The texts.
+        texts: Vec<String>,
+    },
+    /// Continue a prompt greedily. Answered by `Generated`. For pages that embed the engine.
+    Generate {
+        /// The prompt, template and all.
+        prompt: String,
+        /// Stop after so many tokens.
+        max_tokens: usize,
+    },
+}
+
+/// How the engine gets ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setup {
+    /// Which tier computes.
+    pub tier: TierChoice,
+    /// Whether answers are written, or only quoted.
+    pub generator: bool,
+    /// Take the knowledge base away from another tab that has it open.
+    pub take_over: bool,
+}
+
+/// Which tier computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum TierChoice {
+    /// The GPU where there is one, else the processor.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The GPU, also where it is only imitated; an error where there is none.
+    Gpu,
+}
+
+/// What the engine tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "events are few and short-lived")]
+pub enum Event {
+    /// A step on the way to `Ready`.
+    Starting(Step),
+    /// Requests are served from now on.
+    Ready {
+        /// The state line.
+        state: StateLine,
+        /// What is stored.
+        documents: Vec<DocumentRow>,
+    },
+    /// Another tab has the knowledge base open.
+    OpenElsewhere,
+    /// Another tab took the knowledge base; this engine has ended.
+    TakenOver,
+    /// Progress of an `Add`.
+    Adding(Stage),
+    /// A file is stored.
+    Added {
+        /// What is stored now.
+        documents: Vec<DocumentRow>,
+        /// Whether the very same file was stored before.
+        already_there: bool,
+        /// Sentences for the user about what could not be read.
+        warnings: Vec<String>,
+    },
+    /// A file gives no document.
+    Refused {
+        /// Names the file and says what to do.
+        message: String,
+        /// Whether a password would help.
+        password: PasswordWanted,
+    },
+    /// A document is gone.
+    Removed {
+        /// What is stored now.
+        documents: Vec<DocumentRow>,
+    },
+    /// The passages an answer rests on, best first.
+    Quotes(Vec<Quote>),
+    /// The next words of an answer.
+    Piece(String),
+    /// The whole answer, checked.
+    Answered(Answer),
+    /// The request was given up.
+    Stopped,
+    /// A document's text.
+    Source(Source),
+    /// The state line.
+    State(StateLine),
+    /// Unit vectors in the order of the texts.
+    Embedded {
+        /// One row per text.
+        vectors: Vec<Vec<f32>>,
+    },
+    /// A continued prompt.
+    Generated {
+        /// The new tokens.
+        tokens: Vec<u32>,
+        /// Their text.
+        text: String,
+    },
+    /// The request failed; the engine goes on.
+    Failed {
+        /// Says what to do.
+        message: String,
+    },
+    /// The engine has died; a new one has to be started.
+    Fatal {
+        /// What it died of.
+        message: String,
+    },
+}
+
+/// A document of the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentRow {
+    /// The document.
+    pub id: u64,
+    /// The file's name.
+    pub name: String,
+    /// `pdf`, `markdown`, `html` or `text`.
+    pub kind: String,
+    /// Pages; 0 where the format has none.
+    pub n_pages: u32,
+    /// Passages.
+    pub n_chunks: u32,
+    /// Sentences for the user about what could not be read.
+    pub warnings: Vec<String>,
+}
+
+/// What the line at the foot of the page tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StateLine {
+    /// Tier, models, counts.
+    pub state: State,
+    /// Room of this origin; `None` where the browser does not tell.
+    pub storage: Option<Storage>,
+}
+
+/// How much this origin stores, as far as the browser tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Storage {
+    /// Bytes in use.
+    pub usage_bytes: u64,
+    /// Bytes that may be in use.
+    pub quota_bytes: u64,
+    /// Whether the browser promises to keep them.
+    pub persisted: bool,
+}
+
+/// A step of getting ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// Choosing a tier and trying it out.
+    Runtime,
+    /// A model file is downloaded, or checked.
+    Fetching {
+        /// The model.
+        model: String,
+        /// Its file.
+        file: String,
+        /// Bytes that are here.
+        done_bytes: u64,
+        /// Size of the file.
+        total_bytes: u64,
+    },
+    /// A model is loaded.
+    Loading {
+        /// The model.
+        model: String,
+    },
+    /// The knowledge base is opened.
+    Store,
+}
+
+/// Where a file is on its way into the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// Its bytes are read and parsed.
+    Reading,
+    /// Its text is cut into passages.
+    Splitting,
+    /// Its passages are embedded.
+    Embedding {
+        /// Passages that are done.
+        n_done: u64,
+        /// All passages.
+        n_total: u64,
+    },
+    /// It is written to the store.
+    Storing,
+}
+
+/// Whether a password would open a refused file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PasswordWanted {
+    /// It would not help.
+    No,
+    /// One is needed and none was given.
+    Needed,
+    /// The given one is wrong.
+    Wrong,
+}
+
+/// What the ingest worker is asked; the file's bytes come beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToIngest {
+    /// The file's name.
+    pub name: String,
+    /// The media type the browser claims; empty when it knows none.
+    pub mime: String,
+    /// Opens an encrypted document.
+    pub password: Option<String>,
+}
+
+/// What the ingest worker answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "one reply per worker")]
+pub enum FromIngest {
+    /// The document.
+    Read {
+        /// Text and structure.
+        document: Document,
+        /// What was lost or guessed.
+        warnings: Vec<Warning>,
+    },
+    /// There is no document in it.
+    Refused(Refusal),
+    /// The parser died of it.
+    Crashed {
+        /// Its last words.
+        message: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn survives<T>(message: T)
+    where
+        T: PartialEq + std::fmt::Debug + Serialize + for<'a> Deserialize<'a>,
+    {
+        let text = serde_json::to_string(&message).expect("messages are plain data");
+        assert_eq!(serde_json::from_str::<T>(&text).expect("what was written can be read"), message);
+    }
+
+    #[test]
+    fn messages_survive_the_crossing() {
+        let setup = Setup { tier: TierChoice::Cpu, generator: true, take_over: false };
+        survives(ToEngine { id: 1, request: Request::Open(setup) });
+        survives(ToEngine { id: 2, request: Request::Ask { question: "Où? 世界 \u{1F980}\0".into() } });
+        survives(FromEngine { id: 2, event: Event::Piece("\n“x” [1]".into()) });
+        survives(FromEngine { id: 0, event: Event::Embedded { vectors: vec![vec![0.1, -1e-30, 1.0]] } });
+        survives(FromIngest::Refused(Refusal::PasswordNeeded { name: "a.pdf".into() }));
+    }
+
+    /// The boot scripts write this one by hand, and pages that embed the engine write requests.
+    #[test]
+    fn hand_written_messages_are_understood() {
+        let fatal = r#"{"id": 0, "event": {"Fatal": {"message": "no wasm"}}}"#;
+        let event = serde_json::from_str::<FromEngine>(fatal).expect("engine-worker.js sends this").event;
+        assert_eq!(event, Event::Fatal { message: "no wasm".into() });
+        let crashed = r#"{"Crashed": {"message": "no wasm"}}"#;
+        let reply = serde_json::from_str::<FromIngest>(crashed).expect("ingest-worker.js sends this");
+        assert_eq!(reply, FromIngest::Crashed { message: "no wasm".into() });
+        let open =
+            r#"{"id": 1, "request": {"Open": {"tier": "Cpu", "generator": false, "take_over": false}}}"#;
+        assert!(serde_json::from_str::<ToEngine>(open).is_ok());
+    }
+}

@@ -1,0 +1,278 @@
+//! Every text of the page, in one place. Messages about a file or a failure come from the crates
+//! below, which know what happened; here stands what the page itself says.
+
+use assistant::{Answer, ModelState, TierState};
+
+use crate::{Stage, Storage};
+
+/// Under the name.
+pub const TAGLINE: &str = "Ask your own documents. They stay in this browser.";
+/// Link for keyboards.
+pub const SKIP: &str = "Skip to the question";
+/// Heading of the list.
+pub const DOCUMENTS: &str = "Documents";
+/// The button that opens the file dialog.
+pub const CHOOSE: &str = "Choose files";
+/// Beside it.
+pub const DROP_HERE: &str = "or drop them here. PDF, Markdown, HTML, plain text.";
+/// Label of the question field.
+pub const QUESTION: &str = "Question";
+/// In the empty field.
+pub const ASK_PLACEHOLDER: &str = "Ask your documents";
+/// In the empty field while there is nothing to ask.
+pub const ASK_EMPTY: &str = "Add a document, then ask";
+/// Sends the question.
+pub const ASK: &str = "Ask";
+/// Stops the answer.
+pub const STOP: &str = "Stop";
+/// Under the field.
+pub const ASK_HINT: &str = "Enter asks, Shift+Enter starts a new line, Esc stops.";
+/// Under the field while documents are being read.
+pub const ASK_WAITS: &str = "Questions are answered once the documents above are read.";
+/// A file's row before its turn comes.
+pub const WAITING: &str = "Waiting…";
+/// Welcome without documents.
+pub const WELCOME: &str = "Answers with footnotes, from your own files";
+/// Its text.
+pub const WELCOME_TEXT: &str = "Drop a few documents, ask a question, and follow each footnote to the very sentence it rests on. Reading, searching and answering happen in this tab; nothing is uploaded.";
+/// Welcome with documents.
+pub const WELCOME_BACK: &str = "What would you like to know?";
+/// Its text.
+pub const WELCOME_BACK_TEXT: &str =
+    "Your documents are still here. Each answer quotes them and links to the place.";
+/// While passages are looked up.
+pub const SEARCHING: &str = "Looking through your documents…";
+/// Between the quotes and the first word.
+pub const WRITING: &str = "Reading the passages…";
+/// Heading of the quotes under an answer.
+pub const FOOTNOTES: &str = "Footnotes";
+/// Heading of the passages under a refusal.
+pub const NEAREST: &str = "The nearest passages";
+/// After a stop.
+pub const STOPPED: &str = "Stopped.";
+/// Beside marked sentences.
+pub const UNSUPPORTED: &str =
+    "Underlined sentences are not supported by the quoted passages. Check them before you rely on them.";
+/// Tooltip of such a sentence.
+pub const UNSUPPORTED_HINT: &str = "No quoted passage supports this sentence";
+/// Closes the source.
+pub const CLOSE: &str = "Close the source";
+/// While a source loads.
+pub const OPENING: &str = "Opening…";
+/// Heading while the engine starts.
+pub const STARTING: &str = "Getting ready";
+/// While models are downloaded.
+pub const DOWNLOADING: &str = "Downloading the models, once";
+/// Its text.
+pub const DOWNLOADING_TEXT: &str = "They are kept in this browser, and checked before use. If the connection breaks, the download goes on where it stopped.";
+/// While models are loaded.
+pub const LOADING: &str = "Loading the models";
+/// While the knowledge base opens.
+pub const OPENING_STORE: &str = "Opening your documents";
+/// The engine could not start.
+pub const OPEN_FAILED: &str = "Footnote could not get ready";
+/// The engine died.
+pub const FATAL: &str = "The engine stopped unexpectedly";
+/// What it means.
+pub const FATAL_TEXT: &str =
+    "Your documents are safe: what was being added at that moment has to be added again.";
+/// Another tab holds the knowledge base.
+pub const ELSEWHERE: &str = "Footnote is open in another tab";
+/// What to do.
+pub const ELSEWHERE_TEXT: &str = "Your documents can be used by one tab at a time. Go on in the other tab, or use them here; the other tab then pauses.";
+/// Another tab took over.
+pub const TAKEN_OVER: &str = "Footnote goes on in another tab";
+/// What to do.
+pub const TAKEN_OVER_TEXT: &str =
+    "This tab has paused. Use it here again whenever you like; the other tab then pauses.";
+/// Button for both.
+pub const USE_HERE: &str = "Use it here";
+/// Starts again.
+pub const RETRY: &str = "Try again";
+/// Starts a dead engine again.
+pub const RESTART: &str = "Start again";
+/// Deletes, after the question.
+pub const DELETE: &str = "Delete";
+/// Keeps.
+pub const KEEP: &str = "Keep";
+/// Removes a message about a file.
+pub const DISMISS: &str = "Dismiss";
+/// Gives up on a file that is being read.
+pub const CANCEL: &str = "Cancel";
+/// Label of the password field.
+pub const PASSWORD: &str = "Password";
+/// Sends it.
+pub const UNLOCK: &str = "Unlock";
+/// The store is protected by the browser.
+pub const PERSISTED: &str = "kept until you delete it";
+/// The store is not protected.
+pub const NOT_PERSISTED: &str = "the browser may clear it when the disk is full";
+/// The page cannot work here.
+pub const NO_STORAGE: &str =
+    "This window cannot store files (private windows often cannot). Open Footnote in a normal window.";
+
+/// `1 page`, `3 pages`.
+pub fn count(n: u64, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{} {many}", grouped(n)) }
+}
+
+/// `12,345`.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `0 B`, `98.4 MB`, `1.2 GB`: decimal units, as disks and browsers count.
+pub fn size(n_bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if n_bytes < 1_000 {
+        return format!("{n_bytes} B");
+    }
+    let mut value = n_bytes as f64 / 1_000.0;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1_000.0;
+        unit += 1;
+    }
+    if value < 10.0 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+}
+
+/// `0.4 s`, `12 s`.
+pub fn seconds(ms: f64) -> String {
+    if ms < 9_950.0 { format!("{:.1} s", ms / 1_000.0) } else { format!("{:.0} s", ms / 1_000.0) }
+}
+
+/// The tier, and why it was chosen.
+pub fn tier(tier: &TierState) -> (String, String) {
+    let reason = if tier.reason.is_empty() { String::new() } else { format!(": {}", tier.reason) };
+    match &tier.adapter {
+        Some(adapter) if tier.tier == "gpu" => (format!("GPU ({adapter})"), reason),
+        _ if tier.tier == "gpu" => ("GPU".to_owned(), reason),
+        _ => (format!("CPU ({}, {})", tier.simd, count(tier.n_threads as u64, "thread", "threads")), reason),
+    }
+}
+
+/// A model of the state line, and what is wrong with it.
+pub fn model(model: &ModelState) -> (String, String) {
+    match &model.problem {
+        Some(problem) => (model.id.clone(), format!(" is not available: {problem}")),
+        None if model.loaded => (model.id.clone(), String::new()),
+        None => (model.id.clone(), " is off".to_owned()),
+    }
+}
+
+/// How much is stored, and whether it is safe.
+pub fn storage(storage: &Storage, is_persisted: bool) -> String {
+    let safety = if is_persisted { PERSISTED } else { NOT_PERSISTED };
+    format!("{} of {} used; {safety}", size(storage.usage_bytes), size(storage.quota_bytes))
+}
+
+/// Under a finished answer.
+pub fn took(answer: &Answer) -> String {
+    let total = answer.timings_ms.get("total").copied().unwrap_or_default();
+    let how = if answer.generated { "Written" } else { "Quoted" };
+    format!("{how} in {}", seconds(total))
+}
+
+/// What a document's row says under its name.
+pub fn document_meta(kind: &str, n_pages: u32, n_chunks: u64) -> String {
+    let kind = match kind {
+        "pdf" => "PDF",
+        "markdown" => "Markdown",
+        "html" => "HTML",
+        _ => "Text",
+    };
+    let passages = count(n_chunks, "passage", "passages");
+    match n_pages {
+        0 => format!("{kind} · {passages}"),
+        n => format!("{kind} · {} · {passages}", count(n.into(), "page", "pages")),
+    }
+}
+
+/// The question before a document is deleted.
+pub fn confirm_delete(name: &str) -> String {
+    format!("Delete “{name}” from this browser? The file on your disk stays.")
+}
+
+/// Where a quote stands.
+pub fn place(document: &str, page: Option<u32>) -> (String, String) {
+    (document.to_owned(), page.map_or(String::new(), |page| format!(", page {page}")))
+}
+
+/// `12 MB of 98 MB`.
+pub fn done_of(done_bytes: u64, total_bytes: u64) -> String {
+    format!("{} of {}", size(done_bytes), size(total_bytes))
+}
+
+/// Announced when a file is in.
+pub fn added(name: &str, warnings: &[String]) -> String {
+    format!("{name} is ready. {}", warnings.join(" ")).trim_end().to_owned()
+}
+
+/// What a file's row says while it is worked on.
+pub fn stage(stage: &Stage) -> String {
+    match stage {
+        Stage::Reading => "Reading…".to_owned(),
+        Stage::Splitting => "Finding passages…".to_owned(),
+        Stage::Embedding { n_done, n_total } => {
+            format!("Understanding passage {} of {}", grouped(*n_done), grouped(*n_total))
+        }
+        Stage::Storing => "Saving…".to_owned(),
+    }
+}
+
+/// Announced when quotes arrive.
+pub fn found(n_quotes: u64) -> String {
+    format!("{} found. The answer follows.", count(n_quotes, "passage", "passages"))
+}
+
+/// Label of a footnote number.
+pub fn open_footnote(n: u32) -> String {
+    format!("Footnote {n}: open the source")
+}
+
+/// Label of the delete button.
+pub fn delete_label(name: &str) -> String {
+    format!("Delete {name}")
+}
+
+/// Page divider in a source.
+pub fn page(n: u32) -> String {
+    format!("Page {n}")
+}
+
+/// Files of a kind the browser cannot hand over, such as folders.
+pub fn nothing_usable() -> String {
+    "Nothing that can be read was dropped. Drop files, not folders or links.".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_counts_read_well() {
+        for (n_bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (98_362_432, "98 MB"),
+            (999_600, "1.0 MB"),
+            (10_737_418_240, "11 GB"),
+        ] {
+            assert_eq!(size(n_bytes), text);
+        }
+        assert_eq!(count(1, "page", "pages"), "1 page");
+        assert_eq!(count(12_345, "page", "pages"), "12,345 pages");
+        assert_eq!([grouped(0), grouped(999), grouped(1_000_000)], ["0", "999", "1,000,000"]);
+        assert_eq!(document_meta("pdf", 1, 2), "PDF · 1 page · 2 passages");
+        assert_eq!(document_meta("markdown", 0, 1), "Markdown · 1 passage");
+    }
+}
