@@ -41,10 +41,10 @@ fn main() -> Result<()> {
 }
 
 fn searches(db: &Db, rng: &mut Rng, centres: &[Vec<f32>]) -> Result<()> {
-    let queries: Vec<Vec<f32>> = (0..200).map(|_| rng.near(&centres[rng_index(rng, centres.len())])).collect();
+    let queries: Vec<Vec<f32>> = (0..200).map(|_| rng.near_one_of(centres)).collect();
     let questions: Vec<String> = (0..200).map(|_| rng.words(8)).collect();
     let all = Filter::default();
-    let mut time = |name: &str, search: &mut dyn FnMut(usize) -> Result<usize>| -> Result<()> {
+    let time = |name: &str, search: &mut dyn FnMut(usize) -> Result<usize>| -> Result<()> {
         let mut ms = Vec::new();
         let mut n_hits = 0;
         for idx in 0..queries.len() {
@@ -95,7 +95,7 @@ fn document(rng: &mut Rng, centres: &[Vec<f32>], idx: usize) -> NewDocument {
                 page: Some(1),
                 heading_path: vec!["A heading".into()],
                 text: passage,
-                vector: rng.near(&centres[rng_index(rng, centres.len())]),
+                vector: rng.near_one_of(centres),
             }
         })
         .collect();
@@ -111,10 +111,6 @@ fn document(rng: &mut Rng, centres: &[Vec<f32>], idx: usize) -> NewDocument {
         text,
         chunks,
     }
-}
-
-fn rng_index(rng: &mut Rng, n: usize) -> usize {
-    (rng.next() % n as u64) as usize
 }
 
 /// SplitMix64.
@@ -138,8 +134,9 @@ impl Rng {
         (0..N_DIMS).map(|_| self.number()).collect()
     }
 
-    /// A unit vector about a centre.
-    fn near(&mut self, centre: &[f32]) -> Vec<f32> {
+    /// A unit vector about one of the centres.
+    fn near_one_of(&mut self, centres: &[Vec<f32>]) -> Vec<f32> {
+        let centre = &centres[(self.next() % centres.len() as u64) as usize];
         let vector: Vec<f32> = centre.iter().map(|value| value + self.number()).collect();
         let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
         vector.iter().map(|value| value / length).collect()

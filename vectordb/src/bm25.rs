@@ -1,10 +1,11 @@
 //! Text search: an inverted index in memory, scored by Okapi BM25 (Robertson, Zaragoza 2009).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 
-use crate::postings::Postings;
+use rustc_hash::FxHashMap;
+
+use crate::postings::Terms;
 use crate::top::Top;
 use crate::{ChunkId, DocumentId, Filter, Hit};
 
@@ -16,7 +17,12 @@ const B: f32 = 0.75;
 /// Counts are exact at every moment: removing a document takes its postings out.
 #[derive(Debug, Default)]
 pub(crate) struct TextIndex {
-    postings: HashMap<Arc<str>, Vec<Posting>>,
+    /// Where in `postings` a term's are. Terms of removed documents stay until gaps are closed.
+    term_ids: FxHashMap<Box<str>, u32>,
+    /// Ascending by slot.
+    postings: Vec<Vec<Posting>>,
+    /// Places in `postings` that no term uses.
+    free_ids: Vec<u32>,
     /// Chunks by slot. Slots of removed chunks stay empty until there are more of them than others.
     slots: Vec<Slot>,
     documents: BTreeMap<DocumentId, Entry>,
@@ -41,62 +47,69 @@ struct Slot {
 #[derive(Debug, Default)]
 struct Entry {
     slots: Range<u32>,
-    terms: Vec<Arc<str>>,
+    /// The ids of its distinct terms.
+    terms: Vec<u32>,
 }
 
 impl TextIndex {
     pub(crate) fn n_distinct_terms(&self) -> usize {
-        self.postings.len()
+        self.postings.iter().filter(|postings| !postings.is_empty()).count()
+    }
+
+    pub(crate) fn n_chunks(&self) -> usize {
+        self.n_chunks
     }
 
     /// What the index holds, within the accuracy of what hash tables cost.
     pub(crate) fn n_bytes(&self) -> usize {
-        let per_term = size_of::<(Arc<str>, Vec<Posting>)>() + 32;
-        let per_document_term = size_of::<Arc<str>>();
+        let per_term = size_of::<(Box<str>, u32)>() + size_of::<Vec<Posting>>() + 16;
         let n_document_terms: usize = self.documents.values().map(|entry| entry.terms.len()).sum();
         self.postings.len() * per_term
             + self.n_postings * size_of::<Posting>()
-            + n_document_terms * per_document_term
+            + n_document_terms * size_of::<u32>()
             + self.slots.len() * size_of::<Slot>()
     }
 
     /// Adds chunks of a document; parts of one document come one after the other, with no other
-    /// document between. `chunks` are as many as the postings have.
-    pub(crate) fn add(&mut self, document: DocumentId, chunks: impl Iterator<Item = ChunkId>, part: &Postings) {
+    /// document between. There are as many `chunks` as the terms tell of.
+    pub(crate) fn add(&mut self, document: DocumentId, chunks: impl Iterator<Item = ChunkId>, part: &Terms<'_>) {
         let first = self.slots.len() as u32;
-        self.slots.extend(chunks.zip(&part.n_terms).map(|(chunk, &n_terms)| Slot { chunk, n_terms }));
+        self.slots.extend(chunks.zip(part.n_terms()).map(|(chunk, &n_terms)| Slot { chunk, n_terms }));
         let end = self.slots.len() as u32;
-        assert_eq!((end - first) as usize, part.n_terms.len(), "one chunk id for each chunk");
+        assert_eq!((end - first) as usize, part.n_terms().len(), "one chunk id for each chunk");
         let entry = self.documents.entry(document).or_insert(Entry { slots: first..first, terms: Vec::new() });
         assert_eq!(entry.slots.end, first, "parts of one document stand together");
         entry.slots.end = end;
-        for (term, list) in &part.terms {
-            let term: Arc<str> = match self.postings.get_key_value(&**term) {
-                Some((term, _)) => term.clone(),
-                None => Arc::from(&**term),
+        part.each(|term, list| {
+            let id = match self.term_ids.get(term) {
+                Some(&id) => id,
+                None => {
+                    let id = self.free_ids.pop().unwrap_or_else(|| {
+                        self.postings.push(Vec::new());
+                        self.postings.len() as u32 - 1
+                    });
+                    self.term_ids.insert(term.into(), id);
+                    id
+                }
             };
-            let postings = self.postings.entry(term.clone()).or_default();
-            let is_new_in_document = postings.last().is_none_or(|last| last.slot < entry.slots.start);
-            postings.extend(list.iter().map(|&(idx, count)| Posting { slot: first + idx, count }));
-            self.n_postings += list.len();
-            if is_new_in_document {
-                entry.terms.push(term);
+            let postings = &mut self.postings[id as usize];
+            if postings.last().is_none_or(|last| last.slot < entry.slots.start) {
+                entry.terms.push(id);
             }
-        }
-        self.n_chunks += part.n_terms.len();
-        self.n_terms += part.n_terms.iter().map(|&n| u64::from(n)).sum::<u64>();
+            postings.extend(list.iter().map(|o| Posting { slot: first + o.chunk_idx, count: o.count }));
+            self.n_postings += list.len();
+        });
+        self.n_chunks += part.n_terms().len();
+        self.n_terms += part.n_terms().iter().map(|&n| u64::from(n)).sum::<u64>();
     }
 
     pub(crate) fn remove(&mut self, document: DocumentId) {
         let Some(entry) = self.documents.remove(&document) else { return };
-        for term in &entry.terms {
-            let Some(postings) = self.postings.get_mut(term) else { continue };
+        for &id in &entry.terms {
+            let postings = &mut self.postings[id as usize];
             let gone = within(postings, &entry.slots);
             self.n_postings -= gone.len();
             postings.drain(gone);
-            if postings.is_empty() {
-                self.postings.remove(term);
-            }
         }
         let slots = entry.slots.start as usize..entry.slots.end as usize;
         self.n_chunks -= slots.len();
@@ -108,8 +121,15 @@ impl TextIndex {
         }
     }
 
-    /// Renumbers the slots without the removed ones; their order stays.
+    /// Renumbers the slots without the removed ones, in the same order, and forgets unused terms.
     fn close_gaps(&mut self) {
+        self.term_ids.retain(|_, id| {
+            let is_used = !self.postings[*id as usize].is_empty();
+            if !is_used {
+                self.free_ids.push(*id);
+            }
+            is_used
+        });
         let mut entries: Vec<&mut Entry> = self.documents.values_mut().collect();
         entries.sort_by_key(|entry| entry.slots.start);
         let mut new_slots = Vec::with_capacity(self.n_chunks);
@@ -123,7 +143,7 @@ impl TextIndex {
             entry.slots = first..new_slots.len() as u32;
         }
         self.slots = new_slots;
-        for posting in self.postings.values_mut().flatten() {
+        for posting in self.postings.iter_mut().flatten() {
             posting.slot = new_number[posting.slot as usize];
         }
     }
@@ -135,7 +155,8 @@ impl TextIndex {
         let mean_terms = self.n_terms as f32 / self.n_chunks.max(1) as f32;
         let mut scores = vec![0f32; self.slots.len()];
         for term in terms {
-            let Some(postings) = self.postings.get(term.as_str()) else { continue };
+            let Some(&id) = self.term_ids.get(term.as_str()) else { continue };
+            let postings = self.postings[id as usize].as_slice();
             let idf = idf(self.n_chunks, postings.len());
             let mut score = |postings: &[Posting]| {
                 for posting in postings {
@@ -183,9 +204,11 @@ fn saturation(count: f32, n_terms: f32, mean_terms: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postings::encode;
 
     fn add(index: &mut TextIndex, document: u64, first: u64, texts: &[&str]) {
-        let part = Postings::collect(texts.iter(), &|text, emit| text.split_whitespace().for_each(emit));
+        let bytes = encode(texts, &|text, emit| text.split_whitespace().for_each(emit));
+        let part = Terms::parse(&bytes).unwrap();
         index.add(DocumentId(document), (first..).take(texts.len()).map(ChunkId), &part);
     }
 

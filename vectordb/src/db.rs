@@ -9,7 +9,7 @@ use crate::engine::{Engine, Params};
 use crate::index::Index;
 use crate::load::{self, Catalog, Stored};
 use crate::pages::Pages;
-use crate::postings::Postings;
+use crate::postings::{self, Terms};
 use crate::schema::{self, MAX_PART_CHUNKS, Transaction};
 use crate::values::{Columns, words};
 use crate::{
@@ -83,12 +83,12 @@ impl Db {
         }
         let info = self.info_of(new);
         let first_chunk = self.catalog.next_chunk;
-        let parts = self.postings_of(new);
+        let parts = self.encode_terms(new);
         let mut transaction = Transaction::default();
         if let Some(older) = &older {
             transaction.remove(&older.info, older.first_chunk);
         }
-        transaction.put(new, &info, first_chunk, &parts);
+        transaction.put(new, &info, first_chunk, parts.clone());
         self.commit(transaction)?;
 
         let id = info.id;
@@ -97,6 +97,7 @@ impl Db {
             index.remove(older.info.id);
             self.catalog.documents.remove(&older.info.id);
         }
+        let parts: Vec<Terms<'_>> = parts.iter().map(|part| Terms::parse(part).expect("just encoded")).collect();
         index.add(id, first_chunk, new.chunks.iter().map(|chunk| chunk.vector.as_slice()), &parts);
         self.catalog.next_document = id.0 + 1;
         self.catalog.next_chunk = first_chunk + u64::from(info.n_chunks);
@@ -230,14 +231,15 @@ impl Db {
         }
     }
 
-    fn postings_of(&self, new: &NewDocument) -> Vec<Postings> {
+    /// The rows of `terms`.
+    fn encode_terms(&self, new: &NewDocument) -> Vec<Vec<u8>> {
         let terms = |chunk: &NewChunk, emit: &mut dyn FnMut(&str)| {
             for heading in &chunk.heading_path {
                 self.analyzer.terms(heading, emit);
             }
             self.analyzer.terms(&chunk.text, emit);
         };
-        new.chunks.chunks(MAX_PART_CHUNKS).map(|chunks| Postings::collect(chunks.iter(), &terms)).collect()
+        new.chunks.chunks(MAX_PART_CHUNKS).map(|chunks| postings::encode(chunks, &terms)).collect()
     }
 
     fn commit(&mut self, transaction: Transaction) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The indexes in memory: derived from the rows, brought up at opening, kept in step with commits.
 
 use crate::bm25::TextIndex;
-use crate::postings::Postings;
+use crate::postings::Terms;
 use crate::slab::Slab;
 use crate::{ChunkId, DocumentId};
 
@@ -27,14 +27,14 @@ impl Index {
         document: DocumentId,
         first_chunk: u64,
         vectors: impl Iterator<Item = &'a [f32]>,
-        parts: &[Postings],
+        parts: &[Terms<'_>],
     ) {
         for (chunk, vector) in (first_chunk..).zip(vectors) {
             self.vectors.push(document, ChunkId(chunk), vector.iter().copied());
         }
         let mut chunks = (first_chunk..).map(ChunkId);
         for part in parts {
-            self.text.add(document, chunks.by_ref().take(part.n_terms.len()), part);
+            self.text.add(document, chunks.by_ref().take(part.n_terms().len()), part);
         }
     }
 

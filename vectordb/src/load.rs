@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::engine::{Engine, Params, Sink};
 use crate::failure::Failure;
 use crate::index::Index;
-use crate::postings::Postings;
+use crate::postings::Terms;
 use crate::schema;
 use crate::values::{Columns, floats};
 use crate::{ChunkId, DocumentId, DocumentInfo, EmbedderTag, Error, Result};
@@ -86,21 +86,19 @@ pub(crate) fn index(engine: &Engine, catalog: &Catalog, n_dims: usize) -> Result
     let mut index = Index::new(n_dims);
     index.vectors.reserve(n_chunks);
     let index = Arc::new(Mutex::new(index));
-    let missing = || Error::Corrupt { detail: "passages are missing in an index".to_owned() };
-    let n_vectors = Arc::new(Mutex::new(0));
-    engine.each_row("vector", vector_sink(&index, &n_vectors, catalog, n_dims))?;
-    let n_terms = Arc::new(Mutex::new(0));
-    engine.each_row("terms", terms_sink(&index, &n_terms, catalog))?;
-    if [n_vectors, n_terms].iter().any(|n| *n.lock().unwrap_or_else(PoisonError::into_inner) != n_chunks) {
-        return Err(missing());
-    }
+    engine.each_row("vector", vector_sink(&index, catalog, n_dims))?;
+    engine.each_row("terms", terms_sink(&index, catalog))?;
     let index = Arc::into_inner(index).expect("the sinks are gone with the scans");
-    Ok(index.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let index = index.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if index.vectors.n_rows() != n_chunks || index.text.n_chunks() != n_chunks {
+        return Err(Error::Corrupt { detail: "passages are missing in an index".to_owned() });
+    }
+    Ok(index)
 }
 
 /// Takes rows of `vector`, which must be just those of the listed documents.
-fn vector_sink(index: &Arc<Mutex<Index>>, n_taken: &Arc<Mutex<usize>>, catalog: &Catalog, n_dims: usize) -> Sink {
-    let (index, n_taken) = (Arc::clone(index), Arc::clone(n_taken));
+fn vector_sink(index: &Arc<Mutex<Index>>, catalog: &Catalog, n_dims: usize) -> Sink {
+    let index = Arc::clone(index);
     let stored: Vec<Stored> = catalog.documents.values().cloned().collect();
     let mut expected = stored.into_iter().flat_map(|stored| stored.chunks().map(move |chunk| (stored.info.id, chunk)));
     Box::new(move |row| {
@@ -113,14 +111,13 @@ fn vector_sink(index: &Arc<Mutex<Index>>, n_taken: &Arc<Mutex<usize>>, catalog: 
         let values = floats(columns.bytes()?).filter(|values| values.len() == n_dims);
         let values = values.ok_or_else(|| Failure::corrupt("a vector has a wrong length"))?;
         index.lock().unwrap_or_else(PoisonError::into_inner).vectors.push(document, chunk, values);
-        *n_taken.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         Ok(())
     })
 }
 
 /// Takes rows of `terms`, which must be just those of the listed documents.
-fn terms_sink(index: &Arc<Mutex<Index>>, n_taken: &Arc<Mutex<usize>>, catalog: &Catalog) -> Sink {
-    let (index, n_taken) = (Arc::clone(index), Arc::clone(n_taken));
+fn terms_sink(index: &Arc<Mutex<Index>>, catalog: &Catalog) -> Sink {
+    let index = Arc::clone(index);
     let parts = catalog.documents.values().cloned().flat_map(|stored| {
         let chunks: Vec<ChunkId> = stored.chunks().collect();
         let parts = chunks.chunks(schema::MAX_PART_CHUNKS).map(<[ChunkId]>::to_vec);
@@ -130,13 +127,12 @@ fn terms_sink(index: &Arc<Mutex<Index>>, n_taken: &Arc<Mutex<usize>>, catalog: &
     Box::new(move |row| {
         let mut columns = Columns::of(row);
         let key = (DocumentId(columns.number()?), columns.number::<u64>()?);
-        let postings = Postings::decode(columns.bytes()?);
-        let postings = postings.ok_or_else(|| Failure::corrupt("a row of index terms cannot be read"))?;
-        let part = expected.next().filter(|(id, part, chunks)| (*id, *part) == key && chunks.len() == postings.n_terms.len());
+        let terms = Terms::parse(columns.bytes()?);
+        let terms = terms.ok_or_else(|| Failure::corrupt("a row of index terms cannot be read"))?;
+        let part = expected.next().filter(|(id, part, chunks)| (*id, *part) == key && chunks.len() == terms.n_terms().len());
         let (document, _, chunks) = part.ok_or_else(|| Failure::corrupt("index terms belong to no passage"))?;
-        *n_taken.lock().unwrap_or_else(PoisonError::into_inner) += chunks.len();
         let mut index = index.lock().unwrap_or_else(PoisonError::into_inner);
-        index.text.add(document, chunks.into_iter(), &postings);
+        index.text.add(document, chunks.into_iter(), &terms);
         Ok(())
     })
 }

@@ -1,85 +1,95 @@
-//! The index terms of a document as bytes, as they are stored; `docs/FORMAT.md` has the table.
+//! The index terms of chunks as bytes, as they are stored; `docs/FORMAT.md` has the table.
 
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
-/// The terms of consecutive chunks of one document.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Postings {
-    /// Number of terms in each chunk, repeated ones counted.
-    pub(crate) n_terms: Vec<u32>,
-    /// For each term, in byte order, the chunks that have it: (index of the chunk, how often), ascending.
-    pub(crate) terms: Vec<(Box<str>, Vec<(u32, u32)>)>,
+/// How often a chunk has a term.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Occurrence {
+    /// Which of the chunks, counted from 0.
+    pub(crate) chunk_idx: u32,
+    pub(crate) count: u32,
 }
 
-impl Postings {
-    /// Collects the terms of chunks, given in order as functions that emit them.
-    pub(crate) fn collect<'a, T>(chunks: impl Iterator<Item = T>, terms_of: &dyn Fn(T, &mut dyn FnMut(&str))) -> Self
-    where
-        T: 'a,
-    {
-        let mut terms: BTreeMap<Box<str>, Vec<(u32, u32)>> = BTreeMap::new();
-        let mut n_terms = Vec::new();
-        for (chunk_idx, chunk) in (0..).zip(chunks) {
-            let mut n_chunk_terms = 0;
-            terms_of(chunk, &mut |term| {
-                n_chunk_terms += 1;
-                let list = match terms.get_mut(term) {
-                    Some(list) => list,
-                    None => terms.entry(term.into()).or_default(),
-                };
-                match list.last_mut() {
-                    Some((last, count)) if *last == chunk_idx => *count += 1,
-                    _ => list.push((chunk_idx, 1)),
-                }
-            });
-            n_terms.push(n_chunk_terms);
-        }
-        Self { n_terms, terms: terms.into_iter().collect() }
-    }
-
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        put(&mut bytes, self.n_terms.len() as u32);
-        self.n_terms.iter().for_each(|&n| put(&mut bytes, n));
-        put(&mut bytes, self.terms.len() as u32);
-        for (term, list) in &self.terms {
-            put(&mut bytes, term.len() as u32);
-            bytes.extend_from_slice(term.as_bytes());
-            put(&mut bytes, list.len() as u32);
-            let mut previous = 0;
-            for &(chunk_idx, count) in list {
-                put(&mut bytes, chunk_idx - previous);
-                put(&mut bytes, count);
-                previous = chunk_idx;
+/// Encodes the terms of consecutive chunks of one document; `terms_of` emits those of a chunk.
+pub(crate) fn encode<'a, T: 'a>(
+    chunks: impl IntoIterator<Item = &'a T>,
+    terms_of: &dyn Fn(&T, &mut dyn FnMut(&str)),
+) -> Vec<u8> {
+    let mut terms: FxHashMap<Box<str>, Vec<Occurrence>> = FxHashMap::default();
+    let mut n_terms = Vec::new();
+    for (chunk_idx, chunk) in (0..).zip(chunks) {
+        let mut n_chunk_terms = 0;
+        terms_of(chunk, &mut |term| {
+            n_chunk_terms += 1;
+            let list = match terms.get_mut(term) {
+                Some(list) => list,
+                None => terms.entry(term.into()).or_default(),
+            };
+            match list.last_mut() {
+                Some(last) if last.chunk_idx == chunk_idx => last.count += 1,
+                _ => list.push(Occurrence { chunk_idx, count: 1 }),
             }
-        }
-        bytes
+        });
+        n_terms.push(n_chunk_terms);
     }
+    // In byte order, so that the same chunks always give the same bytes.
+    let mut terms: Vec<(Box<str>, Vec<Occurrence>)> = terms.into_iter().collect();
+    terms.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let mut bytes = Vec::new();
+    put(&mut bytes, n_terms.len() as u32);
+    n_terms.iter().for_each(|&n| put(&mut bytes, n));
+    put(&mut bytes, terms.len() as u32);
+    for (term, list) in &terms {
+        put(&mut bytes, term.len() as u32);
+        bytes.extend_from_slice(term.as_bytes());
+        put(&mut bytes, list.len() as u32);
+        let mut previous = 0;
+        for occurrence in list {
+            put(&mut bytes, occurrence.chunk_idx - previous);
+            put(&mut bytes, occurrence.count);
+            previous = occurrence.chunk_idx;
+        }
+    }
+    bytes
+}
 
-    /// Reads what [`Self::encode`] wrote; `None` where the bytes cannot be its work.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+/// Encoded terms that were checked through once.
+#[derive(Debug)]
+pub(crate) struct Terms<'a> {
+    /// Number of terms in each chunk, repeated ones counted.
+    n_terms: Vec<u32>,
+    n_unique: usize,
+    lists: Reader<'a>,
+}
+
+impl<'a> Terms<'a> {
+    /// Reads what [`encode`] wrote; `None` where the bytes cannot be its work.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut at = Reader(bytes);
         let n_chunks = at.count()?;
         let n_terms = (0..n_chunks).map(|_| at.number()).collect::<Option<Vec<u32>>>()?;
         let n_unique = at.count()?;
-        let mut terms = Vec::with_capacity(n_unique);
+        let terms = Self { n_terms, n_unique, lists: at };
+        let mut rest = at;
+        let mut list = Vec::new();
         for _ in 0..n_unique {
-            let n_bytes = at.count()?;
-            let term = std::str::from_utf8(at.take(n_bytes)?).ok()?;
-            let n_postings = at.count()?;
-            let mut list = Vec::with_capacity(n_postings);
-            let mut chunk_idx = 0u32;
-            for _ in 0..n_postings {
-                let step = at.number()?;
-                if step == 0 && !list.is_empty() {
-                    return None;
-                }
-                chunk_idx = chunk_idx.checked_add(step).filter(|&idx| (idx as usize) < n_chunks)?;
-                list.push((chunk_idx, at.number().filter(|&count| count > 0)?));
-            }
-            terms.push((term.into(), list));
+            rest.term(n_chunks, &mut list)?;
         }
-        at.0.is_empty().then_some(Self { n_terms, terms })
+        rest.0.is_empty().then_some(terms)
+    }
+
+    pub(crate) fn n_terms(&self) -> &[u32] {
+        &self.n_terms
+    }
+
+    /// Each distinct term with the chunks that have it, ascending.
+    pub(crate) fn each(&self, mut f: impl FnMut(&str, &[Occurrence])) {
+        let mut at = self.lists;
+        let mut list = Vec::new();
+        for _ in 0..self.n_unique {
+            let term = at.term(self.n_terms.len(), &mut list).expect("`parse` has read it before");
+            f(term, &list);
+        }
     }
 }
 
@@ -92,6 +102,7 @@ fn put(bytes: &mut Vec<u8>, mut number: u32) {
     bytes.push(number as u8);
 }
 
+#[derive(Debug, Clone, Copy)]
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -118,41 +129,60 @@ impl<'a> Reader<'a> {
     fn count(&mut self) -> Option<usize> {
         self.number().map(|n| n as usize).filter(|&n| n <= self.0.len())
     }
+
+    /// A term; its occurrences come into `list`.
+    fn term(&mut self, n_chunks: usize, list: &mut Vec<Occurrence>) -> Option<&'a str> {
+        let n_bytes = self.count()?;
+        let term = std::str::from_utf8(self.take(n_bytes)?).ok()?;
+        list.clear();
+        let mut chunk_idx = 0u32;
+        for _ in 0..self.count()? {
+            let step = self.number()?;
+            if step == 0 && !list.is_empty() {
+                return None;
+            }
+            chunk_idx = chunk_idx.checked_add(step).filter(|&idx| (idx as usize) < n_chunks)?;
+            let count = self.number().filter(|&count| count > 0)?;
+            list.push(Occurrence { chunk_idx, count });
+        }
+        Some(term)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn words(text: &str, emit: &mut dyn FnMut(&str)) {
-        text.split(' ').for_each(emit);
+    fn encoded(texts: &[&str]) -> Vec<u8> {
+        encode(texts, &|text, emit| text.split(' ').for_each(emit))
     }
 
     #[test]
-    fn encoding_is_reversible() {
-        let texts = ["b a b", "a", "ä c b", ""];
-        let postings = Postings::collect(texts.iter(), &|text, emit| words(text, emit));
-        assert_eq!(postings.n_terms, [3, 1, 3, 1]);
-        assert_eq!(postings.terms[1], ("a".into(), vec![(0, 1), (1, 1)]));
-        assert_eq!(postings.terms[2], ("b".into(), vec![(0, 2), (2, 1)]));
-        assert_eq!(Postings::decode(&postings.encode()), Some(postings));
-        assert_eq!(Postings::decode(&Postings::default().encode()), Some(Postings::default()));
+    fn what_was_encoded_is_read() {
+        let bytes = encoded(&["b a b", "a", "ä c b", ""]);
+        let terms = Terms::parse(&bytes).unwrap();
+        assert_eq!(terms.n_terms(), [3, 1, 3, 1]);
+        let mut lists = Vec::new();
+        terms.each(|term, list| {
+            lists.push((term.to_owned(), list.iter().map(|o| (o.chunk_idx, o.count)).collect::<Vec<_>>()));
+        });
+        let expected = [("", vec![(3, 1)]), ("a", vec![(0, 1), (1, 1)]), ("b", vec![(0, 2), (2, 1)]), ("c", vec![(2, 1)]), ("ä", vec![(2, 1)])];
+        assert_eq!(lists, expected.map(|(term, list)| (term.to_owned(), list)));
+        assert!(Terms::parse(&encoded(&[])).unwrap().n_terms().is_empty());
     }
 
     #[test]
     fn damaged_bytes_are_refused_or_still_well_formed() {
-        let texts = ["alpha beta gamma", "beta beta", "gamma delta epsilon"];
-        let bytes = Postings::collect(texts.iter(), &|text, emit| words(text, emit)).encode();
+        let bytes = encoded(&["alpha beta gamma", "beta beta", "gamma delta epsilon"]);
         for cut in 0..bytes.len() {
-            assert_eq!(Postings::decode(&bytes[..cut]), None, "cut at {cut}");
+            assert!(Terms::parse(&bytes[..cut]).is_none(), "cut at {cut}");
         }
         for at in 0..bytes.len() {
             for flip in [1, 0x80, 0xFF] {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= flip;
-                if let Some(decoded) = Postings::decode(&damaged) {
-                    let n_chunks = decoded.n_terms.len() as u32;
-                    assert!(decoded.terms.iter().flat_map(|t| &t.1).all(|p| p.0 < n_chunks));
+                if let Some(terms) = Terms::parse(&damaged) {
+                    terms.each(|_, list| assert!(list.iter().all(|o| (o.chunk_idx as usize) < terms.n_terms().len())));
                 }
             }
         }

@@ -3,7 +3,6 @@
 use cozo::DataValue;
 
 use crate::engine::Params;
-use crate::postings::Postings;
 use crate::values::{int, optional, strings, words};
 use crate::{ChunkId, DocumentId, DocumentInfo, NewDocument};
 
@@ -101,7 +100,7 @@ impl Transaction {
     }
 
     /// Puts a document in and moves the counters of ids behind it.
-    pub(crate) fn put(&mut self, new: &NewDocument, info: &DocumentInfo, first_chunk: u64, parts: &[Postings]) {
+    pub(crate) fn put(&mut self, new: &NewDocument, info: &DocumentInfo, first_chunk: u64, parts: Vec<Vec<u8>>) {
         let id = info.id;
         self.script.push_str(PUT);
         self.set("meta", counters(id.0 + 1, first_chunk + u64::from(info.n_chunks)));
@@ -128,7 +127,7 @@ impl Transaction {
             vec![int(chunk.0), int(id.0), words(row.vector.iter().map(|value| value.to_le_bytes()))]
         }));
         let parts = (0..).zip(parts);
-        self.set("terms", parts.map(|(part, terms)| vec![int(id.0), int(part), DataValue::Bytes(terms.encode())]));
+        self.set("terms", parts.map(|(part, terms)| vec![int(id.0), int(part), DataValue::Bytes(terms)]));
     }
 
     fn set(&mut self, name: &str, rows: impl IntoIterator<Item = Vec<DataValue>>) {
