@@ -234,14 +234,19 @@ impl Packer<'_> {
         let passage = self.open.clone();
         (self.open.start, self.open.end) = (passage.end, passage.end);
         (self.open.n_tokens, self.open.is_heading_only) = (0, false);
-        if let Some(last) = self.closed.last_mut()
+        if let Some(last) = self.closed.last()
             && last.section == passage.section
             && passage.n_tokens.min(last.n_tokens) < self.policy.min_tokens
             && last.n_tokens + passage.n_tokens <= max
         {
-            last.end = passage.end;
-            last.n_tokens += passage.n_tokens;
-            return;
+            // Two passages counted alone may have fewer tokens than together.
+            let (start, end) = (last.start, passage.end);
+            let n_tokens = self.splitter.count(&self.text[start..end]);
+            if n_tokens <= max {
+                let last = self.closed.last_mut().expect("it was there");
+                (last.end, last.n_tokens) = (end, n_tokens);
+                return;
+            }
         }
         self.close_checked(passage, max);
     }

@@ -5,6 +5,8 @@ use crate::blocks::ByteBlock;
 use ego_tree::{NodeId, NodeRef, iter::Edge};
 use scraper::{Html, Node, node::Element};
 
+mod depth;
+
 /// Text, title and blocks of an HTML page.
 pub(crate) struct Page {
     pub(crate) title: Option<String>,
@@ -14,7 +16,7 @@ pub(crate) struct Page {
 
 /// Extracts `<main>`, or else the articles, or else the body without its navigation.
 pub(crate) fn parse(source: &str) -> Page {
-    let html = Html::parse_document(source);
+    let html = Html::parse_document(&depth::bounded(source));
     let root = html.tree.root();
     let mut writer = Writer::default();
     for node in readable_roots(root) {

@@ -3,8 +3,8 @@
 use super::lexer::{Lexer, Token};
 use std::collections::HashMap;
 
-/// The biggest fonts have 65,536 glyphs; a range cannot make more of them than that.
-const MAX_MAPPINGS: usize = 1 << 16;
+/// The biggest fonts have 65,536 glyphs; twice as many mappings may be said, some of them twice.
+const MAX_MAPPINGS: usize = 1 << 17;
 
 /// What a character map says.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -15,6 +15,8 @@ pub(super) struct CMap {
     pub(super) codespaces: Vec<(usize, u32, u32)>,
     /// First code, last code, first glyph number, for `cidchar` and `cidrange`.
     pub(super) cids: Vec<(u32, u32, u32)>,
+    /// Mappings made so far, the same code counted each time.
+    n_mappings: usize,
 }
 
 impl CMap {
@@ -100,15 +102,19 @@ impl CMap {
         let text = utf16(to);
         let Some(last) = text.chars().next_back() else { return };
         let stem = &text[..text.len() - last.len_utf8()];
-        for (i, from) in (low..=high).enumerate().take(MAX_MAPPINGS) {
-            if let Some(c) = char::from_u32(last as u32 + i as u32) {
+        for (i, from) in (low..=high).enumerate() {
+            if self.n_mappings >= MAX_MAPPINGS {
+                break;
+            }
+            if let Some(c) = char::from_u32((last as u32).saturating_add(i as u32)) {
                 self.insert(from, format!("{stem}{c}"));
             }
         }
     }
 
     fn insert(&mut self, code: u32, text: String) {
-        if self.unicode.len() < MAX_MAPPINGS {
+        if self.n_mappings < MAX_MAPPINGS {
+            self.n_mappings += 1;
             self.unicode.insert(code, text);
         }
     }

@@ -156,14 +156,17 @@ impl<'a> Font<'a> {
         dict.set("BaseFont", name_object(b"Composite"));
         dict.set("Encoding", name_object(b"Identity-H"));
         dict.set("DescendantFonts", Object::Array(vec![Object::Dictionary(descendant)]));
-        dict.set("ToUnicode", self.cmap_stream(2));
+        // The library does not read a map without entries; no code is written as 0.
+        let map = self.cmap(2).unwrap_or_else(|| "1 beginbfchar\n<0000> <0020>\nendbfchar\n".to_owned());
+        dict.set("ToUnicode", stream_object(map));
     }
 
     fn simple_dict(&self, dict: &mut Dictionary) {
         let base = name(self.doc, self.dict, b"BaseFont").unwrap_or(b"Helvetica");
         let encoding = self.encoding();
-        let needs_file =
-            self.to_unicode.is_empty() && encoding.as_ref().is_none_or(|e| !e.has(b"BaseEncoding"));
+        let needs_file = self.to_unicode.is_empty()
+            && encoding.as_ref().is_none_or(|e| !e.has(b"BaseEncoding"))
+            && !self.has_names_for_most();
         let core = core_font(base);
         // The symbol fonts bring their own encoding, but only together with their own widths.
         let is_symbol = matches!(core, "Symbol" | "ZapfDingbats") && encoding.is_none();
@@ -184,13 +187,23 @@ impl<'a> Font<'a> {
             dict.set("FontDescriptor", Object::Dictionary(descriptor));
         }
         // Without an encoding the library takes the font's own; but it needs one to fall back to.
-        let needs_encoding = has_compact_file || !self.to_unicode.is_empty();
+        let map = self.cmap(1);
+        let needs_encoding = has_compact_file || map.is_some();
         if let Some(encoding) = encoding.or_else(|| needs_encoding.then(Dictionary::new)) {
             dict.set("Encoding", Object::Dictionary(encoding));
         }
-        if !self.to_unicode.is_empty() {
-            dict.set("ToUnicode", self.cmap_stream(1));
+        if let Some(map) = map {
+            dict.set("ToUnicode", stream_object(map));
         }
+    }
+
+    /// Whether the encoding names the glyphs of most codes in use. The library would let the font
+    /// program overrule these names.
+    fn has_names_for_most(&self) -> bool {
+        let named: BTreeSet<u32> =
+            differences(self.doc, self.dict).iter().map(|&(code, _)| u32::from(code)).collect();
+        let n_named = self.used.keys().filter(|code| named.contains(code)).count();
+        n_named * 2 >= self.used.len()
     }
 
     /// The encoding as base and differences, or `None` if the font file's own holds.
@@ -267,8 +280,8 @@ impl<'a> Font<'a> {
         })
     }
 
-    /// A character map of the used codes, as written, with `n_bytes` each.
-    fn cmap_stream(&self, n_bytes: usize) -> Object {
+    /// A character map of the used codes, as written, with `n_bytes` each; `None` without entries.
+    fn cmap(&self, n_bytes: usize) -> Option<String> {
         let mut source = String::new();
         for (&code, &number) in &self.used {
             if let Some(text) = self.unicode(code).filter(|t| !t.is_empty()) {
@@ -277,7 +290,7 @@ impl<'a> Font<'a> {
                 source += &format!("1 beginbfchar\n<{number:0width$X}> <{to}>\nendbfchar\n");
             }
         }
-        Object::Stream(Stream::new(Dictionary::new(), source.into_bytes()))
+        (!source.is_empty()).then_some(source)
     }
 
     /// Codes that were used and mean nothing: their text is lost.
@@ -370,6 +383,8 @@ fn differences<'a>(doc: &'a Document, font: &'a Dictionary) -> Vec<(u8, &'a [u8]
 struct CidWidths {
     widths: HashMap<u32, f64>,
     default: f64,
+    /// Widths given so far, the same glyph counted each time.
+    n_given: usize,
 }
 
 impl CidWidths {
@@ -379,7 +394,7 @@ impl CidWidths {
             Some(Object::Dictionary(dict)) => Some(dict),
             _ => None,
         };
-        let mut found = Self { widths: HashMap::new(), default: 1000.0 };
+        let mut found = Self { widths: HashMap::new(), default: 1000.0, n_given: 0 };
         let Some(descendant) = descendant else { return found };
         found.default = get(doc, descendant, b"DW").and_then(number).unwrap_or(1000.0);
         let Some(Object::Array(listed)) = get(doc, descendant, b"W") else { return found };
@@ -398,7 +413,7 @@ impl CidWidths {
                     found.insert(cid, width);
                 }
             }
-            if found.widths.len() >= MAX_GLYPHS {
+            if found.n_given >= 2 * MAX_GLYPHS {
                 break;
             }
         }
@@ -406,6 +421,7 @@ impl CidWidths {
     }
 
     fn insert(&mut self, cid: u32, width: Option<f64>) {
+        self.n_given += 1;
         if let Some(width) = width {
             self.widths.insert(cid, width);
         }
@@ -441,4 +457,8 @@ fn name<'a>(doc: &'a Document, dict: &'a Dictionary, key: &[u8]) -> Option<&'a [
 
 fn name_object(name: &[u8]) -> Object {
     Object::Name(name.to_vec())
+}
+
+fn stream_object(content: String) -> Object {
+    Object::Stream(Stream::new(Dictionary::new(), content.into_bytes()))
 }

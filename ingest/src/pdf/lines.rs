@@ -271,25 +271,49 @@ const MIN_COLUMN_LINES: usize = 5;
 /// Lines of running text are longer; cells of a table are shorter.
 const MIN_COLUMN_CHARS: usize = 25;
 
+/// Lines further apart, in font sizes, end the columns.
+const MAX_COLUMN_DROP: f64 = 1.8;
+
 /// Two columns that are written line by line across are put one after the other.
 fn columns_apart(lines: Vec<Line>) -> Vec<Line> {
     let mut apart = Vec::with_capacity(lines.len());
     let mut rest = lines.as_slice();
     while let Some(first) = rest.first() {
-        let n = rest.iter().take_while(|line| is_beside(first, line)).count();
-        let n_chars = |i: usize| -> usize { rest[..n].iter().map(|l| l.cells[i].text.chars().count()).sum() };
-        if n >= MIN_COLUMN_LINES && n_chars(0).min(n_chars(1)) >= n * MIN_COLUMN_CHARS {
-            for i in 0..2 {
-                apart.extend(rest[..n].iter().map(|l| Line { cells: vec![l.cells[i].clone()], ..l.clone() }));
+        let n = n_lines_in_columns(rest);
+        let mut columns: [Vec<Line>; 2] = [Vec::new(), Vec::new()];
+        for line in &rest[..n] {
+            for (i, cell) in line.cells.iter().enumerate() {
+                let column = if line.cells.len() == 1 { column_of(first, line) } else { Some(i) };
+                let line = Line { cells: vec![cell.clone()], ..line.clone() };
+                columns[column.unwrap_or(0)].push(line);
             }
-            rest = &rest[n..];
-        } else {
-            let n = n.max(1);
-            apart.extend_from_slice(&rest[..n]);
-            rest = &rest[n..];
         }
+        let n_chars = |lines: &[Line]| lines.iter().map(|l| l.text().chars().count()).sum::<usize>();
+        let is_prose =
+            columns.iter().all(|c| c.len() >= MIN_COLUMN_LINES && n_chars(c) >= c.len() * MIN_COLUMN_CHARS);
+        if is_prose {
+            apart.extend(columns.into_iter().flatten());
+        } else {
+            apart.extend_from_slice(&rest[..n.max(1)]);
+        }
+        rest = &rest[n.max(1)..];
     }
     apart
+}
+
+/// How many lines stand in the same two columns as the first.
+fn n_lines_in_columns(lines: &[Line]) -> usize {
+    let first = &lines[0];
+    let n_near = lines
+        .windows(2)
+        .take_while(|pair| {
+            let drop = (pair[0].base - pair[1].base) / first.size;
+            (-0.1..MAX_COLUMN_DROP).contains(&drop)
+                && pair[1].size < first.size * 1.1
+                && (is_beside(first, &pair[1]) || column_of(first, &pair[1]).is_some())
+        })
+        .count();
+    if first.cells.len() == 2 { n_near + 1 } else { 0 }
 }
 
 /// Whether both lines have two cells, the second at the same place.
@@ -297,6 +321,20 @@ fn is_beside(first: &Line, line: &Line) -> bool {
     let [_, second] = first.cells.as_slice() else { return false };
     let [_, other] = line.cells.as_slice() else { return false };
     first.angle == line.angle && (second.from - other.from).abs() < first.size
+}
+
+/// The column of `first` that a line of one cell stands in.
+fn column_of(first: &Line, line: &Line) -> Option<usize> {
+    let ([left, right], [cell]) = (first.cells.as_slice(), line.cells.as_slice()) else {
+        return None;
+    };
+    if first.angle != line.angle {
+        None
+    } else if cell.from > right.from - first.size {
+        Some(1)
+    } else {
+        (cell.from > left.from - first.size && cell.to < right.from).then_some(0)
+    }
 }
 
 #[cfg(test)]
@@ -353,6 +391,8 @@ mod tests {
             .flat_map(|i| [(0.0, -12.0 * f64::from(i), left), (200.0, -12.0 * f64::from(i), right)])
             .collect();
         check(&shown, &[[left; 6], [right; 6]].concat());
+        let uneven = [shown, vec![(0.0, -72.0, left), (0.0, -110.0, "below")]].concat();
+        check(&uneven, &[vec![left; 7], vec![right; 6], vec!["below"]].concat());
         // A table is not.
         check(&[(0.0, 0.0, "a"), (90.0, 0.0, "1"), (0.0, -12.0, "b"), (90.0, -12.0, "2")], &["a\t1", "b\t2"]);
     }

@@ -1,0 +1,236 @@
+//! Files that are broken or made to break readers: an answer comes for each, and soon.
+
+mod common;
+
+use common::{docs_dir, files_below, ingest_within, read_doc};
+use ingest::Refusal;
+use std::fmt::Write;
+use std::io::Write as _;
+use std::time::Duration;
+
+/// Ten times what the slowest of these takes on a machine of 2 cores.
+const MAX: Duration = Duration::from_secs(20);
+
+/// The same pseudo-random numbers on every run (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+}
+
+fn fixtures() -> Vec<(String, Vec<u8>)> {
+    files_below(&docs_dir(), &["md", "html", "txt", "pdf"])
+        .into_iter()
+        .map(|path| {
+            let name = path.file_name().expect("files have names").to_string_lossy().into_owned();
+            (name, std::fs::read(path).expect("the fixture is readable"))
+        })
+        .collect()
+}
+
+#[test]
+fn truncations_of_every_fixture() {
+    for (name, bytes) in fixtures() {
+        for i in 0..60 {
+            let end = bytes.len() * i / 60;
+            let _ = ingest_within(MAX, &name, bytes[..end].to_vec(), Some("lighthouse"));
+        }
+    }
+}
+
+#[test]
+fn a_pdf_without_its_end_still_gives_pages() {
+    let bytes = read_doc("almanac.pdf");
+    let (outcome, _) = ingest_within(MAX, "cut.pdf", bytes[..bytes.len() - 700].to_vec(), None);
+    let (doc, warnings) = outcome.expect("the pages come before the end");
+    assert!(doc.text.contains("The fair has been held since"));
+    assert!(!warnings.is_empty());
+}
+
+#[test]
+fn changed_bytes_in_every_fixture() {
+    let mut random = Random(1);
+    for (name, bytes) in fixtures() {
+        for _ in 0..60 {
+            let mut changed = bytes.clone();
+            for _ in 0..1 + random.below(8) {
+                let at = random.below(changed.len());
+                changed[at] = random.next() as u8;
+            }
+            let _ = ingest_within(MAX, &name, changed, None);
+        }
+    }
+}
+
+#[test]
+fn random_bytes_under_every_name() {
+    let mut random = Random(2);
+    for name in ["a.pdf", "a.md", "a.html", "a.txt", "a"] {
+        for prefix in [&b""[..], b"%PDF-1.4\n", b"<html>", b"# ", b"\xff\xfe", b"%PDF-1.4\n1 0 obj\n<<"] {
+            for n in [1, 2, 3, 10, 100, 5_000] {
+                let noise: Vec<u8> = (0..n).map(|_| random.next() as u8).collect();
+                let _ = ingest_within(MAX, name, [prefix, &noise].concat(), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn text_that_is_odd() {
+    let mut cases: Vec<(&str, Vec<u8>)> = vec![
+        ("a.txt", b"words \0 and \0 null bytes in between them".to_vec()),
+        ("a.txt", b"\0".repeat(1000)),
+        ("a.txt", "\u{feff}".into()),
+        ("a.txt", "\u{202e}\u{200b}\u{fffd}".repeat(1000).into_bytes()),
+        ("a.txt", "e\u{301}\u{302}".repeat(50_000).into_bytes()),
+        ("a.txt", b"\r\r\r\n\n\r".repeat(1000)),
+        ("a.md", b"```".to_vec()),
+        ("a.md", b"---\n".repeat(10_000)),
+        ("a.md", b"|".repeat(100_000)),
+    ];
+    for line in ["a", "word ", ". ", "! ", "Dr. ", "1.", "漢", "\u{1f600}", "#", "- ", "(", "<b>", "&amp;"] {
+        cases.push(("line.txt", line.repeat((10 << 20) / line.len()).into_bytes()));
+    }
+    for (name, bytes) in cases {
+        let start = String::from_utf8_lossy(&bytes[..bytes.len().min(12)]).into_owned();
+        let (_, elapsed) = ingest_within(MAX * 3, name, bytes, None);
+        if elapsed > Duration::from_secs(1) {
+            eprintln!("{name} {start:?}: {elapsed:?}");
+        }
+    }
+}
+
+#[test]
+fn deep_nesting() {
+    let n = 20_000;
+    let cases = [
+        ("a.md", "> ".repeat(n) + "x"),
+        ("a.md", "- ".repeat(n) + "x"),
+        ("a.md", "[".repeat(n)),
+        ("a.md", "*a _b ".repeat(n)),
+        ("a.md", (0..1000).map(|i| " ".repeat(i) + "- x\n").collect()),
+        ("a.html", "<div>".repeat(n) + "x"),
+        ("a.html", "<table><tr><td>".repeat(3_000) + "x"),
+        ("a.html", "<ul><li>".repeat(n) + "x"),
+        ("a.html", "<b><i>".repeat(3_000) + "x</p>"),
+        ("a.html", "<html>".to_owned() + &"<!--".repeat(n)),
+    ];
+    for (name, source) in cases {
+        let start: String = source.chars().take(12).filter(char::is_ascii_alphanumeric).collect();
+        let what = format!("{start} {name}");
+        let (_, elapsed) = ingest_within(MAX, &what, source.into_bytes(), None);
+        eprintln!("{what:?}: {elapsed:?}");
+    }
+}
+
+/// A PDF of one page with the given content, resources and further objects from number 5.
+fn pdf(content: &[u8], is_compressed: bool, resources: &str, objects: &[&str]) -> Vec<u8> {
+    let mut file = b"%PDF-1.4\n".to_vec();
+    let mut offsets = Vec::new();
+    let mut add = |file: &mut Vec<u8>, body: &[u8]| {
+        offsets.push(file.len());
+        let number = offsets.len();
+        file.extend_from_slice(format!("{number} 0 obj\n").as_bytes());
+        file.extend_from_slice(body);
+        file.extend_from_slice(b"\nendobj\n");
+    };
+    add(&mut file, b"<< /Type /Catalog /Pages 2 0 R >>");
+    add(&mut file, b"<< /Type /Pages /Kids [3 0 R] /Count 1 /Parent 2 0 R >>");
+    add(&mut file, format!("<< /Type /Page /Parent 2 0 R /Contents 4 0 R {resources} >>").as_bytes());
+    let filter = if is_compressed { "/Filter /FlateDecode" } else { "" };
+    let head = format!("<< /Length {} {filter} >>\nstream\n", content.len());
+    add(&mut file, &[head.as_bytes(), content, b"\nendstream"].concat());
+    for object in objects {
+        add(&mut file, object.as_bytes());
+    }
+    let xref_at = file.len();
+    let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", offsets.len() + 1);
+    for offset in &offsets {
+        let _ = writeln!(table, "{offset:010} 00000 n ");
+    }
+    let _ =
+        write!(table, "trailer << /Size {} /Root 1 0 R >>\nstartxref\n{xref_at}\n%%EOF", offsets.len() + 1);
+    file.extend_from_slice(table.as_bytes());
+    file
+}
+
+fn zlib(data: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(data).expect("memory takes all");
+    encoder.finish().expect("memory takes all")
+}
+
+const FONT: &str = "/Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>";
+
+#[test]
+fn the_pdf_maker_of_these_tests_makes_pdfs() {
+    let file = pdf(b"BT /F1 12 Tf 72 700 Td (Hello there) Tj ET", false, FONT, &[]);
+    let (outcome, _) = ingest_within(MAX, "a.pdf", file, None);
+    assert_eq!(outcome.expect("it is a PDF").0.text, "Hello there");
+}
+
+#[test]
+fn pdfs_that_multiply_work() {
+    let shown = "BT /F1 12 Tf (x) Tj ET\n";
+    let forms: Vec<String> = (5..16)
+        .map(|i| {
+            let content = format!("/X{} Do ", i + 1).repeat(10);
+            format!(
+                "<< /Type /XObject /Subtype /Form /Length {} /Resources << /XObject << /X{1} {1} 0 R >> >> >>\nstream\n{content}\nendstream",
+                content.len(), i + 1,
+            )
+        })
+        .collect();
+    let forms: Vec<&str> = forms.iter().map(String::as_str).collect();
+    let own = "<< /Type /XObject /Subtype /Form /Length 6 /Resources << /XObject << /X5 5 0 R >> >> >>\nstream\n/X5 Do\nendstream";
+    let cmap = "1 beginbfrange <00000000> <ffffffff> <0041> endbfrange ".repeat(100);
+    let cmap = format!("<< /Length {} >>\nstream\n{cmap}\nendstream", cmap.len());
+    let composite = "/Resources << /Font << /F1 << /Type /Font /Subtype /Type0 /BaseFont /A /Encoding /Identity-H /ToUnicode 5 0 R /DescendantFonts [<< /W [0 4294967295 500 0 999999999 7] >>] >> >> >>";
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("a flate bomb", pdf(&zlib(&vec![b' '; 300 << 20]), true, FONT, &[])),
+        ("an operator bomb", pdf(&zlib(shown.repeat(2 << 20).as_bytes()), true, FONT, &[])),
+        ("a megabyte of saved states", pdf(&zlib(&b"q ".repeat(4 << 20)), true, FONT, &[])),
+        ("forms within forms", pdf(b"/X5 Do", false, "/Resources << /XObject << /X5 5 0 R >> >>", &forms)),
+        ("a form within itself", pdf(b"/X5 Do", false, "/Resources << /XObject << /X5 5 0 R >> >>", &[own])),
+        ("a huge character map", pdf(b"BT /F1 12 Tf <0001> Tj ET", false, composite, &[&cmap])),
+        (
+            "one endless array",
+            pdf(&zlib(&[b"BT /F1 1 Tf [".to_vec(), b"(a)".repeat(2 << 20)].concat()), true, FONT, &[]),
+        ),
+        ("a page that is its own parent", pdf(b"", false, "/Parent 3 0 R", &[])),
+        (
+            "numbers beyond measure",
+            pdf(b"BT /F1 1e99 Tf 99999999999999999999 0 0 -9e999 0 0 Tm (a) Tj ET", false, FONT, &[]),
+        ),
+    ];
+    for (what, file) in cases {
+        let (_, elapsed) = ingest_within(MAX, what, file, None);
+        eprintln!("{what}: {elapsed:?}");
+    }
+}
+
+#[test]
+fn pdfs_whose_structure_lies() {
+    let deep = format!("<< /Deep {} >>", "[".repeat(100_000));
+    let dicts = format!("<< /Deep {} >>", "<</A ".repeat(100_000));
+    for (what, object) in [("deep arrays", &deep), ("deep dictionaries", &dicts)] {
+        let file = pdf(b"BT /F1 12 Tf (x) Tj ET", false, FONT, &[object]);
+        let _ = ingest_within(MAX, what, file, None);
+    }
+    let bomb = zlib(&vec![b'1'; 100 << 20]);
+    let head =
+        format!("<< /Type /ObjStm /N 1 /First 8 /Length {} /Filter /FlateDecode >>\nstream\n", bomb.len());
+    let file = [b"%PDF-1.5\n1 0 obj\n".to_vec(), head.into_bytes(), bomb, b"\nendstream\nendobj\n".to_vec()]
+        .concat();
+    let (outcome, _) = ingest_within(MAX, "bomb.pdf", file, None);
+    assert!(matches!(outcome, Err(Refusal::Unreadable { reason, .. }) if reason.contains("expands")));
+}
