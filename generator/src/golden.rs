@@ -8,17 +8,27 @@ use crate::{Finish, Message, Sampling};
 use models::{Catalog, ModelFiles, Store, default_folder};
 use runtime::{Options, Runtime, TierChoice};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
-/// A flipped token is excused where llama.cpp's own two best logits are nearer than this: its keys and
-/// values are rounded to f16, and sums are taken in another order.
-const NEAR_TIE: f32 = 0.05;
-/// Share of golden steps whose best token must be llama.cpp's, given llama.cpp's tokens before it.
-const MIN_AGREEMENT: f64 = 0.99;
+/// Where the reference's two best logits are nearer than this, another token may be preferred. The
+/// reference disagrees with itself by as much: with another batch size or cache type 99 of 100 of its
+/// own flips lie below .43.
+const NEAR_TIE: f32 = 0.5;
+/// What our logit of the reference's best token may differ by: twice what it differs by from itself.
+const MAX_LOGIT_ERROR: f32 = 1.5;
 
 #[derive(Deserialize)]
 struct Golden {
+    variants: BTreeMap<String, Variant>,
     generations: Vec<Generation>,
     tokenizations: Vec<Tokenization>,
+}
+
+/// The reference with other settings.
+#[derive(Deserialize)]
+struct Variant {
+    /// Share of golden steps at which it prefers the golden token.
+    agreement: f64,
 }
 
 #[derive(Deserialize)]
@@ -31,6 +41,8 @@ struct Generation {
     /// With the end token, where the model ended.
     tokens: Vec<u32>,
     ended: bool,
+    /// No variant of the reference prefers another token anywhere.
+    decided: bool,
     /// (token, logit) of the two highest at each step.
     top2: Vec<[(u32, f32); 2]>,
     text: String,
@@ -93,27 +105,36 @@ async fn forced(generator: &Generator, row: &Generation, n_steps: usize) -> Vec<
     steps
 }
 
-/// Greedy tokens equal the reference, or differ first where the reference itself was near a tie;
-/// over all steps the forced best tokens agree.
-async fn check(generator: &Generator, rows: &[Generation], n_max: usize) {
-    let (mut n_steps, mut n_agree) = (0, 0);
+/// Along the golden tokens ours are preferred too, but for near-ties; gives how many of how many.
+async fn agreement(generator: &Generator, rows: &[Generation], n_max: usize) -> (usize, usize) {
+    let (mut n_agree, mut n_steps) = (0, 0);
     let mut largest_error = 0f32;
     for row in rows {
-        let n = row.tokens.len().min(n_max);
-        for (i, (best, logit)) in forced(generator, row, n).await.into_iter().enumerate() {
+        for (i, (best, logit)) in forced(generator, row, n_max).await.into_iter().enumerate() {
             let [first, second] = row.top2[i];
             let margin = first.1 - second.1;
             largest_error = largest_error.max((logit - first.1).abs());
             n_steps += 1;
-            n_agree += usize::from(best == row.tokens[i]);
-            if best != row.tokens[i] {
-                eprintln!("{} step {i}: {best} for {}, margin {margin}", row.name, row.tokens[i]);
-                assert!(margin < NEAR_TIE, "{} step {i}: {best} for {}, margin {margin}", row.name, row.tokens[i]);
+            n_agree += usize::from(best == first.0);
+            if best != first.0 {
+                eprintln!("{} step {i}: {best} for {}, the margin is {margin}", row.name, first.0);
+                assert!(margin < NEAR_TIE, "{} step {i}: {best} for {}, the margin is {margin}", row.name, first.0);
             }
         }
     }
-    eprintln!("{n_agree} of {n_steps} best tokens agree; largest error of a best logit {largest_error}");
-    assert!(n_agree as f64 >= MIN_AGREEMENT * n_steps as f64, "{n_agree} of {n_steps} best tokens agree");
+    eprintln!("{n_agree} of {n_steps} best tokens agree; a best logit differs by up to {largest_error}");
+    assert!(largest_error < MAX_LOGIT_ERROR, "a best logit differs by {largest_error}");
+    (n_agree, n_steps)
+}
+
+/// The text is exactly the reference's.
+async fn check_exact(generator: &Generator, row: &Generation) {
+    let (tokens, text, finish) = greedy(generator, &row.prompt, row.tokens.len()).await;
+    let expect = &row.tokens[..row.tokens.len() - usize::from(row.ended)];
+    assert_eq!(tokens, expect, "{}", row.name);
+    let end = if row.ended { "<|im_end|>" } else { "" };
+    assert_eq!(text + end, row.text, "{}", row.name);
+    assert_eq!(finish, Some(if row.ended { Finish::EndOfText } else { Finish::MaxTokens }), "{}", row.name);
 }
 
 #[test]
@@ -121,27 +142,26 @@ fn smollm2_speaks_llama_cpps_tokens_on_the_cpu() {
     platform::block_on(async {
         let generator = smollm2(TierChoice::Cpu).await;
         let golden = smollm2_golden();
-        check(&generator, &golden.generations, usize::MAX).await;
-        let (mut n_prompts, mut n_exact) = (0, 0);
-        for row in &golden.generations {
-            let (tokens, text, finish) = greedy(&generator, &row.prompt, row.tokens.len()).await;
-            let expect = &row.tokens[..row.tokens.len() - usize::from(row.ended)];
-            let same = tokens.iter().zip(expect).take_while(|(got, expect)| got == expect).count();
-            n_prompts += 1;
-            if tokens == expect {
-                n_exact += 1;
-                let text_of_end = if row.ended { "<|im_end|>" } else { "" };
-                assert_eq!(text + text_of_end, row.text, "{}", row.name);
-                let expect = if row.ended { Finish::EndOfText } else { Finish::MaxTokens };
-                assert_eq!(finish, Some(expect), "{}", row.name);
-                continue;
-            }
-            let margin = row.top2[same][0].1 - row.top2[same][1].1;
-            eprintln!("{}: the first {same} tokens are llama.cpp's, then a margin of {margin}", row.name);
-            assert!(margin < NEAR_TIE, "{}: token {same} differs at a margin of {margin}", row.name);
+        let decided: Vec<_> = golden.generations.iter().filter(|row| row.decided).collect();
+        assert!(decided.iter().filter(|row| row.tokens.len() >= 64).count() >= 6);
+        for row in decided {
+            check_exact(&generator, row).await;
         }
-        eprintln!("{n_exact} of {n_prompts} texts are exactly llama.cpp's");
-        assert!(n_prompts >= 8 && n_exact * 10 >= n_prompts * 8, "only {n_exact} of {n_prompts} are exact");
+    });
+}
+
+#[test]
+fn smollm2_agrees_with_llama_cpp_as_llama_cpp_does_with_itself() {
+    platform::block_on(async {
+        let generator = smollm2(TierChoice::Cpu).await;
+        let golden = smollm2_golden();
+        let (n_agree, n_steps) = agreement(&generator, &golden.generations, usize::MAX).await;
+        let share = n_agree as f64 / n_steps as f64;
+        let least = golden.variants.values().map(|v| v.agreement).fold(0.99, f64::min);
+        // Two standard errors of a share near .99 in so many steps.
+        let error = 2.0 * (0.01 * 0.99 / n_steps as f64).sqrt();
+        eprintln!("agreement {share:.4}, llama.cpp's own {least:.4}");
+        assert!(share >= least - error, "agreement {share:.4}, llama.cpp's own {least:.4}");
     });
 }
 
@@ -151,22 +171,27 @@ fn smollm2_agrees_on_the_gpu() {
         let generator = smollm2(TierChoice::Gpu).await;
         let mut rows = smollm2_golden().generations;
         // A software GPU gives about two tokens a second.
-        rows.retain(|row| row.name == "plain_short");
-        assert_eq!(rows.len(), 1);
-        check(&generator, &rows, 16).await;
+        rows.retain(|row| row.decided && row.prompt_ids.len() <= 40);
+        rows.truncate(2);
+        assert_eq!(rows.len(), 2);
+        for row in &rows {
+            assert_eq!(agreement(&generator, std::slice::from_ref(row), 10).await, (10, 10), "{}", row.name);
+        }
         let (tokens, ..) = greedy(&generator, &rows[0].prompt, 4).await;
         assert_eq!(tokens, rows[0].tokens[..4]);
     });
 }
 
 #[test]
-fn tiny_gguf_of_every_type_speaks_llama_cpps_tokens() {
+fn tiny_gguf_of_every_type_agrees_with_llama_cpp() {
     platform::block_on(async {
         let golden: Golden =
             serde_json::from_str(include_str!("../../fixtures/tiny/llama_gguf/golden.json")).unwrap();
         for tier in [TierChoice::Cpu, TierChoice::Gpu] {
             let generator = tiny("llama_gguf", tier).await;
-            check(&generator, &golden.generations, usize::MAX).await;
+            // Random weights leave margins of .005; llama.cpp flips one or two of these steps itself.
+            let (n_agree, n_steps) = agreement(&generator, &golden.generations, usize::MAX).await;
+            assert!(n_steps > 60 && n_agree + 3 >= n_steps, "{tier:?}: {n_agree} of {n_steps}");
         }
     });
 }
