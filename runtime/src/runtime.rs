@@ -15,6 +15,8 @@ use crate::{Error, Recorder, Result, upload};
 
 /// Longest cache: 2^20 positions, more than any model of a size that runs here was trained for.
 const MAX_CTX: usize = 1 << 20;
+/// Largest cache: 2^28 f32 are 1 GiB, a quarter of what wasm32 can address.
+const MAX_CACHE_ELEMENTS: usize = 1 << 28;
 
 /// Executes forward passes on one tier. One per worker or thread serves all its models; clones
 /// share it.
@@ -45,7 +47,9 @@ impl Runtime {
             TierChoice::Gpu => Self::open_gpu(&ledger, AdapterPolicy::Any, "the GPU was asked for").await,
             TierChoice::Auto => {
                 let policy = AdapterPolicy::HardwareOnly;
-                match Self::open_gpu(&ledger, policy, "a hardware GPU is there and passed the self-test").await {
+                match Self::open_gpu(&ledger, policy, "a hardware GPU is there and passed the self-test")
+                    .await
+                {
                     Ok(runtime) => Ok(runtime),
                     Err(Error::NoAdapter { reason }) => Self::open_cpu(Ledger::default(), reason).await,
                     Err(error) => Self::open_cpu(Ledger::default(), error.to_string()).await,
@@ -82,7 +86,12 @@ impl Runtime {
             simd: Cpu::simd_name(),
             n_threads: platform::n_threads(),
             reason,
-            self_test: crate::SelfTest { passed: false, max_error: f32::NAN, worst: String::new(), took_ms: 0.0 },
+            self_test: crate::SelfTest {
+                passed: false,
+                max_error: f32::NAN,
+                worst: String::new(),
+                took_ms: 0.0,
+            },
         };
         let mut runtime = Self(Rc::new(Inner { executor, ledger, report }));
         let test = self_test(&runtime).await?;
@@ -142,11 +151,15 @@ impl Runtime {
     /// An empty cache of `n_ctx` positions of `width` elements.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] beyond 2^20 positions, [`Error::OutOfMemory`].
+    /// [`Error::OutOfRange`] beyond 2^20 positions or 2^28 elements, [`Error::OutOfMemory`].
     pub async fn kv_cache(&self, n_ctx: usize, width: usize) -> Result<KvCache> {
         if n_ctx == 0 || n_ctx > MAX_CTX || width == 0 {
             let (got, max) = (n_ctx as u64, MAX_CTX as u64);
             return Err(Error::OutOfRange { what: "number of cached positions".into(), got, max });
+        }
+        if width > MAX_CACHE_ELEMENTS / n_ctx {
+            let (got, max) = (n_ctx as u64 * width as u64, MAX_CACHE_ELEMENTS as u64);
+            return Err(Error::OutOfRange { what: "elements of a cache".into(), got, max });
         }
         let storage = match &self.0.executor {
             AnyExecutor::Cpu(cpu) => Storage::Cpu(cpu.create_cache(n_ctx, width).await?),
@@ -163,7 +176,12 @@ impl Runtime {
     }
 
     /// Allocates a weight that is then filled piece by piece.
-    pub(crate) async fn create_weight(&self, name: &str, shape: Shape, layout: Layout) -> Result<PendingWeight> {
+    pub(crate) async fn create_weight(
+        &self,
+        name: &str,
+        shape: Shape,
+        layout: Layout,
+    ) -> Result<PendingWeight> {
         let storage = match &self.0.executor {
             AnyExecutor::Cpu(cpu) => Storage::Cpu(cpu.create_weight(name, shape, layout).await?),
             AnyExecutor::Gpu(gpu) => Storage::Gpu(gpu.create_weight(name, shape, layout).await?),

@@ -5,8 +5,8 @@ use half::f16;
 
 use crate::kernels::{self, CausalParams, FullParams};
 use crate::op::{GROUP, Rows, Shape};
-use crate::tensor::{Layout, Weight};
-use crate::{Activation, CausalAttention, FullAttention, Result, Rope, RopeStyle, Runtime, SelfTest, Tier};
+use crate::tensor::Weight;
+use crate::{Activation, CausalAttention, FullAttention, Result, Rope, RopeStyle, Runtime, SelfTest};
 
 /// Largest error of a sound tier, as a share of the largest reference value: sums of 100 products in
 /// f32 stay below 1e-5, the CPU's exponential and GELU too; wrong code is off by far more.
@@ -93,12 +93,7 @@ async fn linear_layers(runtime: &Runtime, test: &mut Comparison) -> Result<()> {
             let got = recorder.read(&out).await?;
             let mut expected = vec![0.0; n_rows * n_out];
             let bias = Some(bias_values.as_slice());
-            match (runtime.tier(), rows.layout()) {
-                (Tier::Cpu, Layout::Q8 | Layout::Q4) => {
-                    kernels::linear_int8(&x, rows, bias, act, n_in, &mut expected);
-                }
-                _ => kernels::linear(&x, &dense, bias, act, n_in, &mut expected),
-            }
+            kernels::linear(&x, &dense, bias, act, n_in, &mut expected);
             test.add(&format!("linear {name} with {n_rows} rows"), &got, &expected);
         }
         gather(runtime, test, &weight, &dense).await?;
@@ -150,7 +145,9 @@ async fn rows_and_pairs(runtime: &Runtime, test: &mut Comparison) -> Result<()> 
     check!("mean_pool", |r, x, _y| r.mean_pool(x, &lengths)?, |out| {
         kernels::mean_pool(&a, &lengths, width, out);
     });
-    check!("cls_pool", |r, x, _y| r.cls_pool(x, &lengths)?, |out| kernels::cls_pool(&a, &lengths, width, out));
+    check!("cls_pool", |r, x, _y| r.cls_pool(x, &lengths)?, |out| kernels::cls_pool(
+        &a, &lengths, width, out
+    ));
     check!("last_row", |r, x, _y| r.last_row(x)?, |out| out.copy_from_slice(&a[6 * width..]));
 
     let mut recorder = runtime.recorder();
@@ -228,4 +225,27 @@ async fn attention_full(
     kernels::attention_full(&q, &k, &v, lengths, &params, &mut expected);
     test.add(&format!("attention_full with {n_rows} rows"), &got, &expected);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, TierChoice};
+
+    #[test]
+    fn the_cpu_passes() {
+        let options = Options { tier: TierChoice::Cpu };
+        let report = platform::block_on(Runtime::open(&options)).unwrap().describe();
+        assert!(report.self_test.passed, "{report:?}");
+    }
+
+    #[test]
+    fn a_wrong_or_missing_number_fails() {
+        for got in [&[1.0, 2.1][..], &[1.0, f32::NAN], &[1.0]] {
+            let mut test = Comparison { worst: String::new(), max_error: 0.0 };
+            test.add("right", &[1.0, 2.0], &[1.0, 2.0]);
+            test.add("wrong", got, &[1.0, 2.0]);
+            assert!(test.worst == "wrong" && test.max_error > MAX_ERROR, "{got:?}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub(super) struct Device {
     pub(super) adapter: String,
     /// Runs on the CPU after all (SwiftShader, lavapipe, WARP).
     pub(super) is_software: bool,
-    /// Largest range that one binding shows to a kernel.
+    /// Largest range that one binding shows to a kernel; a multiple of 16.
     pub(super) max_binding_bytes: u64,
     /// Reason of the loss, once the device is lost.
     lost: Arc<Mutex<Option<String>>>,
@@ -74,7 +74,7 @@ impl Device {
         Ok(Self {
             adapter: describe(&info),
             is_software: info.device_type == wgpu::DeviceType::Cpu,
-            max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+            max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) & !15,
             device,
             queue,
             lost,
@@ -134,10 +134,13 @@ impl Device {
         });
         // Natively this runs the callback; in the browser it does nothing and the event loop does.
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        let failed = |reason: String| Error::Gpu { what: "reading back a result".into(), reason };
+        if let Err(error) = polled {
+            self.check()?;
+            return Err(failed(error.to_string()));
+        }
         let mapped = receiver.await;
         self.check()?;
-        let failed = |reason: String| Error::Gpu { what: "reading back a result".into(), reason };
-        polled.map_err(|error| failed(error.to_string()))?;
         match mapped {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(failed(error.to_string())),

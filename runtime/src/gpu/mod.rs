@@ -38,9 +38,12 @@ use crate::{Error, Layout, Result, Rope};
 
 /// Dispatches of one submission: their parameters fill a uniform buffer of 256 KiB.
 const MAX_SUBMIT_STEPS: usize = 1024;
-/// Multiplications of one submission. Systems kill what runs for 2 s; a slow integrated GPU does
-/// 100 G per second, a software adapter 1 G (it has no watchdog, but a browser's other work waits).
+/// Multiplications of one submission on a GPU. Systems kill what runs for 2 s; a slow integrated GPU
+/// does 100 G per second.
 const MAX_SUBMIT_WORK: u64 = 40 << 30;
+/// Multiplications of one submission on a software adapter, which does some 1 G per second; browsers
+/// kill their GPU process when it does not answer for 10 s.
+const MAX_SOFTWARE_SUBMIT_WORK: u64 = 1 << 30;
 /// Weight bytes written before they are submitted, so that the copies made for them are freed.
 const MAX_PENDING_WRITES: usize = 32 << 20;
 
@@ -164,9 +167,13 @@ impl Gpu {
         let plan = plan(self, program, read)?;
         self.write_inputs(&plan);
         let staging = plan.read.as_ref().map(|(_, n)| self.staging(4 * *n as u64));
+        let max_work = match self.kernels {
+            KernelSet::Hardware => MAX_SUBMIT_WORK,
+            KernelSet::Software => MAX_SOFTWARE_SUBMIT_WORK,
+        };
         let mut rest = plan.steps.as_slice();
         loop {
-            let (now, later) = rest.split_at(submission_len(rest));
+            let (now, later) = rest.split_at(submission_len(rest, max_work));
             rest = later;
             let mut encoder = self.device.device.create_command_encoder(&Default::default());
             self.encode(&mut encoder, now);
@@ -225,12 +232,12 @@ impl Gpu {
     }
 }
 
-/// Number of steps that go into the next submission.
-fn submission_len(steps: &[Step]) -> usize {
+/// Number of steps that go into the next submission: at least one, where there is one.
+fn submission_len(steps: &[Step], max_work: u64) -> usize {
     let mut work = 0;
     let fits = |step: &&Step| {
         work += step.work;
-        work <= MAX_SUBMIT_WORK
+        work <= max_work
     };
     steps.iter().take(MAX_SUBMIT_STEPS).take_while(fits).count().max(steps.len().min(1))
 }

@@ -1,9 +1,10 @@
 //! Memory, long programs, errors and loss.
 
 use super::{Bench, Random, Record};
-use crate::{Error, Options, Runtime, Tier, TierChoice};
-use crate::gpu::{KernelSet, MAX_SUBMIT_STEPS};
+use crate::gpu::plan::plan;
+use crate::gpu::{KernelSet, MAX_SUBMIT_STEPS, submission_len};
 use crate::op::{Executor, Op, Rows, Shape};
+use crate::{Activation, Error, Options, Runtime, Tier, TierChoice};
 
 #[test]
 fn a_program_longer_than_a_submission_runs_in_order() {
@@ -13,6 +14,33 @@ fn a_program_longer_than_a_submission_runs_in_order() {
     let n_steps = MAX_SUBMIT_STEPS + 77;
     let sum = (1..n_steps).fold(one, |sum, _| record.op(1, 4, |out| Op::Add { a: sum, b: one, out }));
     assert_eq!(bench.read(&record, sum), [n_steps as f32; 4]);
+}
+
+/// Heavy programs are split so that no submission takes long, and still run in order.
+#[test]
+fn heavy_programs_are_split() {
+    let bench = Bench::open(KernelSet::Software);
+    let (n, width) = (64, 256);
+    let identity: Vec<f32> =
+        (0..width * width).map(|i| if i / width == i % width { 1.0 } else { 0.0 }).collect();
+    let weight = bench.weight(Shape { n_rows: width, width }, Rows::F32(&identity));
+    let x = Random(2).values(n * width);
+    let mut record = Record::default();
+    let input = record.input(width, &x);
+    let layer = |record: &mut Record, x| {
+        record.op(n, width, |out| Op::Linear {
+            x,
+            weight: weight.clone(),
+            bias: None,
+            act: Activation::None,
+            out,
+        })
+    };
+    let out = (0..6).fold(input, |x, _| layer(&mut record, x));
+    let steps = plan(&bench.gpu, &record.0, Some(out)).expect("a plan").steps;
+    let step_work = (n * width * width) as u64;
+    assert_eq!([2 * step_work, 1].map(|max_work| submission_len(&steps, max_work)), [2, 1]);
+    assert_eq!(bench.read(&record, out), x);
 }
 
 #[test]

@@ -99,6 +99,12 @@ fn linear_equals_its_twin() {
     }
 }
 
+/// More weight rows than one dimension of a grid has workgroups (65,535 of four rows).
+#[test]
+fn linear_takes_more_rows_than_one_grid_dimension() {
+    check_linear(&Bench::open(KernelSet::Hardware), Layout::F16, (1, 4, 262_147), Activation::None, true);
+}
+
 /// Widths of four that are no group of 32, which f32 and f16 allow.
 #[test]
 fn linear_takes_any_multiple_of_four_inputs() {
