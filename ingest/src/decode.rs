@@ -91,7 +91,7 @@ fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
         (6.., 0) => UTF_16BE,
         _ => return None,
     };
-    let (text, had_errors) = encoding.decode_without_bom_handling(&head[..n_pairs * 2 & !3]);
+    let (text, had_errors) = encoding.decode_without_bom_handling(&head[..(n_pairs * 2) & !3]);
     let n_control = text.chars().filter(|c| c.is_control() && !c.is_whitespace()).count();
     (!had_errors && n_control * 100 <= n_pairs).then_some(encoding)
 }

@@ -15,6 +15,7 @@ mod lines;
 mod open;
 mod pages;
 mod streams;
+mod widths;
 
 use crate::blocks::{complete, to_blocks};
 use crate::text::CodePoints;

@@ -97,8 +97,13 @@ fn text_that_is_odd() {
         ("a.md", b"---\n".repeat(10_000)),
         ("a.md", b"|".repeat(100_000)),
     ];
-    for line in ["a", "word ", ". ", "! ", "Dr. ", "1.", "漢", "\u{1f600}", "#", "- ", "(", "<b>", "&amp;"] {
+    for line in ["a", "word ", "漢"] {
         cases.push(("line.txt", line.repeat((10 << 20) / line.len()).into_bytes()));
+    }
+    for line in [". ", "! ", "Dr. ", "1.", "😀", "#", "- ", "(", "<b>", "&amp;", "(\n", " \u{a0}»"] {
+        for name in ["line.txt", "line.md", "line.html"] {
+            cases.push((name, line.repeat((512 << 10) / line.len()).into_bytes()));
+        }
     }
     for (name, bytes) in cases {
         let start = String::from_utf8_lossy(&bytes[..bytes.len().min(12)]).into_owned();

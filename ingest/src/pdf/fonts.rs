@@ -7,6 +7,7 @@
 
 use super::cmap::CMap;
 use super::streams::{decode, get, get_dict, number, resolve};
+use super::widths::CidWidths;
 use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, SHIFT_JIS};
 use pdf_extract::{Dictionary, Document, Object, Stream};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 const MAX_CMAP_BYTES: usize = 4 << 20;
 /// Widths of glyphs, in thousandths of the font size, where a font gives none.
 const DEFAULT_WIDTH: f64 = 500.0;
+/// More entries of an encoding than there are glyphs in a font say nothing new.
 const MAX_GLYPHS: usize = 1 << 16;
 
 /// How a string splits into codes.
@@ -377,59 +379,6 @@ fn differences<'a>(doc: &'a Document, font: &'a Dictionary) -> Vec<(u8, &'a [u8]
         }
     }
     found
-}
-
-/// Widths of a composite font by glyph number, in thousandths.
-struct CidWidths {
-    widths: HashMap<u32, f64>,
-    default: f64,
-    /// Widths given so far, the same glyph counted each time.
-    n_given: usize,
-}
-
-impl CidWidths {
-    fn new(doc: &Document, font: &Dictionary) -> Self {
-        let descendant = match get(doc, font, b"DescendantFonts") {
-            Some(Object::Array(all)) => all.first().and_then(|o| resolve(doc, o).as_dict().ok()),
-            Some(Object::Dictionary(dict)) => Some(dict),
-            _ => None,
-        };
-        let mut found = Self { widths: HashMap::new(), default: 1000.0, n_given: 0 };
-        let Some(descendant) = descendant else { return found };
-        found.default = get(doc, descendant, b"DW").and_then(number).unwrap_or(1000.0);
-        let Some(Object::Array(listed)) = get(doc, descendant, b"W") else { return found };
-        // Either `first [w1 w2 ..]` or `first last width`.
-        let mut rest = listed.iter().map(|o| resolve(doc, o));
-        while let (Some(first), Some(second)) = (rest.next().and_then(number), rest.next()) {
-            let first = first.max(0.0) as u32;
-            if let Object::Array(widths) = second {
-                for (i, width) in widths.iter().enumerate().take(MAX_GLYPHS) {
-                    found.insert(first.saturating_add(i as u32), number(resolve(doc, width)));
-                }
-            } else {
-                let last = number(second).unwrap_or(0.0).max(0.0) as u32;
-                let width = rest.next().and_then(number);
-                for cid in (first..=last).take(MAX_GLYPHS) {
-                    found.insert(cid, width);
-                }
-            }
-            if found.n_given >= 2 * MAX_GLYPHS {
-                break;
-            }
-        }
-        found
-    }
-
-    fn insert(&mut self, cid: u32, width: Option<f64>) {
-        self.n_given += 1;
-        if let Some(width) = width {
-            self.widths.insert(cid, width);
-        }
-    }
-
-    fn of(&self, cid: u32) -> f64 {
-        self.widths.get(&cid).copied().unwrap_or(self.default)
-    }
 }
 
 /// The standard font that stands in for `base`.
