@@ -47,3 +47,15 @@ pub enum Error {
     #[error(transparent)]
     Platform(#[from] platform::Error),
 }
+
+impl Error {
+    /// Whether the GPU is gone: everything on it has to be loaded anew, by opening another assistant.
+    pub fn is_device_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::Runtime(runtime::Error::DeviceLost { .. })
+                | Self::Embedder(embedder::Error::Runtime(runtime::Error::DeviceLost { .. }))
+                | Self::Generator(generator::Error::Runtime(runtime::Error::DeviceLost { .. }))
+        )
+    }
+}

@@ -122,8 +122,11 @@ impl Browser {
             }
         }
         let text = self.try_eval("document.body.innerText", MAX_CALL).unwrap_or_default();
-        panic!("waited {limit_s} s in vain until {what}\n{last}\n--- page\n{}\n{}",
-            text.as_str().unwrap_or(""), self.console());
+        panic!(
+            "waited {limit_s} s in vain until {what}\n{last}\n--- page\n{}\n{}",
+            text.as_str().unwrap_or(""),
+            self.console()
+        );
     }
 
     /// The text of the first element that matches, or an empty text.
@@ -136,8 +139,7 @@ impl Browser {
     /// The texts of all elements that match.
     #[track_caller]
     pub fn texts(&mut self, selector: &str) -> Vec<String> {
-        let script =
-            format!("[...document.querySelectorAll({})].map((e) => e.innerText)", json!(selector));
+        let script = format!("[...document.querySelectorAll({})].map((e) => e.innerText)", json!(selector));
         let texts = self.eval(&script);
         texts.as_array().into_iter().flatten().filter_map(|t| t.as_str().map(str::to_owned)).collect()
     }
@@ -147,7 +149,11 @@ impl Browser {
     pub fn click(&mut self, selector: &str) {
         let found = format!("document.querySelector({}) !== null", json!(selector));
         self.wait_for(&format!("there is {selector}"), &found, 20);
-        self.eval(&format!("document.querySelector({}).click()", json!(selector)));
+        let script = format!(
+            "(() => {{ const e = document.querySelector({}); e.focus(); e.click(); }})()",
+            json!(selector)
+        );
+        self.eval(&script);
     }
 
     /// Types into whatever has the focus, as a keyboard would.
@@ -158,7 +164,12 @@ impl Browser {
 
     /// Presses and releases a key: `Enter`, `Escape`, `Tab`, or another name of `KeyboardEvent.key`.
     pub fn press(&mut self, key: &str) {
-        let code = match key { "Enter" => 13, "Escape" => 27, "Tab" => 9, _ => 0 };
+        let code = match key {
+            "Enter" => 13,
+            "Escape" => 27,
+            "Tab" => 9,
+            _ => 0,
+        };
         let text = if key == "Enter" { "\r" } else { "" };
         let session = self.session.clone();
         for kind in ["keyDown", "keyUp"] {
@@ -299,7 +310,10 @@ impl Browser {
             Ok(Message::Text(text)) => Some(serde_json::from_str(&text).expect("the protocol is JSON")),
             Ok(_) => None,
             Err(tungstenite::Error::Io(error))
-                if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => None,
+                if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
+            {
+                None
+            }
             Err(error) => panic!("the browser went away: {error}\n{}", self.console()),
         }
     }
@@ -309,10 +323,20 @@ impl Browser {
         let params = &message["params"];
         match message["method"].as_str().unwrap_or("") {
             "Runtime.consoleAPICalled" => {
-                let words: Vec<_> = params["args"].as_array().into_iter().flatten()
-                    .map(|arg| arg["value"].as_str().map_or_else(
-                        || arg.get("description").or(arg.get("value")).map_or(String::new(), ToString::to_string),
-                        str::to_owned))
+                let words: Vec<_> = params["args"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|arg| {
+                        arg["value"].as_str().map_or_else(
+                            || {
+                                arg.get("description")
+                                    .or(arg.get("value"))
+                                    .map_or(String::new(), ToString::to_string)
+                            },
+                            str::to_owned,
+                        )
+                    })
                     .collect();
                 self.log.push(format!("[{}] {}", params["type"].as_str().unwrap_or(""), words.join(" ")));
             }
@@ -387,9 +411,17 @@ fn spawn_chromium(profile: &Path, how: Launch) -> Child {
     let program = find_chromium();
     let mut command = Command::new(&program);
     command.args([
-        "--headless", "--no-sandbox", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--disable-dev-shm-usage", "--remote-debugging-port=0",
+        "--headless",
+        "--no-sandbox",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        // Tests meet this machine only; whatever is not there fails at once.
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        "--remote-debugging-port=0",
     ]);
     command.arg(format!("--user-data-dir={}", profile.display()));
     if how.webgpu {
@@ -451,7 +483,8 @@ fn decode_base64(text: &str) -> Vec<u8> {
     };
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     for group in text.trim_end_matches('=').as_bytes().chunks(4) {
-        let bits = group.iter().enumerate().fold(0, |bits, (i, &c)| bits | u32::from(value(c)) << (18 - 6 * i));
+        let bits =
+            group.iter().enumerate().fold(0, |bits, (i, &c)| bits | u32::from(value(c)) << (18 - 6 * i));
         bytes.extend_from_slice(&bits.to_be_bytes()[1..group.len()]);
     }
     bytes
@@ -463,7 +496,14 @@ mod tests {
 
     #[test]
     fn base64_of_every_length() {
-        for (text, bytes) in [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYg==", "foob"), ("+/8=", "\u{fb}\u{ff}")] {
+        for (text, bytes) in [
+            ("", ""),
+            ("Zg==", "f"),
+            ("Zm8=", "fo"),
+            ("Zm9v", "foo"),
+            ("Zm9vYg==", "foob"),
+            ("+/8=", "\u{fb}\u{ff}"),
+        ] {
             let expected: Vec<u8> = bytes.chars().map(|c| c as u8).collect();
             assert_eq!(decode_base64(text), expected, "{text}");
         }

@@ -4,5 +4,7 @@
 //! `e2e` drives the built web app in headless Chromium.
 
 mod browser;
+mod site;
 
 pub use browser::{Browser, Launch};
+pub use site::{Engine, Site, document, models_folder, target_folder, workspace};

@@ -22,10 +22,7 @@ fn floor_table(page: &str) -> BTreeMap<String, Option<u32>> {
         let [_, floor, name, ..] = cells[..] else {
             continue;
         };
-        let Some(name) = name
-            .strip_prefix('`')
-            .and_then(|name| name.strip_suffix('`'))
-        else {
+        let Some(name) = name.strip_prefix('`').and_then(|name| name.strip_suffix('`')) else {
             continue;
         };
         let floor = match floor {
@@ -35,10 +32,7 @@ fn floor_table(page: &str) -> BTreeMap<String, Option<u32>> {
                 Err(_) => continue,
             },
         };
-        assert!(
-            floors.insert(name.to_owned(), floor).is_none(),
-            "{name} stands twice in the floor table"
-        );
+        assert!(floors.insert(name.to_owned(), floor).is_none(), "{name} stands twice in the floor table");
     }
     floors
 }
@@ -55,17 +49,10 @@ fn workspace_members() -> Vec<Member> {
         .current_dir(root())
         .output()
         .expect("cargo runs");
-    assert!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
     let packages = metadata["packages"].as_array().expect("a list of packages");
-    let names: Vec<&str> = packages
-        .iter()
-        .filter_map(|package| package["name"].as_str())
-        .collect();
+    let names: Vec<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
     packages
         .iter()
         .map(|package| Member {
@@ -106,10 +93,7 @@ fn dependencies_point_down() {
             );
         }
     }
-    assert!(
-        floors.is_empty(),
-        "the floor table names crates that do not exist: {floors:?}"
-    );
+    assert!(floors.is_empty(), "the floor table names crates that do not exist: {floors:?}");
 }
 
 #[test]
@@ -119,24 +103,16 @@ fn the_target_switch_lives_in_platform_and_ui() {
     let mut offenders = Vec::new();
     for member in workspace_members() {
         visit(&root().join(&member.name), &mut |path, text| {
-            let relative = path
-                .strip_prefix(root())
-                .expect("below the root")
-                .to_string_lossy()
-                .replace('\\', "/");
-            let switched = text
-                .lines()
-                .any(|line| line.contains("target_arch") && line.contains("cfg"));
+            let relative =
+                path.strip_prefix(root()).expect("below the root").to_string_lossy().replace('\\', "/");
+            let switched = text.lines().any(|line| line.contains("target_arch") && line.contains("cfg"));
             if switched && !ALLOWED.iter().any(|prefix| relative.starts_with(prefix)) {
                 offenders.push(relative);
             }
         });
     }
     offenders.retain(|path| path != "tests/tests/architecture.rs");
-    assert!(
-        offenders.is_empty(),
-        "cfg(target_arch) outside of {ALLOWED:?}: {offenders:?}"
-    );
+    assert!(offenders.is_empty(), "cfg(target_arch) outside of {ALLOWED:?}: {offenders:?}");
 }
 
 fn visit(dir: &Path, f: &mut impl FnMut(&Path, &str)) {
@@ -145,10 +121,7 @@ fn visit(dir: &Path, f: &mut impl FnMut(&Path, &str)) {
         if path.is_dir() {
             visit(&path, f);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            f(
-                &path,
-                &std::fs::read_to_string(&path).expect("source is UTF-8"),
-            );
+            f(&path, &std::fs::read_to_string(&path).expect("source is UTF-8"));
         }
     }
 }

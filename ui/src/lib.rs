@@ -19,10 +19,12 @@
 //! - The page loads nothing from anywhere but its own origin.
 #![forbid(unsafe_code)]
 
+mod inline;
 mod messages;
 mod reading;
 pub mod words;
 
+pub use inline::{Style, inline, without_line_marks};
 pub use messages::{
     DocumentRow, Event, FromEngine, FromIngest, PasswordWanted, Request, RequestId, Setup, Stage, StateLine,
     Step, Storage, TierChoice, ToEngine, ToIngest,

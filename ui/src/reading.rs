@@ -219,7 +219,7 @@ mod tests {
         answer.refused = true;
         assert!(!shown(&answer).contains('!'), "a refusal claims nothing");
         answer.sentences = vec![sentence(5, 900, true), sentence(3, 4, true)];
-        assert_eq!(shown(&answer), "<Größe>< >1<. Invented. >");
+        assert_eq!(shown(&answer), "<Größe>1<. Invented. >");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub const STOP: &str = "Stop";
 /// Under the field.
 pub const ASK_HINT: &str = "Enter asks, Shift+Enter starts a new line, Esc stops.";
 /// Under the field while documents are being read.
-pub const ASK_WAITS: &str = "Questions are answered once the documents above are read.";
+pub const ASK_WAITS: &str = "A question asked now is answered once all documents are read.";
 /// A file's row before its turn comes.
 pub const WAITING: &str = "Waiting…";
 /// Welcome without documents.

@@ -94,13 +94,13 @@ impl Engine {
                 warnings: added.warnings,
             }),
             Err(Error::Refused(refusal)) => Ok(refused(&refusal)),
+            Err(error) if error.is_device_lost() => Err(told(error)),
             Err(error) => Err(format!("{} was not added: {error}", request.name)),
         }
     }
 
     async fn answer(&mut self, id: RequestId, request: Request) -> Result<Event, String> {
         let assistant = self.assistant()?;
-        let told = |error: Error| error.to_string();
         match request {
             Request::Ask { question } => ask(assistant, id, &question).await.map_err(told),
             Request::Remove { document } => {
@@ -140,6 +140,16 @@ async fn ask(assistant: &mut Assistant, id: RequestId, question: &str) -> Result
         platform::yield_now().await;
     }
     Ok(Event::Stopped)
+}
+
+/// The words of an error. A lost device is told to the page at once, which offers a fresh start:
+/// the models on it are gone, the documents are not.
+fn told(error: Error) -> String {
+    let message = error.to_string();
+    if error.is_device_lost() {
+        wire::post(0, Event::Fatal { message: message.clone() });
+    }
+    message
 }
 
 fn rows(assistant: &mut Assistant) -> Result<Vec<DocumentRow>, String> {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use assistant::{Answer, Quote};
 use sycamore::prelude::*;
-use ui::{Part, RequestId, answer_parts, answer_sentences, words};
+use ui::{Part, RequestId, Style, answer_parts, answer_sentences, inline, without_line_marks, words};
 use web_sys::{KeyboardEvent, SubmitEvent};
 
 use super::link::Link;
@@ -48,7 +48,7 @@ fn question(app: App, link: Link) -> View {
         }
     };
     let placeholder = move || if can_ask() { words::ASK_PLACEHOLDER } else { words::ASK_EMPTY };
-    let hint = move || if app.jobs.with(Vec::is_empty) { words::ASK_HINT } else { words::ASK_WAITS };
+    let hint = move || if app.is_reading() { words::ASK_WAITS } else { words::ASK_HINT };
     let action = move || {
         if app.asking.get().is_some() {
             view! { button(class="button", id="stop", r#type="button", on:click=move |_| link.stop()) { (words::STOP) } }
@@ -165,12 +165,23 @@ fn answered(answer: &Rc<Answer>, open: impl Fn(u32) + Copy + 'static) -> View {
 
 fn part_view(part: Part, open: impl Fn(u32) + Copy + 'static) -> View {
     match part {
-        Part::Text(text) => View::from(text),
+        Part::Text(text) => prose(&text),
         Part::Ref(n) => {
             let (label, number) = (words::open_footnote(n), n.to_string());
             view! { button(class="ref", r#type="button", aria-label=label, on:click=move |_| open(n)) { (number) } }
         }
     }
+}
+
+/// Text with its Markdown marks shown as what they mean.
+fn prose(text: &str) -> View {
+    let runs = inline(text).into_iter().map(|(style, words)| match style {
+        Style::Plain => View::from(words),
+        Style::Emphasis => view! { em { (words) } },
+        Style::Strong => view! { strong { (words) } },
+        Style::Code => view! { code { (words) } },
+    });
+    View::from(runs.collect::<Vec<_>>())
 }
 
 fn footnotes(
@@ -198,7 +209,11 @@ fn footnotes(
 }
 
 fn footnote(app: App, exchange: RequestId, quote: Quote, open: impl Fn(u32) + Copy + 'static) -> View {
-    let Quote { n, text, document, page, .. } = quote;
+    let Quote { n, text, document_id, document, page, .. } = quote;
+    let is_markdown = app
+        .documents
+        .with_untracked(|all| all.iter().any(|row| row.id == document_id && row.kind == "markdown"));
+    let text = if is_markdown { prose(&without_line_marks(&text)) } else { View::from(text) };
     let (document, page) = words::place(&document, page);
     let is_open = move || app.source.with(|s| s.as_ref().is_some_and(|s| s.footnote == Some((exchange, n))));
     let class = move || if is_open() { "quote open" } else { "quote" };

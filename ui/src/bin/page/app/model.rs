@@ -53,6 +53,14 @@ impl App {
         self.jobs.with_untracked(|all| all.iter().find(|job| job.id == id).cloned())
     }
 
+    /// Whether files are on their way in, so that questions wait.
+    pub fn is_reading(&self) -> bool {
+        self.jobs.with(|all| {
+            all.iter()
+                .any(|job| job.state.with(|state| matches!(state, JobState::Waiting | JobState::Working(_))))
+        })
+    }
+
     pub fn drop_job(&self, id: RequestId) {
         self.jobs.update(|all| all.retain(|job| job.id != id));
     }

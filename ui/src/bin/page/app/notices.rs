@@ -85,7 +85,10 @@ fn file_line(step: &Step) -> Option<View> {
 /// The line at the foot of the page.
 pub fn state_line(app: App) -> View {
     let facts = move || match app.state.get_clone() {
-        None => vec![view! { span { (words::STARTING) } }],
+        None if app.phase.with(|phase| matches!(phase, Phase::Starting(_))) => {
+            vec![view! { span { (words::STARTING) } }]
+        }
+        None => Vec::new(),
         Some(state) => facts(&state, app.persisted.get()),
     };
     view! { footer(class="state", id="state", aria-label="State") { (facts) } }

@@ -16,13 +16,17 @@ pub fn view(app: App, link: Link) -> View {
     let is_folded = move || !is_open.get() && !app.documents.with(Vec::is_empty);
     let body = move || if is_folded() { "shelf-body folded" } else { "shelf-body" };
     let expanded = move || if is_folded() { "false" } else { "true" };
+    let count = move || match app.documents.with(Vec::len) {
+        0 => String::new(),
+        n_documents => words::grouped(n_documents as u64),
+    };
     view! {
         aside(class="shelf", aria-label=words::DOCUMENTS) {
             button(class="toggle", r#type="button", aria-expanded=expanded, aria-controls="shelf-body",
                 on:click=move |_| is_open.update(|open| *open = !*open)) { span { (head) } }
             div(class="shelf-head") {
                 h2 { (words::DOCUMENTS) }
-                span(class="count") { (move || words::grouped(app.documents.with(Vec::len) as u64)) }
+                span(class="count") { (count) }
             }
             (jobs(app, link))
             div(id="shelf-body", class=body) {

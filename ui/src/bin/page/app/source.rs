@@ -20,14 +20,18 @@ thread_local! {
 pub fn remember_focus() {
     let is_inside = |element: &Element| element.closest(".source").ok().flatten().is_some();
     let active = document().active_element().filter(|element| !is_inside(element));
-    if let Some(element) = active {
+    // Some browsers do not focus a button that is clicked; then the page has the focus.
+    let element = active.filter(|element| element.tag_name() != "BODY");
+    if let Some(element) = element {
         CAME_FROM.set(element.dyn_into().ok());
     }
 }
 
 pub fn close(app: App) {
+    let quote = document().query_selector(".quote.open").ok().flatten();
     app.source.set(None);
-    if let Some(element) = CAME_FROM.take() {
+    let quote = quote.and_then(|element| element.dyn_into().ok());
+    if let Some(element) = CAME_FROM.take().or(quote) {
         // It may be gone with its document; then the focus falls to the page.
         let _ = element.focus();
     }

@@ -1,0 +1,170 @@
+//! The built web app on a server of its own, and what tests do with it over and over.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::browser::{Browser, Launch};
+
+/// Two browsers with software processors would only slow each other down.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// The app, served until this is dropped.
+pub struct Site {
+    server: serve::Handle,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Site {
+    /// Serves the built app with the default models.
+    pub fn start() -> Self {
+        Self::with_models(&models_folder())
+    }
+
+    /// Serves the built app with the models of another folder.
+    pub fn with_models(models_dir: &Path) -> Self {
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let web_dir = target_folder().join("web-dist");
+        assert!(
+            web_dir.join("engine_bg.wasm").is_file(),
+            "{} has no web app: run `cargo xtask web`",
+            web_dir.display()
+        );
+        let options = serve::Options { port: 0, web_dir, models_dir: models_dir.to_owned() };
+        let server = serve::spawn(&options).expect("a free port can be had");
+        Self { server, _turn: turn }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.server.port())
+    }
+
+    /// Opens the page and waits until the engine is ready, models and all.
+    #[track_caller]
+    pub fn open(&self, browser: &mut Browser, query: &str) {
+        self.load(browser, query);
+        let ready = "document.querySelector('#tier') && document.querySelector('#notice').innerText === ''";
+        browser.wait_for("the engine is ready", ready, 240);
+    }
+
+    /// Opens the page and waits until it stands, whatever the engine does.
+    #[track_caller]
+    pub fn load(&self, browser: &mut Browser, query: &str) {
+        browser.goto(&format!("{}/{query}", self.origin()));
+        browser.wait_for("the page stands", "document.querySelector('#question') !== null", 60);
+    }
+
+    /// Loads the engine alone into a page of this origin, as a page that embeds it would.
+    pub fn engine(&self, browser: &mut Browser, tier: &str, generator: bool) -> Engine {
+        browser.goto(&format!("{}/style.css", self.origin()));
+        browser.eval(
+            "globalThis.engine = new Worker('/engine-worker.js', { type: 'module' });
+             globalThis.replies = new Map();
+             engine.onmessage = (message) => {
+               const { id, event } = JSON.parse(message.data);
+               const kind = typeof event === 'string' ? event : Object.keys(event)[0];
+               if (kind !== 'Starting') replies.set(kind === 'Fatal' ? 'fatal' : id, event);
+             };
+             engine.onerror = (error) => replies.set('fatal', error.message ?? 'the worker did not load');",
+        );
+        let mut engine = Engine { n_requests: 0 };
+        let setup = json!({"Open": {"tier": tier, "generator": generator, "take_over": false}});
+        let ready = engine.request(browser, setup, 240);
+        assert!(ready.get("Ready").is_some(), "the engine does not open: {ready}");
+        engine
+    }
+}
+
+/// An engine without a page.
+pub struct Engine {
+    n_requests: u32,
+}
+
+impl Engine {
+    /// Sends a request and waits for the event that ends it.
+    #[track_caller]
+    pub fn request(&mut self, browser: &mut Browser, request: Value, limit_s: u64) -> Value {
+        self.n_requests += 1;
+        let id = self.n_requests;
+        let message = json!({"id": id, "request": request}).to_string();
+        let script = format!(
+            "(async () => {{ engine.postMessage({});
+               while (!replies.has({id}) && !replies.has('fatal')) await new Promise((wake) => setTimeout(wake, 20));
+               return replies.get({id}) ?? {{ Fatal: replies.get('fatal') }}; }})()",
+            json!(message)
+        );
+        browser.eval_within(&script, Duration::from_secs(limit_s))
+    }
+}
+
+impl Browser {
+    /// A browser for CPU-tier tests: no WebGPU, as on a machine without a graphics card.
+    pub fn plain() -> Self {
+        Self::launch(Launch::default())
+    }
+
+    /// Waits until all files that were added are stored, and gives the names of the stored ones.
+    #[track_caller]
+    pub fn wait_for_documents(&mut self, n_documents: usize, limit_s: u64) -> Vec<String> {
+        let stored = format!(
+            "document.querySelectorAll('#documents .doc').length === {n_documents}
+             && document.querySelector('#jobs progress') === null && !document.querySelector('#jobs .job:not(.failed):not(.locked)')"
+        );
+        self.wait_for(&format!("there are {n_documents} documents"), &stored, limit_s);
+        self.texts("#documents .doc .name")
+    }
+
+    /// Asks as a user would, by keyboard, and waits for the end of the answer. Gives its text.
+    #[track_caller]
+    pub fn ask(&mut self, question: &str, limit_s: u64) -> String {
+        self.begin_asking(question);
+        self.wait_for(
+            "the answer is complete",
+            "document.querySelector('.exchange').getAttribute('aria-busy') === 'false'",
+            limit_s,
+        );
+        self.text(".exchange .answer")
+    }
+
+    /// Asks and does not wait for more than the page's first reaction.
+    #[track_caller]
+    pub fn begin_asking(&mut self, question: &str) {
+        self.eval("document.querySelector('#question').focus()");
+        self.type_text(question);
+        self.press("Enter");
+        let shown = format!("document.querySelector('.exchange h2')?.innerText === {}", json!(question));
+        self.wait_for("the question is shown", &shown, 20);
+    }
+}
+
+/// A file of `fixtures/docs`.
+pub fn document(name: &str) -> PathBuf {
+    workspace().join("fixtures/docs").join(name)
+}
+
+/// Where the build writes.
+pub fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace().join("target"), |dir| workspace().join(dir))
+}
+
+/// The workspace root.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace root").to_owned()
+}
+
+/// The folder with the default models, whole.
+pub fn models_folder() -> PathBuf {
+    let folder = models::default_folder().expect("a home folder, or FOOTNOTE_MODELS");
+    let catalog = models::Catalog::builtin();
+    let store = models::Store::open(&folder, None, None);
+    for entry in [catalog.default_embedder(), catalog.default_generator()] {
+        if let Err(error) = platform::block_on(store.open_model(&entry.id)) {
+            panic!("{error}\n`cargo xtask test` fetches the models that tests need");
+        }
+    }
+    folder.into()
+}

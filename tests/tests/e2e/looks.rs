@@ -1,0 +1,61 @@
+//! Pictures of the page at desktop and phone width, light and dark, and what no width may break.
+
+use tests::{Browser, Site, document, target_folder};
+
+#[test]
+fn the_page_fits_desktop_and_phone() {
+    let site = Site::start();
+    let mut browser = Browser::plain();
+    browser.emulate(1280, 800, false);
+    site.load(&mut browser, "?tier=cpu");
+    browser.wait_for("models are downloaded", "document.querySelector('.files li') !== null", 60);
+    shoot(&mut browser, "starting");
+    site.open(&mut browser, "?tier=cpu");
+    shoot(&mut browser, "welcome");
+    let names = ["almanac.pdf", "harbour.md", "ferry-notes.txt", "tide-guide.html", "locked.pdf"];
+    browser.drop_files("#drop", &names.map(document));
+    browser.wait_for_documents(4, 120);
+    browser.ask("What is the capital of Mongolia?", 120);
+    browser.ask("What was the record catch of herring, and when was it landed?", 120);
+    browser.click(".exchange:first-child .quote");
+    browser.wait_for("the source is open", "document.querySelector('#source mark') !== null", 20);
+    shoot(&mut browser, "source-pdf");
+    browser.press("Escape");
+    browser.begin_asking("Which fees do boats pay?");
+    browser.wait_for("the answer is being written", "document.querySelector('.exchange .answer .cursor') && document.querySelector('.exchange .answer').innerText.length > 60", 60);
+    shoot(&mut browser, "writing");
+    browser.ask("How high is the tower of the lighthouse, and who built it?", 120);
+    for (width, height) in [(1280, 800), (390, 844)] {
+        for dark in [false, true] {
+            browser.emulate(width, height, dark);
+            let name = format!("{width}-{}", if dark { "dark" } else { "light" });
+            check_fit(&mut browser, &name);
+            shoot(&mut browser, &format!("answer-{name}"));
+            browser.click(".exchange:first-child .quote");
+            browser.wait_for("the source is open", "document.querySelector('#source mark') !== null", 20);
+            check_fit(&mut browser, &name);
+            shoot(&mut browser, &format!("source-{name}"));
+            browser.press("Escape");
+        }
+    }
+    browser.click(".toggle");
+    browser.click("#documents .delete");
+    shoot(&mut browser, "documents-390");
+    browser.emulate(1280, 800, false);
+    shoot(&mut browser, "documents-1280");
+}
+
+fn shoot(browser: &mut Browser, name: &str) {
+    browser.screenshot(&target_folder().join("screenshots").join(format!("{name}.png")));
+}
+
+/// Nothing may stick out sideways, and what is touched must be large enough to touch.
+fn check_fit(browser: &mut Browser, name: &str) {
+    let width = browser.eval("document.documentElement.scrollWidth <= innerWidth");
+    assert_eq!(width, true, "{name}: the page is wider than its window");
+    let unnamed = browser.eval(
+        "[...document.querySelectorAll('button, input:not([hidden]), textarea')]
+           .filter((e) => !(e.innerText?.trim() || e.getAttribute('aria-label') || e.labels?.length)).map((e) => e.outerHTML)",
+    );
+    assert_eq!(unnamed, serde_json::json!([]), "{name}: controls without a name");
+}
