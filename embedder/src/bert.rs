@@ -50,8 +50,12 @@ impl Bert {
         let (d, f) = (config.d_model, config.d_ffn);
         let embeddings = Embeddings {
             word: loader.tensor("embeddings.word_embeddings.weight", &[config.n_vocab, d]).await?,
-            position: loader.tensor("embeddings.position_embeddings.weight", &[config.n_positions, d]).await?,
-            token_type: loader.tensor("embeddings.token_type_embeddings.weight", &[config.n_token_types, d]).await?,
+            position: loader
+                .tensor("embeddings.position_embeddings.weight", &[config.n_positions, d])
+                .await?,
+            token_type: loader
+                .tensor("embeddings.token_type_embeddings.weight", &[config.n_token_types, d])
+                .await?,
             norm: loader.norm("embeddings.LayerNorm", d).await?,
         };
         let mut layers = Vec::with_capacity(config.n_layers);

@@ -77,18 +77,24 @@ impl Pooling {
             Some(Value::String(mode)) => vec![mode.clone()],
             _ => {
                 let flags = all.as_object().into_iter().flatten();
-                flags.filter(|(_, on)| **on == Value::Bool(true)).filter_map(|(key, _)| flag_mode(key)).collect()
+                flags
+                    .filter(|(_, on)| **on == Value::Bool(true))
+                    .filter_map(|(key, _)| flag_mode(key))
+                    .collect()
             }
         };
-        let unsupported = |value| Error::Unsupported { key: "pooling_mode".into(), value, supported: "mean or cls" };
+        let unsupported =
+            |value| Error::Unsupported { key: "pooling_mode".into(), value, supported: "mean or cls" };
         match (modes.pop(), modes.is_empty()) {
             (Some(mode), true) if mode == "mean" => Ok(Self::Mean),
             (Some(mode), true) if mode == "cls" => Ok(Self::Cls),
             (Some(mode), true) => Err(unsupported(mode)),
             (Some(mode), false) => Err(unsupported(format!("{} + {mode}", modes.join(" + ")))),
-            (None, _) => {
-                Err(Error::Setting { file: FILE, key: "pooling_mode".into(), reason: "no mode is set".into() })
-            }
+            (None, _) => Err(Error::Setting {
+                file: FILE,
+                key: "pooling_mode".into(),
+                reason: "no mode is set".into(),
+            }),
         }
     }
 
@@ -140,8 +146,11 @@ impl Prompts {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(file: &'static str, json: &[u8]) -> Result<T> {
-    serde_json::from_slice(json)
-        .map_err(|e| Error::Setting { file, key: "the whole file".into(), reason: e.to_string() })
+    serde_json::from_slice(json).map_err(|e| Error::Setting {
+        file,
+        key: "the whole file".into(),
+        reason: e.to_string(),
+    })
 }
 
 /// A number that must be there and be a possible size.
@@ -149,7 +158,9 @@ fn size(file: &'static str, all: &Value, key: &'static str) -> Result<usize> {
     let max = if key == "vocab_size" { 1 << 24 } else { MAX_SIZE };
     match all.get(key).and_then(Value::as_u64) {
         Some(n) if n >= 1 && n <= max as u64 => Ok(n as usize),
-        Some(n) => Err(Error::Setting { file, key: key.into(), reason: format!("{n} is not within 1..={max}") }),
+        Some(n) => {
+            Err(Error::Setting { file, key: key.into(), reason: format!("{n} is not within 1..={max}") })
+        }
         None => Err(Error::Setting { file, key: key.into(), reason: "a number is missing".into() }),
     }
 }
@@ -197,7 +208,10 @@ mod tests {
     #[test]
     fn prompts() {
         let e5 = br#"{"prompts": {"query": "query: ", "passage": "passage: "}, "default_prompt_name": null}"#;
-        assert_eq!(Prompts::parse(e5).unwrap(), Prompts { query: "query: ".into(), passage: "passage: ".into() });
+        assert_eq!(
+            Prompts::parse(e5).unwrap(),
+            Prompts { query: "query: ".into(), passage: "passage: ".into() }
+        );
         assert_eq!(Prompts::parse(br#"{"__version__": {}}"#).unwrap(), Prompts::default());
     }
 
@@ -211,11 +225,17 @@ mod tests {
             };
             assert!(got.contains(expect), "{got}");
         }
-        check(r#"{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true, "include_prompt": true}"#, "mean");
+        check(
+            r#"{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true, "include_prompt": true}"#,
+            "mean",
+        );
         check(r#"{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}"#, "cls");
         check(r#"{"pooling_mode": "cls"}"#, "cls");
         check(r#"{"pooling_mode_lasttoken": true}"#, "pooling_mode = lasttoken is not supported");
-        check(r#"{"pooling_mode_max_tokens": true, "pooling_mode_mean_tokens": true}"#, "max + mean is not supported");
+        check(
+            r#"{"pooling_mode_max_tokens": true, "pooling_mode_mean_tokens": true}"#,
+            "max + mean is not supported",
+        );
         check(r#"{"pooling_mode_mean_tokens": false}"#, "no mode is set");
         check("[]", "no mode is set");
         check("{", "pooling.json: the whole file");

@@ -159,12 +159,17 @@ fn check_tokenizer(tokenizer: &Tokenizer, config: &BertConfig, max_seq_length: u
         return setting("post_processor", format!("adds {n_special} tokens, where BERT has {N_SPECIAL}"));
     }
     if tokenizer.n_vocab() > config.n_vocab {
-        let reason = format!("{} tokens, but config.json has vocab_size {}", tokenizer.n_vocab(), config.n_vocab);
+        let reason =
+            format!("{} tokens, but config.json has vocab_size {}", tokenizer.n_vocab(), config.n_vocab);
         return setting("vocab", reason);
     }
     if max_seq_length <= N_SPECIAL {
         let reason = format!("{max_seq_length} leaves no room for text");
-        return Err(Error::Setting { file: "sentence_bert_config.json", key: "max_seq_length".into(), reason });
+        return Err(Error::Setting {
+            file: "sentence_bert_config.json",
+            key: "max_seq_length".into(),
+            reason,
+        });
     }
     Ok(())
 }

@@ -58,7 +58,8 @@ async fn check(embedder: &Embedder, rows: &[Row], min_cosine: f64) {
     let vectors = embedder.embed_passages(&texts).await.unwrap();
     assert_eq!(vectors.len(), rows.len());
     for (row, vector) in rows.iter().zip(&vectors) {
-        let length = cosine(vector, vector).sqrt() * vector.iter().map(|v| f64::from(v * v)).sum::<f64>().sqrt();
+        let length =
+            cosine(vector, vector).sqrt() * vector.iter().map(|v| f64::from(v * v)).sum::<f64>().sqrt();
         assert!((length - 1.0).abs() < 1e-5, "{}: length {length}", row.name);
         let cosine = cosine(vector, &row.vector);
         assert!(cosine >= min_cosine, "{} {:?}: cosine {cosine}", row.name, row.text);
@@ -95,7 +96,8 @@ fn a_vector_does_not_depend_on_its_neighbours() {
     platform::block_on(async {
         let embedder = minilm(TierChoice::Cpu).await;
         let rows = minilm_rows();
-        let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).filter(|text| text.len() < 300).collect();
+        let texts: Vec<&str> =
+            rows.iter().map(|row| row.text.as_str()).filter(|text| text.len() < 300).collect();
         let together = embedder.embed_passages(&texts).await.unwrap();
         let reversed: Vec<&str> = texts.iter().rev().copied().collect();
         let backwards = embedder.embed_passages(&reversed).await.unwrap();
@@ -161,7 +163,10 @@ fn damaged_files_are_errors_that_say_so() {
                 None => std::fs::remove_file(&path).unwrap(),
             }
             let files = ModelFiles::from_folder("tiny", folder.path().to_str().unwrap()).await.unwrap();
-            let error = Embedder::load(&rt, &files).await.err().unwrap_or_else(|| panic!("{name} cut to {kept:?} loads"));
+            let error = Embedder::load(&rt, &files)
+                .await
+                .err()
+                .unwrap_or_else(|| panic!("{name} cut to {kept:?} loads"));
             let message = error_chain(&error);
             assert!(message.contains(expect), "{name} cut to {kept:?}: {message}");
         }

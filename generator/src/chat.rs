@@ -60,7 +60,8 @@ impl ChatTemplate {
     /// The prompt that asks for the assistant's next turn.
     pub(crate) fn render(&self, messages: &[Message]) -> Result<String> {
         let template = self.environment.get_template(NAME).expect("added in the constructor");
-        let messages = messages.iter().map(|m| context! { role => m.role.as_str(), content => m.content.as_str() });
+        let messages =
+            messages.iter().map(|m| context! { role => m.role.as_str(), content => m.content.as_str() });
         let values = context! {
             messages => messages.collect::<Vec<_>>(),
             tools => (),
@@ -104,11 +105,19 @@ fn to_json(value: Value, options: Kwargs) -> Result<Value, minijinja::Error> {
 struct PythonFormatter;
 
 impl serde_json::ser::Formatter for PythonFormatter {
-    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, out: &mut W, first: bool) -> std::io::Result<()> {
+    fn begin_array_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
         if first { Ok(()) } else { out.write_all(b", ") }
     }
 
-    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, out: &mut W, first: bool) -> std::io::Result<()> {
+    fn begin_object_key<W: ?Sized + std::io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
         if first { Ok(()) } else { out.write_all(b", ") }
     }
 
@@ -120,10 +129,21 @@ impl serde_json::ser::Formatter for PythonFormatter {
 /// `strftime` in UTC, for the directives that chat templates use; others stay as they are.
 fn strftime(unix_ms: i64, format: &str) -> String {
     const MONTHS: [&str; 12] = [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-        "November", "December",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
     ];
-    const WEEKDAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
+    const WEEKDAYS: [&str; 7] =
+        ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
     let seconds = unix_ms.div_euclid(1000);
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(days);

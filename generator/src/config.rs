@@ -64,7 +64,8 @@ impl LlamaConfig {
                 return unsupported("tensor", name, "plain Llama without scaled rotation, biases or experts");
             }
         }
-        let (d_model, n_heads) = (gguf.size("llama.embedding_length")?, gguf.size("llama.attention.head_count")?);
+        let (d_model, n_heads) =
+            (gguf.size("llama.embedding_length")?, gguf.size("llama.attention.head_count")?);
         let embedding = weights.tensor_info("token_embd.weight").map(|info| info.shape.as_slice());
         let config = Self {
             form: Form::Gguf,
@@ -109,7 +110,8 @@ impl LlamaConfig {
             }
         }
         let (d_model, n_heads) = (file.size("hidden_size")?, file.size("num_attention_heads")?);
-        let rope_base = file.get("rope_parameters").and_then(|rope| rope.get("rope_theta")).or(file.get("rope_theta"));
+        let rope_base =
+            file.get("rope_parameters").and_then(|rope| rope.get("rope_theta")).or(file.get("rope_theta"));
         let config = Self {
             form: Form::HuggingFace,
             d_model,
@@ -276,7 +278,8 @@ impl Json {
         match self.get("chat_template")? {
             Value::String(template) => Some(template.clone()),
             Value::Array(named) => {
-                let default = named.iter().find(|entry| entry.get("name").is_some_and(|name| name == "default"))?;
+                let default =
+                    named.iter().find(|entry| entry.get("name").is_some_and(|name| name == "default"))?;
                 Some(default.get("template")?.as_str()?.to_string())
             }
             _ => None,
@@ -345,10 +348,26 @@ mod tests {
         check_refused(r#""llama""#, r#""qwen2""#, r#"model_type = "qwen2" is not supported"#);
         check_refused(r#""silu""#, r#""gelu""#, "hidden_act");
         check_refused(r#""attention_bias": false"#, r#""attention_bias": true"#, "attention_bias = true");
-        check_refused(r#""rope_scaling": null"#, r#""rope_scaling": {"rope_type": "llama3"}"#, r#"rope_type = "llama3""#);
-        check_refused(r#""rope_scaling": null"#, r#""rope_scaling": {"type": "linear"}"#, r#"type = "linear""#);
-        check_refused(r#""num_key_value_heads": 3"#, r#""num_key_value_heads": 2"#, "2 key heads do not divide 9");
-        check_refused(r#""hidden_size": 576"#, r#""hidden_size": 9"#, "head_dim: 1 is not a positive even number");
+        check_refused(
+            r#""rope_scaling": null"#,
+            r#""rope_scaling": {"rope_type": "llama3"}"#,
+            r#"rope_type = "llama3""#,
+        );
+        check_refused(
+            r#""rope_scaling": null"#,
+            r#""rope_scaling": {"type": "linear"}"#,
+            r#"type = "linear""#,
+        );
+        check_refused(
+            r#""num_key_value_heads": 3"#,
+            r#""num_key_value_heads": 2"#,
+            "2 key heads do not divide 9",
+        );
+        check_refused(
+            r#""hidden_size": 576"#,
+            r#""hidden_size": 9"#,
+            "head_dim: 1 is not a positive even number",
+        );
         check_refused(r#""vocab_size": 49152"#, r#""vocab_size": 0"#, "vocab_size: 0 is not within");
         check_refused(r#""num_hidden_layers": 30,"#, "", "num_hidden_layers: a number is missing");
         check_refused("100000", "-1", "rope_theta");
@@ -357,7 +376,8 @@ mod tests {
 
     #[test]
     fn tokens_and_templates_have_two_spellings() {
-        let json = br#"{"bos_token": "<s>", "eos_token": {"content": "</s>"}, "pad_token": null, "chat_template":
+        let json =
+            br#"{"bos_token": "<s>", "eos_token": {"content": "</s>"}, "pad_token": null, "chat_template":
             [{"name": "rag", "template": "x"}, {"name": "default", "template": "y"}]}"#;
         let file = Json::parse("tokenizer_config.json", json).unwrap();
         assert_eq!([file.token_text("bos_token"), file.token_text("eos_token")], ["<s>", "</s>"]);

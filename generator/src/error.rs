@@ -34,7 +34,9 @@ pub enum Error {
         supported: &'static str,
     },
     /// The model has no chat template; it can continue text, but not chat.
-    #[error("the model has no chat template; choose an instruction-tuned model, or give it plain text to continue")]
+    #[error(
+        "the model has no chat template; choose an instruction-tuned model, or give it plain text to continue"
+    )]
     NoChatTemplate,
     /// The model's chat template is broken, or refuses the conversation.
     #[error("the model's chat template: {reason}")]

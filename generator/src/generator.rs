@@ -79,7 +79,8 @@ impl Generator {
     }
 
     fn assemble(rt: &Runtime, model: Llama, tokenizer: Tokenizer, chat: ChatConfig) -> Result<Self> {
-        let template = chat.template.map(|source| ChatTemplate::new(source, &chat.bos, &chat.eos)).transpose()?;
+        let template =
+            chat.template.map(|source| ChatTemplate::new(source, &chat.bos, &chat.eos)).transpose()?;
         let mut end_ids = chat.end_ids;
         end_ids.extend(END_TOKENS.iter().filter_map(|token| tokenizer.token_id(token)));
         end_ids.sort_unstable();

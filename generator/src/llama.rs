@@ -7,7 +7,8 @@
 use crate::config::{Form, LlamaConfig};
 use crate::error::Result;
 use runtime::{
-    Activation, CausalAttention, KvCache, Recorder, Rope, RopeStyle, Runtime, Tensor, Weight, WeightFormat, Weights,
+    Activation, CausalAttention, KvCache, Recorder, Rope, RopeStyle, Runtime, Tensor, Weight, WeightFormat,
+    Weights,
 };
 
 /// The weights, and the forward pass.
@@ -46,14 +47,16 @@ impl Llama {
         let c = &config;
         let (d, f) = (c.d_model, c.d_ffn);
         let (d_query, d_kv) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
-        let load = async |part, shape: &[usize]| load(rt, weights, &tensor_name(c.form, None, part), shape).await;
+        let load =
+            async |part, shape: &[usize]| load(rt, weights, &tensor_name(c.form, None, part), shape).await;
         let embedding = load(Part::Embedding, &[c.n_vocab, d]).await?;
         let head = if c.is_tied { embedding.clone() } else { load(Part::Head, &[c.n_vocab, d]).await? };
         let norm = load(Part::Norm, &[d]).await?;
         let mut layers = Vec::with_capacity(c.n_layers);
         for i in 0..c.n_layers {
-            let load =
-                async |part, shape: &[usize]| self::load(rt, weights, &tensor_name(c.form, Some(i), part), shape).await;
+            let load = async |part, shape: &[usize]| {
+                self::load(rt, weights, &tensor_name(c.form, Some(i), part), shape).await
+            };
             layers.push(Layer {
                 attention_norm: load(Part::AttentionNorm, &[d]).await?,
                 query: load(Part::Query, &[d_query, d]).await?,
@@ -102,8 +105,10 @@ impl Llama {
             let k = rec.rope(k, rope)?;
             rec.kv_append(keys, k, first_pos)?;
             rec.kv_append(values, v, first_pos)?;
-            let heads =
-                rec.attention_causal(q, CausalAttention { keys, values, first_pos, n_kv_heads: c.n_kv_heads, scale })?;
+            let heads = rec.attention_causal(
+                q,
+                CausalAttention { keys, values, first_pos, n_kv_heads: c.n_kv_heads, scale },
+            )?;
             let attended = linear(rec, heads, &layer.attention)?; // [T, D]
             x = rec.add(x, attended)?;
 
@@ -221,7 +226,11 @@ mod tests {
                 }
                 let largest = row.last_logits.iter().fold(0f32, |max, l| max.max(l.abs()));
                 for (g, e) in got.iter().zip(&row.last_logits) {
-                    assert!((g - e).abs() <= tolerance * largest, "{:?} in pieces of {piece}: {g}, not {e}", row.text);
+                    assert!(
+                        (g - e).abs() <= tolerance * largest,
+                        "{:?} in pieces of {piece}: {g}, not {e}",
+                        row.text
+                    );
                 }
                 let mut tokens = Vec::new();
                 for _ in &row.tokens {

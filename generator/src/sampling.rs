@@ -28,7 +28,15 @@ pub struct Sampling {
 impl Default for Sampling {
     /// Greedy, at most 256 tokens, no stop strings.
     fn default() -> Self {
-        Self { temperature: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, seed: 0, max_tokens: 256, stop: Vec::new() }
+        Self {
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            seed: 0,
+            max_tokens: 256,
+            stop: Vec::new(),
+        }
     }
 }
 
@@ -176,7 +184,8 @@ mod tests {
     fn check(settings: Sampling, expect: [f32; 5]) {
         let got = shares(settings);
         // Four standard deviations of a share near one half.
-        let close = got.iter().zip(expect).all(|(g, e)| if e == 0.0 { *g == 0.0 } else { (g - e).abs() < 0.015 });
+        let close =
+            got.iter().zip(expect).all(|(g, e)| if e == 0.0 { *g == 0.0 } else { (g - e).abs() < 0.015 });
         assert!(close, "{got:?}, expected {expect:?}");
     }
 

@@ -64,7 +64,7 @@ fn prompts_that_do_not_fit_are_refused() {
         assert!(matches!(long, Some(Error::PromptTooLong { n_tokens: 64, max_tokens: 63 })), "{long:?}");
         let empty = generator.start("", &Sampling::default()).await.err();
         assert!(matches!(empty, Some(Error::PromptEmpty)), "{empty:?}");
-        let (tokens, _, finish) = run(&generator, &"1".repeat(63), &Sampling::default()).await;
+        let (tokens, _, finish) = run(&generator, &"2".repeat(63), &Sampling::default()).await;
         assert_eq!((tokens.len(), finish), (1, Some(Finish::ContextFull)));
     });
 }
@@ -91,7 +91,8 @@ fn an_abandoned_session_leaves_no_trace() {
     platform::block_on(async {
         let generator = tiny("llama_tied").await;
         let expect = run(&generator, "the quick brown fox", &Sampling::greedy(12)).await;
-        let mut abandoned = generator.start("pack my box with five dozen", &Sampling::greedy(12)).await.unwrap();
+        let mut abandoned =
+            generator.start("pack my box with five dozen", &Sampling::greedy(12)).await.unwrap();
         abandoned.next().await.unwrap();
         // Two at once, then one after the other.
         assert_eq!(run(&generator, "the quick brown fox", &Sampling::greedy(12)).await, expect);
