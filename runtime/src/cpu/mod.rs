@@ -4,7 +4,7 @@ mod attention;
 mod buffers;
 mod execute;
 mod gemm;
-mod int8;
+mod quantised;
 mod math;
 mod panels;
 mod rows;

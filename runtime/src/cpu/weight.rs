@@ -1,6 +1,6 @@
 //! Weights as the CPU tier keeps them.
 
-use super::int8::QuantPanels;
+use super::quantised::QuantPanels;
 use super::panels::Panels;
 use crate::kernels::dequantize;
 use crate::memory::{Lease, Ledger, Owner};

@@ -31,7 +31,7 @@ pub(crate) use gather::gather;
 pub(crate) use kv_append::kv_append;
 pub(crate) use l2_normalize::l2_normalize;
 pub(crate) use layer_norm::layer_norm;
-pub(crate) use linear::{activate, linear, linear_int8, quantize_activations};
+pub(crate) use linear::{activate, linear};
 pub(crate) use mean_pool::mean_pool;
 pub(crate) use rms_norm::rms_norm;
 pub(crate) use rope::rope;

@@ -2,6 +2,8 @@
 
 mod gguf;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 

@@ -5,7 +5,6 @@ use crate::{Error, Result};
 /// Type of a tensor's elements in a file. The names are those of the formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-#[expect(non_camel_case_types, reason = "the names that GGUF gives its types")]
 pub enum DType {
     /// 32-bit floats.
     F32,

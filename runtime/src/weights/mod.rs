@@ -2,6 +2,8 @@
 
 pub(crate) mod blocks;
 mod dtype;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod gguf;
 mod read_at;
 mod safetensors;

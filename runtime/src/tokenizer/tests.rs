@@ -1,0 +1,149 @@
+//! Small tokenizers, made by hand.
+
+use super::*;
+use crate::weights::Weights;
+use crate::weights::fixture::{Gguf, text};
+
+/// GGUF's numbers for the value types used here.
+const U32: u32 = 4;
+const I32: u32 = 5;
+const BOOL: u32 = 7;
+const TEXT: u32 = 8;
+const ARRAY: u32 = 9;
+
+type Entry = (&'static str, u32, Vec<u8>);
+
+fn array(kind: u32, values: &[Vec<u8>]) -> Vec<u8> {
+    [kind.to_le_bytes().to_vec(), (values.len() as u64).to_le_bytes().to_vec(), values.concat()].concat()
+}
+
+fn texts(values: &[&str]) -> Vec<u8> {
+    array(TEXT, &values.iter().map(|value| text(value)).collect::<Vec<_>>())
+}
+
+/// Byte-level BPE's spelling: `Ġ` is a space, `ðŁĺĢ` the bytes F0 9F 98 80.
+const TOKENS: [&str; 19] = [
+    "h", "e", "l", "o", "he", "ll", "hell", "hello", "1", "2", "Ġ", "Ġh", "<|end|>", "<note>", "ð", "Ł", "ĺ",
+    "Ģ", "12",
+];
+
+/// A control token, a user-defined one, else normal ones.
+fn types() -> Vec<u8> {
+    let kind = |id: usize| [1i32, 3, 4][if (12..=13).contains(&id) { id - 11 } else { 0 }];
+    array(I32, &(0..TOKENS.len()).map(|id| kind(id).to_le_bytes().into()).collect::<Vec<_>>())
+}
+
+fn sound() -> Vec<Entry> {
+    vec![
+        ("model", TEXT, text("gpt2")),
+        ("pre", TEXT, text("smollm")),
+        ("tokens", ARRAY, texts(&TOKENS)),
+        ("token_type", ARRAY, types()),
+        ("merges", ARRAY, texts(&["h e", "l l", "he ll", "hell o", "Ġ h", "1 2"])),
+        ("bos_token_id", U32, 12u32.to_le_bytes().into()),
+        ("eos_token_id", U32, 12u32.to_le_bytes().into()),
+    ]
+}
+
+fn tokenizer(entries: Vec<Entry>) -> Result<Tokenizer> {
+    let bytes = Gguf::sound().with(|file| {
+        let entries = entries.iter().map(|(key, kind, value)| (format!("tokenizer.ggml.{key}"), *kind, value.clone()));
+        file.meta.extend(entries);
+    });
+    Tokenizer::from_gguf(&Weights::open(Box::new(bytes))?)
+}
+
+/// The sound definition with another value.
+fn changed(key: &str, value: Vec<u8>) -> Vec<Entry> {
+    let mut entries = sound();
+    entries.iter_mut().find(|entry| entry.0 == key).unwrap().2 = value;
+    entries
+}
+
+#[test]
+fn text_is_merged_digits_stay_apart_and_special_tokens_are_whole() {
+    let t = tokenizer(sound()).unwrap();
+    assert_eq!((t.n_vocab(), t.token_id("hello"), t.token_id("nothing")), (19, Some(7), None));
+    let cases: [(&str, &[u32], &[(usize, usize)]); 5] = [
+        ("hello", &[7], &[(0, 5)]),
+        ("hello hell", &[7, 10, 6], &[(0, 5), (5, 6), (6, 10)]),
+        ("12", &[8, 9], &[(0, 1), (1, 2)]),
+        ("<|end|>he<note>", &[12, 4, 13], &[(0, 7), (7, 9), (9, 15)]),
+        ("", &[], &[]),
+    ];
+    for (text, ids, offsets) in cases {
+        let encoding = t.encode(text, true).unwrap();
+        assert_eq!((encoding.ids.as_slice(), encoding.offsets.as_slice()), (ids, offsets), "{text}");
+        assert_eq!(t.decode(ids, false).unwrap(), text);
+        assert_eq!(t.count(text).unwrap(), ids.len());
+    }
+    assert_eq!(t.decode(&[12, 4, 13], true).unwrap(), "he<note>");
+}
+
+#[test]
+fn the_pre_tokenizer_is_the_files() {
+    assert_eq!(tokenizer(changed("pre", text("gpt-2"))).unwrap().encode("12", true).unwrap().ids, [18]);
+}
+
+#[test]
+fn tokens_are_added_where_the_file_says_so() {
+    let mut entries = sound();
+    entries.push(("add_bos_token", BOOL, vec![1]));
+    entries.push(("add_eos_token", BOOL, vec![1]));
+    let t = tokenizer(entries).unwrap();
+    assert_eq!(t.encode("he", true).unwrap().ids, [12, 4, 12]);
+    assert_eq!(t.encode("he", false).unwrap().ids, [4]);
+}
+
+#[test]
+fn a_stream_never_splits_a_character() {
+    let t = tokenizer(sound()).unwrap();
+    let mut stream = t.streamer();
+    let pieces: Vec<_> = [7, 14, 15, 16, 17, 12, 11, 14].into_iter().map(|id| stream.push(id)).collect();
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(pieces, [text("hello"), None, None, None, text("😀"), None, text(" h"), None]);
+    assert_eq!(stream.finish(), text("\u{fffd}"));
+    // Bytes that never become a character are not held back for ever.
+    let mut stream = t.streamer();
+    let pieces: Vec<_> = (0..8).map(|_| stream.push(15)).collect();
+    assert_eq!(pieces[..7], [const { None }; 7]);
+    assert_eq!(pieces[7], text(&"\u{fffd}".repeat(8)));
+    assert_eq!(stream.finish(), None);
+}
+
+#[test]
+fn every_unusable_definition_is_refused_with_its_reason() {
+    let without = |key: &str| sound().into_iter().filter(|entry| entry.0 != key).collect::<Vec<_>>();
+    let mut no_bos = without("bos_token_id");
+    no_bos.push(("add_bos_token", BOOL, vec![1]));
+    let cases: Vec<(&str, Vec<Entry>)> = vec![
+        ("the tokenizer `llama`", changed("model", text("llama"))),
+        ("the pre-tokenizer `tekken`", changed("pre", text("tekken"))),
+        ("no `model`", without("model")),
+        ("no list `tokens`", without("tokens")),
+        ("no list `merges`", without("merges")),
+        ("something other than texts in `merges`", changed("merges", array(I32, &[vec![0; 4]]))),
+        ("a merge without a space", changed("merges", texts(&["he"]))),
+        ("out of vocabulary", changed("merges", texts(&["x y"]))),
+        ("another number of types", changed("token_type", array(I32, &[vec![1, 0, 0, 0]]))),
+        ("a token twice", changed("tokens", texts(&["h", "h"]))),
+        ("no usable `bos_token_id`", no_bos),
+    ];
+    for (reason, entries) in cases {
+        let error = tokenizer(entries).err().unwrap_or_else(|| panic!("not refused: {reason}"));
+        assert!(error.to_string().contains(reason), "expected `{reason}`, got `{error}`");
+    }
+    assert!(matches!(Tokenizer::from_json(b"{}"), Err(Error::Tokenizer { .. })));
+}
+
+#[test]
+fn a_tokenizer_json_loses_its_padding_and_truncation() {
+    let json = r#"{"version":"1.0",
+        "truncation":{"direction":"Right","max_length":2,"strategy":"LongestFirst","stride":0},
+        "padding":{"strategy":{"Fixed":8},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,
+            "pad_type_id":0,"pad_token":"[PAD]"},
+        "added_tokens":[],"normalizer":null,"pre_tokenizer":{"type":"Whitespace"},"post_processor":null,
+        "decoder":null,"model":{"type":"WordLevel","vocab":{"[PAD]":0,"a":1,"b":2},"unk_token":"[PAD]"}}"#;
+    let t = Tokenizer::from_json(json.as_bytes()).unwrap();
+    assert_eq!(t.encode("a b a b", true).unwrap().ids, [1, 2, 1, 2]);
+}
