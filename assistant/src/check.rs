@@ -7,11 +7,12 @@ use embedder::Embedder;
 use crate::question::dot;
 use crate::{AnswerSentence, Citation, Quote, Result, words};
 
-/// Share of a sentence's terms that a passage must have to support it on words alone.
-const MIN_OVERLAP: f32 = 0.65;
+/// Share of a sentence's terms that two neighbouring sentences of a passage must have to support it
+/// on words alone. A whole passage has most words of any invention about its subject.
+const MIN_OVERLAP: f32 = 0.75;
 /// The same where the sentence also means what a quote means.
-const MIN_OVERLAP_WITH_COSINE: f32 = 0.4;
-const MIN_COSINE: f32 = 0.75;
+const MIN_OVERLAP_WITH_COSINE: f32 = 0.5;
+const MIN_COSINE: f32 = 0.8;
 
 /// An answer's text with its marks put right, sentence by sentence.
 pub(crate) struct Checked {
@@ -101,12 +102,19 @@ impl Checked {
 /// What a passage states, as far as words tell.
 struct Facts {
     terms: HashSet<String>,
-    numbers: HashSet<String>,
+    /// Terms and numbers of each two neighbouring sentences.
+    windows: Vec<(HashSet<String>, HashSet<String>)>,
 }
 
 impl Facts {
     fn of(text: &str) -> Self {
-        Self { terms: words::term_set(text), numbers: words::numbers(text) }
+        let spans = ingest::sentences(text);
+        let window = |i: usize| {
+            let end = spans[spans.len().min(i + 2) - 1].end;
+            let text = ingest::slice(text, ingest::Span::new(spans[i].start, end));
+            (words::term_set(text), words::numbers(text))
+        };
+        Self { terms: words::term_set(text), windows: (0..spans.len()).map(window).collect() }
     }
 }
 
@@ -123,14 +131,15 @@ impl Claim {
         Self { terms: words::term_set(sentence), names, numbers: words::numbers(sentence) }
     }
 
-    /// Share of the sentence's terms that stand in the passage; 0 as soon as one of its numbers or
-    /// names does not, for those are what inventions are made of.
+    /// Share of the sentence's terms that stand together in the passage; 0 as soon as one of its
+    /// names or numbers does not, for those are what inventions are made of.
     fn overlap(&self, facts: &Facts) -> f32 {
-        let is_known = self.names.is_subset(&facts.terms) && self.numbers.is_subset(&facts.numbers);
-        if self.terms.is_empty() || !is_known {
+        if self.terms.is_empty() || !self.names.is_subset(&facts.terms) {
             return 0.0;
         }
-        self.terms.intersection(&facts.terms).count() as f32 / self.terms.len() as f32
+        let windows = facts.windows.iter().filter(|(_, numbers)| self.numbers.is_subset(numbers));
+        let shared = windows.map(|(terms, _)| self.terms.intersection(terms).count());
+        shared.max().unwrap_or(0) as f32 / self.terms.len() as f32
     }
 }
 
@@ -215,6 +224,9 @@ mod tests {
         assert_eq!(overlap("CozoDB uses the SQL query language", passage), 0.0);
         assert_eq!(overlap("It uses Datalog since 2021", passage), 0.0);
         assert_eq!(overlap("Yes.", ""), 0.0);
+        let far = "Ann won two medals. It rained all day long. Nobody came. Bob lost a boot.";
+        assert_eq!(overlap("Ann won two medals.", far), 1.0);
+        assert!(overlap("Ann lost two boots.", far) < MIN_OVERLAP, "words of sentences that stand apart");
     }
 
     #[test]

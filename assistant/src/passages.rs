@@ -13,6 +13,8 @@ const DUPLICATE_OVERLAP: f32 = 0.85;
 pub(crate) struct Passage {
     pub chunk: ChunkRow,
     pub document: String,
+    /// Fused score of the search.
+    pub score: f32,
     /// Terms of text, headings and document name.
     pub terms: HashSet<String>,
 }
@@ -26,6 +28,7 @@ pub(crate) fn load(
 ) -> Result<Vec<Passage>> {
     let ids: Vec<_> = hits.iter().map(|hit| hit.chunk).collect();
     let rows = db.chunks(&ids)?;
+    let scores: BTreeMap<_, _> = hits.iter().map(|hit| (hit.chunk, hit.score)).collect();
     let mut passages: Vec<Passage> = Vec::new();
     for chunk in rows {
         if passages.len() == k {
@@ -35,7 +38,8 @@ pub(crate) fn load(
         let headings = chunk.heading_path.join(" ");
         let terms = words::term_set(&format!("{} {headings} {document}", chunk.text));
         if passages.iter().all(|kept| jaccard(&kept.terms, &terms) < DUPLICATE_OVERLAP) {
-            passages.push(Passage { chunk, document, terms });
+            let score = scores.get(&chunk.id).copied().unwrap_or_default();
+            passages.push(Passage { chunk, document, score, terms });
         }
     }
     Ok(passages)

@@ -129,7 +129,7 @@ pub struct AskOptions {
 
 impl Default for AskOptions {
     fn default() -> Self {
-        Self { generate: true, n_passages: 8, max_quotes: 4, max_tokens: 0 }
+        Self { generate: true, n_passages: 6, max_quotes: 5, max_tokens: 0 }
     }
 }
 

@@ -28,10 +28,21 @@ pub(crate) fn term_set(text: &str) -> HashSet<String> {
     terms(text).into_iter().collect()
 }
 
-/// The numbers of a text, digits only: `1,234` gives `1234`.
+/// English number words that a small generator likes to make up.
+const NUMBER_WORDS: &[&str] = &[
+    "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty", "forty",
+    "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand", "million", "billion",
+];
+
+/// The numbers of a text: digits only (`1,234` gives `1234`), and number words.
 pub(crate) fn numbers(text: &str) -> HashSet<String> {
-    let words = text.unicode_words().filter(|w| w.chars().any(|c| c.is_ascii_digit()));
-    words.map(|w| w.chars().filter(char::is_ascii_digit).collect()).collect()
+    let number = |word: &str| {
+        let digits: String = word.chars().filter(char::is_ascii_digit).collect();
+        let word = word.to_lowercase();
+        if digits.is_empty() { NUMBER_WORDS.contains(&word.as_str()).then_some(word) } else { Some(digits) }
+    };
+    text.unicode_words().filter_map(number).collect()
 }
 
 /// The terms of words written with a capital inside a sentence: names, mostly.
@@ -53,8 +64,8 @@ mod tests {
 
     #[test]
     fn numbers_lose_their_separators() {
-        let expected = ["1234", "56"].map(str::to_owned).into();
-        assert_eq!(numbers("In 1,234 of 56% cases"), expected);
+        let expected = ["1234", "56", "six"].map(str::to_owned).into();
+        assert_eq!(numbers("In 1,234 of 56% of Six cases"), expected);
     }
 
     #[test]
