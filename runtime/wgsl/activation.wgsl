@@ -10,8 +10,9 @@ fn erf(x: f32) -> f32 {
   return sign(x) * (1.0 - poly * exp(-a * a));
 }
 
+// Kept below e^88: what becomes of an infinity is up to the implementation.
 fn silu(x: f32) -> f32 {
-  return x / (1.0 + exp(-x));
+  return x / (1.0 + exp(min(-x, 88.0)));
 }
 
 fn activate(x: f32, activation: u32) -> f32 {

@@ -15,6 +15,7 @@ fn silu_mul(
   let at = id.x + id.y * n_groups.x * 64u;
   if (at < params.n4) {
     let g = gate[at];
-    out[at] = g / (1.0 + exp(-g)) * up[at];
+    // Kept below e^88: what becomes of an infinity is up to the implementation.
+    out[at] = g / (1.0 + exp(min(-g, vec4<f32>(88.0)))) * up[at];
   }
 }

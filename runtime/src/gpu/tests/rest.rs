@@ -31,6 +31,18 @@ fn elementwise_equal_their_twins() {
 }
 
 #[test]
+fn silu_of_extreme_gates_is_finite() {
+    let bench = Bench::open(KernelSet::Software);
+    let gate = [-1e32, -1000.0, -89.0, -0.0, 89.0, 1000.0, 1e32, 0.0];
+    let mut record = Record::default();
+    let [gate_id, up_id] = [gate, [1.0; 8]].map(|x| record.input(8, &x));
+    let out = record.op(1, 8, |out| Op::SiluMul { gate: gate_id, up: up_id, out });
+    // 1e32 * e^-88 is 6e-7: as good as nothing.
+    let expected = gate.map(|x| x.max(0.0));
+    assert_close("silu", &bench.read(&record, out), &expected, |i| 1e-6 * f64::from(expected[i]) + 1e-5);
+}
+
+#[test]
 fn norms_equal_their_twins() {
     let bench = Bench::open(KernelSet::Software);
     for (n, width) in SHAPES {
