@@ -6,6 +6,7 @@ use cozo::DataValue;
 
 use crate::analysis::Analyzer;
 use crate::engine::{Engine, Params};
+use crate::fuse::{LEG_DEPTH, fuse};
 use crate::index::Index;
 use crate::load::{self, Catalog, Stored};
 use crate::pages::Pages;
@@ -60,6 +61,7 @@ impl Db {
         }
         let catalog = load::catalog(&engine, tag)?;
         *write(&index) = load::index(&engine, &catalog, n_dims)?;
+        keep_up(&index);
         Ok(Self { engine, index, catalog, is_stale: false, analyzer: Analyzer::new(), tag: tag.clone(), file: None })
     }
 
@@ -102,6 +104,8 @@ impl Db {
         self.catalog.next_document = id.0 + 1;
         self.catalog.next_chunk = first_chunk + u64::from(info.n_chunks);
         self.catalog.documents.insert(id, Stored { info, first_chunk });
+        drop(index);
+        keep_up(&self.index);
         Ok(id)
     }
 
@@ -114,6 +118,7 @@ impl Db {
         self.commit(transaction)?;
         write(&self.index).remove(id);
         self.catalog.documents.remove(&id);
+        keep_up(&self.index);
         Ok(true)
     }
 
@@ -147,13 +152,15 @@ impl Db {
         Ok(ids.iter().filter_map(find).collect())
     }
 
-    /// The `k` passages whose vectors have the largest dot product with `query`: exact, best first.
+    /// The `k` passages whose vectors have the largest dot product with `query`, best first. Exact;
+    /// with the feature `hnsw`, an unfiltered search of more than `MIN_CHUNKS` passages (module `ann`)
+    /// may miss one in a hundred.
     ///
     /// # Errors
     /// `BadQuery` when `query` has not as many finite numbers as the stored vectors.
     pub fn search_vector(&self, query: &[f32], k: usize, filter: &Filter) -> Result<Vec<Hit>> {
         self.check_query(query)?;
-        Ok(self.index().vectors.search(query, k, filter))
+        Ok(self.index().nearest(query, k, filter))
     }
 
     /// As [`Self::search_vector`], with the passages, in one query.
@@ -178,6 +185,19 @@ impl Db {
         let mut terms = Vec::new();
         self.analyzer.terms(text, &mut |term| terms.push(term.to_owned()));
         Ok(self.index().text.search(&terms, k, filter))
+    }
+
+    /// The `k` passages that fit a question best by meaning and by words: both rankings, fused by
+    /// their scores (module `fuse`).
+    ///
+    /// # Errors
+    /// `BadQuery` as [`Self::search_vector`].
+    pub fn search(&self, query: &[f32], text: &str, k: usize, filter: &Filter) -> Result<Vec<Hit>> {
+        let depth = k.max(LEG_DEPTH);
+        let by_meaning = self.search_vector(query, depth, filter)?;
+        let by_words = self.search_text(text, depth, filter)?;
+        let spread = self.index().vectors.spread(query, filter);
+        Ok(fuse(&by_meaning, spread, &by_words, k))
     }
 
     /// A setting by its key.
@@ -234,7 +254,10 @@ impl Db {
     /// The rows of `terms`.
     fn encode_terms(&self, new: &NewDocument) -> Vec<Vec<u8>> {
         let terms = |chunk: &NewChunk, emit: &mut dyn FnMut(&str)| {
-            for heading in &chunk.heading_path {
+            // A heading that is the document's title stands above all its passages and tells none of
+            // them from the others: with it MRR@10 is .004 lower on English articles.
+            let headings = chunk.heading_path.iter().filter(|heading| new.title.as_ref() != Some(heading));
+            for heading in headings {
                 self.analyzer.terms(heading, emit);
             }
             self.analyzer.terms(&chunk.text, emit);
@@ -264,6 +287,17 @@ impl Db {
     }
 }
 
+#[cfg(all(test, feature = "hnsw"))]
+impl Db {
+    pub(crate) fn use_graph_from(&mut self, min_chunks: usize) {
+        write(&self.index).graph = crate::ann::Graph::new(min_chunks);
+    }
+
+    pub(crate) fn n_graph_points(&self) -> usize {
+        self.index().graph.n_points()
+    }
+}
+
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let n_documents = self.catalog.documents.len();
@@ -273,6 +307,12 @@ impl std::fmt::Debug for Db {
 
 fn write(index: &RwLock<Index>) -> RwLockWriteGuard<'_, Index> {
     index.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets the approximate index follow the rows, where there is one.
+fn keep_up(_index: &Arc<RwLock<Index>>) {
+    #[cfg(feature = "hnsw")]
+    crate::ann::keep_up(_index);
 }
 
 fn create(engine: &Engine, tag: &EmbedderTag) -> Result<()> {

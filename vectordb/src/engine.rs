@@ -133,7 +133,7 @@ fn search_rule(
 
 fn vector_hits(index: &Index, options: &Options, k: usize, filter: &Filter) -> Option<Vec<Hit>> {
     let query: Vec<f32> = floats(options.get("query")?.get_bytes()?)?.collect();
-    (query.len() == index.vectors.n_dims()).then(|| index.vectors.search(&query, k, filter))
+    (query.len() == index.vectors.n_dims()).then(|| index.nearest(&query, k, filter))
 }
 
 fn text_hits(index: &Index, options: &Options, k: usize, filter: &Filter) -> Option<Vec<Hit>> {

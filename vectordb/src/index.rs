@@ -3,18 +3,25 @@
 use crate::bm25::TextIndex;
 use crate::postings::Terms;
 use crate::slab::Slab;
-use crate::{ChunkId, DocumentId};
+use crate::{ChunkId, DocumentId, Filter, Hit};
 
 /// What searches look into.
 #[derive(Debug)]
 pub(crate) struct Index {
     pub(crate) vectors: Slab,
     pub(crate) text: TextIndex,
+    #[cfg(feature = "hnsw")]
+    pub(crate) graph: crate::ann::Graph,
 }
 
 impl Index {
     pub(crate) fn new(n_dims: usize) -> Self {
-        Self { vectors: Slab::new(n_dims), text: TextIndex::default() }
+        Self {
+            vectors: Slab::new(n_dims),
+            text: TextIndex::default(),
+            #[cfg(feature = "hnsw")]
+            graph: crate::ann::Graph::new(crate::ann::MIN_CHUNKS),
+        }
     }
 
     pub(crate) fn n_bytes(&self) -> usize {
@@ -39,7 +46,24 @@ impl Index {
     }
 
     pub(crate) fn remove(&mut self, document: DocumentId) {
-        self.vectors.remove(document);
+        let removed = self.vectors.remove(document);
+        #[cfg(feature = "hnsw")]
+        if let Some((n_rows, last)) = removed {
+            self.graph.removed(n_rows, last);
+        }
+        #[cfg(not(feature = "hnsw"))]
+        let _ = removed;
         self.text.remove(document);
+    }
+
+    /// The `k` chunks whose vectors are nearest: by the graph where one serves, else by a scan.
+    pub(crate) fn nearest(&self, query: &[f32], k: usize, filter: &Filter) -> Vec<Hit> {
+        #[cfg(feature = "hnsw")]
+        if filter.documents.is_none()
+            && let Some(hits) = self.graph.search(&self.vectors, query, k)
+        {
+            return hits;
+        }
+        self.vectors.search(query, k, filter)
     }
 }

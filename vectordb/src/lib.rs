@@ -3,6 +3,8 @@
 //! - `vectordb` does not know what an embedding model is: vectors come with a tag and are compared.
 
 mod analysis;
+#[cfg(feature = "hnsw")]
+mod ann;
 mod bm25;
 mod db;
 mod engine;
@@ -30,7 +32,6 @@ mod testing;
 pub use analysis::terms; // `assistant` compares sentences by the same terms
 pub use db::{Db, MAX_DOCUMENT_CHUNKS};
 pub use error::{Error, Result};
-pub use fuse::fuse;
 pub use types::{
     ChunkId, ChunkRow, DocumentId, DocumentInfo, DocumentText, EmbedderTag, Filter, Hit, NewChunk,
     NewDocument, Stats,

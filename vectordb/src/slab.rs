@@ -52,14 +52,35 @@ impl Slab {
         rows.end += 1;
     }
 
-    pub(crate) fn remove(&mut self, document: DocumentId) {
-        let Some(gone) = self.documents.remove(&document) else { return };
+    /// A row by its place.
+    #[cfg(feature = "hnsw")]
+    pub(crate) fn row(&self, row: usize) -> (ChunkId, &[f32]) {
+        (self.chunks[row], &self.values[row * self.n_dims..(row + 1) * self.n_dims])
+    }
+
+    /// Where a chunk's row is. Ids ascend from row to row, because later documents have larger ones.
+    #[cfg(feature = "hnsw")]
+    pub(crate) fn row_of(&self, chunk: ChunkId) -> Option<usize> {
+        self.chunks.binary_search(&chunk).ok()
+    }
+
+    /// The rows of chunks behind `chunk`.
+    #[cfg(feature = "hnsw")]
+    pub(crate) fn rows_after(&self, chunk: ChunkId) -> Range<usize> {
+        self.chunks.partition_point(|id| *id <= chunk)..self.chunks.len()
+    }
+
+    /// Takes a document out; gives how many rows it had and the id of the last.
+    pub(crate) fn remove(&mut self, document: DocumentId) -> Option<(usize, ChunkId)> {
+        let gone = self.documents.remove(&document)?;
+        let last = self.chunks[gone.end - 1];
         self.values.drain(gone.start * self.n_dims..gone.end * self.n_dims);
         self.chunks.drain(gone.clone());
         for rows in self.documents.values_mut().filter(|rows| rows.start >= gone.end) {
             rows.start -= gone.len();
             rows.end -= gone.len();
         }
+        Some((gone.len(), last))
     }
 
     /// The `k` rows of largest dot product with `query: [n_dims]`; exact.
@@ -75,6 +96,24 @@ impl Slab {
         top.into_hits()
     }
 
+    /// How the scores of a query are spread over the rows that a filter lets through; over at most
+    /// [`MAX_SPREAD_ROWS`] of them, evenly taken.
+    pub(crate) fn spread(&self, query: &[f32], filter: &Filter) -> Spread {
+        let ranges = self.rows(filter);
+        let n_rows = ranges.iter().map(ExactSizeIterator::len).sum::<usize>();
+        let step = n_rows.div_ceil(MAX_SPREAD_ROWS).max(1);
+        let (mut n, mut sum, mut sum_of_squares) = (0.0, 0.0, 0.0);
+        for row in ranges.into_iter().flatten().step_by(step) {
+            let score = f64::from(dot(query, &self.values[row * self.n_dims..(row + 1) * self.n_dims]));
+            n += 1.0;
+            sum += score;
+            sum_of_squares += score * score;
+        }
+        let mean = sum / f64::max(n, 1.0);
+        let variance = (sum_of_squares / f64::max(n, 1.0) - mean * mean).max(0.0);
+        Spread { n_rows, mean: mean as f32, deviation: variance.sqrt() as f32 }
+    }
+
     /// The rows that a filter lets through, without repetition.
     fn rows(&self, filter: &Filter) -> Vec<Range<usize>> {
         match &filter.documents {
@@ -88,6 +127,18 @@ impl Slab {
         }
     }
 }
+
+/// Mean and standard deviation of a query's scores over rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spread {
+    pub(crate) n_rows: usize,
+    pub(crate) mean: f32,
+    pub(crate) deviation: f32,
+}
+
+/// Rows that tell the spread of scores well enough: the mean of as many numbers is off by less than
+/// 3 % of their deviation.
+const MAX_SPREAD_ROWS: usize = 2_000;
 
 /// Products are summed in this many lanes: enough independent sums for the compiler to fill the
 /// vector registers of SSE2, AVX2 and wasm's simd128.
