@@ -25,10 +25,7 @@ impl Download {
     /// `Network` when the connection breaks, or stalls for [`MAX_STALL_MS`].
     pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
         let next = self.body.next().await;
-        next.map_err(|reason| Error::Network {
-            url: self.url.clone(),
-            reason,
-        })
+        next.map_err(|reason| Error::Network { url: self.url.clone(), reason })
     }
 }
 
@@ -38,19 +35,13 @@ impl Download {
 /// `Http` for every answer but 200 and 206 (416 when `start` is at or past the end of the file),
 /// `Network` when there is no answer, or a range that was not asked for.
 pub async fn fetch(url: &str, start: u64) -> Result<Download> {
-    let network = |reason: String| Error::Network {
-        url: url.to_owned(),
-        reason,
-    };
+    let network = |reason: String| Error::Network { url: url.to_owned(), reason };
     let head = os::net::request(url, start).await.map_err(network)?;
     let resumed = match head.status {
         200 => false,
         206 if start > 0 => true,
         status => {
-            return Err(Error::Http {
-                url: url.to_owned(),
-                status,
-            });
+            return Err(Error::Http { url: url.to_owned(), status });
         }
     };
     let total_bytes = if resumed {
@@ -58,21 +49,13 @@ pub async fn fetch(url: &str, start: u64) -> Result<Download> {
         let (first, total) = parse_content_range(range)
             .ok_or_else(|| network(format!("its range {range:?} cannot be read")))?;
         if first != start {
-            return Err(network(format!(
-                "it sent bytes from {first} instead of {start}"
-            )));
+            return Err(network(format!("it sent bytes from {first} instead of {start}")));
         }
         total
     } else {
         head.content_length
     };
-    Ok(Download {
-        status: head.status,
-        total_bytes,
-        resumed,
-        url: url.to_owned(),
-        body: head.body,
-    })
+    Ok(Download { status: head.status, total_bytes, resumed, url: url.to_owned(), body: head.body })
 }
 
 /// What the two systems report of an answer.
@@ -86,11 +69,7 @@ pub(crate) struct Head {
 
 /// `bytes 5-9/10` gives (5, Some(10)); `bytes 5-9/*` gives (5, None).
 fn parse_content_range(value: &str) -> Option<(u64, Option<u64>)> {
-    let (range, total) = value
-        .trim()
-        .strip_prefix("bytes")?
-        .trim_start()
-        .split_once('/')?;
+    let (range, total) = value.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (first, last) = (first.trim().parse().ok()?, last.trim().parse::<u64>().ok()?);
     let total = match total.trim() {

@@ -47,10 +47,7 @@ impl File {
                 }
                 Err(error) => return Err(error),
                 Ok(raw) => {
-                    let file = File {
-                        raw: Arc::new(raw),
-                        path: path.into(),
-                    };
+                    let file = File { raw: Arc::new(raw), path: path.into() };
                     if mode == OpenMode::Create {
                         file.set_len(0)?;
                     }
@@ -66,10 +63,7 @@ impl File {
     }
 
     /// Its length in bytes.
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "a length that can fail has no cheap emptiness"
-    )]
+    #[expect(clippy::len_without_is_empty, reason = "a length that can fail has no cheap emptiness")]
     pub fn len(&self) -> Result<u64> {
         self.raw.len(&self.path)
     }

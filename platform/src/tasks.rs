@@ -32,10 +32,6 @@ pub fn n_threads() -> usize {
 ///
 /// # Panics
 /// When `chunk_len` is 0.
-pub fn parallel_chunks_mut<T: Send>(
-    data: &mut [T],
-    chunk_len: usize,
-    f: impl Fn(usize, &mut [T]) + Sync,
-) {
+pub fn parallel_chunks_mut<T: Send>(data: &mut [T], chunk_len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     os::tasks::parallel_chunks_mut(data, chunk_len, f);
 }

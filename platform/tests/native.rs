@@ -11,9 +11,7 @@ use platform::{Error, File, OpenMode, block_on, fetch};
 #[test]
 fn files_and_folders() {
     let folder = tempfile::tempdir().unwrap();
-    block_on(body::files_and_folders(
-        &folder.path().join("root").display().to_string(),
-    ));
+    block_on(body::files_and_folders(&folder.path().join("root").display().to_string()));
 }
 
 #[test]
@@ -37,32 +35,21 @@ fn downloads() {
             _ => answer("404 Not Found", "", b"no"),
         }
     });
-    block_on(body::downloads(
-        &format!("{base}/file"),
-        &bytes,
-        &format!("{base}/missing"),
-    ));
+    block_on(body::downloads(&format!("{base}/file"), &bytes, &format!("{base}/missing")));
 }
 
 #[test]
 fn servers_that_do_not_keep_their_word() {
     let base = serve_each(|path, _| match path {
         "/no-ranges" => answer("200 OK", "", b"0123456789"),
-        "/other-range" => answer(
-            "206 Partial Content",
-            "Content-Range: bytes 0-9/10\r\n",
-            b"0123456789",
-        ),
+        "/other-range" => answer("206 Partial Content", "Content-Range: bytes 0-9/10\r\n", b"0123456789"),
         "/no-range-told" => answer("206 Partial Content", "", b"56789"),
         "/cut-off" => b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123".to_vec(),
         _ => answer("503 Busy", "", b""),
     });
     block_on(async {
         let whole = fetch(&format!("{base}/no-ranges"), 5).await.unwrap();
-        assert!(
-            !whole.resumed,
-            "the bytes begin at 0 and the caller must know"
-        );
+        assert!(!whole.resumed, "the bytes begin at 0 and the caller must know");
         assert_eq!(whole.total_bytes, Some(10));
 
         for path in ["other-range", "no-range-told"] {
@@ -84,13 +71,7 @@ fn servers_that_do_not_keep_their_word() {
 
         let busy = format!("{base}/busy");
         let error = fetch(&busy, 0).await.unwrap_err();
-        assert_eq!(
-            error,
-            Error::Http {
-                url: busy,
-                status: 503
-            }
-        );
+        assert_eq!(error, Error::Http { url: busy, status: 503 });
         let nobody = fetch("http://127.0.0.1:1/file", 0).await.unwrap_err();
         assert!(matches!(nobody, Error::Network { .. }), "{nobody:?}");
     });
@@ -104,17 +85,8 @@ fn a_full_disk_is_told_as_such() {
         let file = File::open("/dev/full", OpenMode::ReadWrite).await.unwrap();
         file.write_at(b"12345", 0).unwrap_err()
     });
-    assert_eq!(
-        error,
-        Error::QuotaExceeded {
-            path: "/dev/full".to_owned(),
-            needed_bytes: 5
-        }
-    );
-    assert!(
-        error.to_string().contains("free some disk space"),
-        "{error}"
-    );
+    assert_eq!(error, Error::QuotaExceeded { path: "/dev/full".to_owned(), needed_bytes: 5 });
+    assert!(error.to_string().contains("free some disk space"), "{error}");
 }
 
 /// Answers each connection's one request with `respond(path, first byte of the range)`.
@@ -144,8 +116,7 @@ fn serve_each(respond: impl Fn(&str, Option<usize>) -> Vec<u8> + Send + 'static)
 
 fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let n_bytes = body.len();
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Length: {n_bytes}\r\nConnection: close\r\n{headers}\r\n"
-    );
+    let head =
+        format!("HTTP/1.1 {status}\r\nContent-Length: {n_bytes}\r\nConnection: close\r\n{headers}\r\n");
     [head.as_bytes(), body].concat()
 }

@@ -34,15 +34,11 @@ impl Answer {
     pub(crate) fn to(request: &Request, folders: &Folders) -> Answer {
         let mut answer = match folders.find(&request.path) {
             Some(found) => file(request, &found).unwrap_or_else(|error| {
-                text(
-                    "500 Internal Server Error",
-                    &format!("the file cannot be read: {error}"),
-                )
+                text("500 Internal Server Error", &format!("the file cannot be read: {error}"))
             }),
-            None if request.path.is_empty() => text(
-                "404 Not Found",
-                "the web app is not built; run: cargo xtask serve",
-            ),
+            None if request.path.is_empty() => {
+                text("404 Not Found", "the web app is not built; run: cargo xtask serve")
+            }
             None => text("404 Not Found", "no such file"),
         };
         if request.is_head {
@@ -64,10 +60,9 @@ impl Answer {
                 "421 Misdirected Request",
                 "this server answers to the names 127.0.0.1 and localhost only",
             ),
-            Refused::TooLarge => text(
-                "431 Request Header Fields Too Large",
-                "the head of this request is too long",
-            ),
+            Refused::TooLarge => {
+                text("431 Request Header Fields Too Large", "the head of this request is too long")
+            }
         }
     }
 
@@ -95,14 +90,7 @@ fn text(status: &'static str, message: &str) -> Answer {
 }
 
 fn file(request: &Request, found: &Found) -> io::Result<Answer> {
-    let (
-        Opened {
-            mut file,
-            n_bytes,
-            version,
-        },
-        coding,
-    ) = representation(request, found)?;
+    let (Opened { mut file, n_bytes, version }, coding) = representation(request, found)?;
     let tag = match coding {
         Some(coding) => format!("\"{version}-{coding}\""),
         None => format!("\"{version}\""),
@@ -111,34 +99,18 @@ fn file(request: &Request, found: &Found) -> io::Result<Answer> {
     if found.may_be_compressed {
         lines += "Vary: Accept-Encoding\r\n";
     }
-    if request
-        .if_none_match
-        .as_ref()
-        .is_some_and(|value| names_tag(value, &tag))
-    {
-        return Ok(Answer {
-            status: "304 Not Modified",
-            lines,
-            n_bytes: None,
-            body: Body::None,
-        });
+    if request.if_none_match.as_ref().is_some_and(|value| names_tag(value, &tag)) {
+        return Ok(Answer { status: "304 Not Modified", lines, n_bytes: None, body: Body::None });
     }
     // A part of what the client has of another version would make a mixture of both.
     let is_current = request.if_range.as_ref().is_none_or(|value| *value == tag);
-    let range = request
-        .range
-        .as_deref()
-        .filter(|_| is_current && coding.is_none());
+    let range = request.range.as_deref().filter(|_| is_current && coding.is_none());
     let (status, n_sent) = match wanted(range, n_bytes) {
         Wanted::Whole => ("200 OK", n_bytes),
         Wanted::Part(part) => {
             file.seek(SeekFrom::Start(part.start))?;
             let last = part.end - 1;
-            let _ = write!(
-                lines,
-                "Content-Range: bytes {}-{last}/{n_bytes}\r\n",
-                part.start
-            );
+            let _ = write!(lines, "Content-Range: bytes {}-{last}/{n_bytes}\r\n", part.start);
             ("206 Partial Content", part.end - part.start)
         }
         Wanted::Unsatisfiable => {
@@ -151,15 +123,7 @@ fn file(request: &Request, found: &Found) -> io::Result<Answer> {
     if let Some(coding) = coding {
         let _ = write!(lines, "Content-Encoding: {coding}\r\n");
     }
-    Ok(Answer {
-        status,
-        lines,
-        n_bytes: Some(n_sent),
-        body: Body::File {
-            file,
-            n_bytes: n_sent,
-        },
-    })
+    Ok(Answer { status, lines, n_bytes: Some(n_sent), body: Body::File { file, n_bytes: n_sent } })
 }
 
 /// The compressed neighbour that the client takes, else the file itself. Ranges count bytes of

@@ -26,9 +26,7 @@ pub(crate) fn answer_all(stream: &TcpStream, folders: &Folders) -> io::Result<()
     loop {
         let (answer, n_used, is_last) = match next_request(stream, &mut received)? {
             None => return Ok(()),
-            Some(Ok((request, n_head))) => {
-                (Answer::to(&request, folders), n_head, !request.keep_alive)
-            }
+            Some(Ok((request, n_head))) => (Answer::to(&request, folders), n_head, !request.keep_alive),
             Some(Err(refused)) => (Answer::refusal(refused), received.len(), true),
         };
         received.drain(..n_used);
@@ -79,11 +77,7 @@ fn write_answer(mut stream: &TcpStream, answer: Answer, is_last: bool) -> io::Re
         Body::File { file, n_bytes } => {
             let n_sent = io::copy(&mut file.take(n_bytes), &mut stream)?;
             // A file that shrank meanwhile: only a broken connection tells the client.
-            if n_sent == n_bytes {
-                Ok(())
-            } else {
-                Err(io::ErrorKind::UnexpectedEof.into())
-            }
+            if n_sent == n_bytes { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
         }
     }
 }

@@ -32,10 +32,7 @@ pub(crate) struct Opened {
 
 impl Folders {
     pub(crate) fn new(web_dir: &Path, models_dir: &Path) -> Folders {
-        Folders {
-            web_dir: web_dir.to_owned(),
-            models_dir: models_dir.to_owned(),
-        }
+        Folders { web_dir: web_dir.to_owned(), models_dir: models_dir.to_owned() }
     }
 
     /// The file behind the decoded names of a path, which are known to stay in their folder.
@@ -51,11 +48,7 @@ impl Folders {
             names => (self.web_dir.join(names.iter().collect::<PathBuf>()), true),
         };
         let mime = mime::of(&path);
-        path.is_file().then_some(Found {
-            path,
-            mime,
-            may_be_compressed,
-        })
+        path.is_file().then_some(Found { path, mime, may_be_compressed })
     }
 }
 
@@ -63,14 +56,7 @@ impl Folders {
 pub(crate) fn open(path: &Path) -> io::Result<Opened> {
     let file = File::open(path)?;
     let metadata: fs::Metadata = file.metadata()?;
-    let changed = metadata
-        .modified()?
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let changed = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     let n_bytes = metadata.len();
-    Ok(Opened {
-        file,
-        n_bytes,
-        version: format!("{n_bytes:x}-{:x}", changed.as_nanos()),
-    })
+    Ok(Opened { file, n_bytes, version: format!("{n_bytes:x}-{:x}", changed.as_nanos()) })
 }

@@ -26,9 +26,7 @@ pub(crate) const ALWAYS: &str = concat!(
 const CODINGS: [(&str, &str); 2] = [("br", "br"), ("gzip", "gz")];
 
 /// The codings of `Accept-Encoding` (in lower case) that the client takes, best first.
-pub(crate) fn accepted_codings(
-    accept_encoding: &str,
-) -> impl Iterator<Item = (&'static str, &'static str)> {
+pub(crate) fn accepted_codings(accept_encoding: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
     CODINGS.into_iter().filter(|(coding, _)| {
         accept_encoding.split(',').any(|item| {
             let mut parts = item.split(';').map(str::trim);
@@ -43,9 +41,10 @@ pub(crate) fn accepted_codings(
 
 /// Whether the value of `If-None-Match` names this tag, which includes its quotes.
 pub(crate) fn names_tag(if_none_match: &str, tag: &str) -> bool {
-    if_none_match.split(',').map(str::trim).any(|candidate| {
-        candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate) == tag
-    })
+    if_none_match
+        .split(',')
+        .map(str::trim)
+        .any(|candidate| candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate) == tag)
 }
 
 /// What a `Range` header means for a file of `n_bytes`.
@@ -61,9 +60,7 @@ pub(crate) enum Wanted {
 
 /// Reads `bytes=5-9`, `bytes=5-` and `bytes=-5`.
 pub(crate) fn wanted(range: Option<&str>, n_bytes: u64) -> Wanted {
-    let ends = range
-        .and_then(|r| r.strip_prefix("bytes="))
-        .and_then(|r| r.split_once('-'));
+    let ends = range.and_then(|r| r.strip_prefix("bytes=")).and_then(|r| r.split_once('-'));
     let Some((first, last)) = ends else {
         return Wanted::Whole;
     };
@@ -73,11 +70,7 @@ pub(crate) fn wanted(range: Option<&str>, n_bytes: u64) -> Wanted {
         (Err(_), Ok(n_last)) if first.trim().is_empty() => n_bytes.saturating_sub(n_last)..n_bytes,
         _ => return Wanted::Whole,
     };
-    if part.start < part.end {
-        Wanted::Part(part)
-    } else {
-        Wanted::Unsatisfiable
-    }
+    if part.start < part.end { Wanted::Part(part) } else { Wanted::Unsatisfiable }
 }
 
 #[cfg(test)]

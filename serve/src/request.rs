@@ -54,17 +54,10 @@ pub(crate) fn parse(received: &[u8]) -> Parsed {
 }
 
 fn read(head: &httparse::Request) -> Result<Request, Refused> {
-    let mut request = Request {
-        keep_alive: head.version == Some(1),
-        ..Request::default()
-    };
+    let mut request = Request { keep_alive: head.version == Some(1), ..Request::default() };
     let mut hosts = Vec::new();
     for header in head.headers.iter() {
-        let value = || {
-            Ok(std::str::from_utf8(header.value)
-                .or(Err(Refused::Malformed))?
-                .trim())
-        };
+        let value = || Ok(std::str::from_utf8(header.value).or(Err(Refused::Malformed))?.trim());
         match header.name.to_ascii_lowercase().as_str() {
             "host" => hosts.push(value()?),
             "accept-encoding" => request.accept_encoding = value()?.to_ascii_lowercase(),
@@ -142,10 +135,7 @@ mod tests {
         let cases: [(&str, Option<&[&str]>); 15] = [
             ("/", Some(&[])),
             ("/page.js?v=1#top", Some(&["page.js"])),
-            (
-                "/models/id/model.gguf",
-                Some(&["models", "id", "model.gguf"]),
-            ),
+            ("/models/id/model.gguf", Some(&["models", "id", "model.gguf"])),
             ("/a%20b/%C3%A9", Some(&["a b", "é"])),
             ("//a", Some(&["", "a"])),
             ("/..", None),
@@ -170,13 +160,7 @@ mod tests {
         for host in ["127.0.0.1", "127.0.0.1:8017", "localhost:1", "LOCALHOST"] {
             assert!(is_this_machine(host), "{host}");
         }
-        for host in [
-            "",
-            "evil.example",
-            "127.0.0.1.evil.example",
-            "localhost:x",
-            "10.0.0.1:8017",
-        ] {
+        for host in ["", "evil.example", "127.0.0.1.evil.example", "localhost:x", "10.0.0.1:8017"] {
             assert!(!is_this_machine(host), "{host}");
         }
     }

@@ -56,11 +56,7 @@ pub fn spawn(options: &Options) -> io::Result<Handle> {
             .name("serve".to_owned())
             .spawn(move || accept_until_stopped(&listener, &shared))?
     };
-    Ok(Handle {
-        port,
-        shared,
-        accepting: Some(accepting),
-    })
+    Ok(Handle { port, shared, accepting: Some(accepting) })
 }
 
 /// A running server. Dropping it stops it.
@@ -145,13 +141,11 @@ fn accept_until_stopped(listener: &TcpListener, shared: &Arc<Shared>) {
             open.insert(connection_id, to_close);
         }
         let of_thread = Arc::clone(shared);
-        let spawned = thread::Builder::new()
-            .name("connection".to_owned())
-            .spawn(move || {
-                // A broken connection concerns only its client.
-                let _ = connection::answer_all(&stream, &of_thread.folders);
-                of_thread.open().remove(&connection_id);
-            });
+        let spawned = thread::Builder::new().name("connection".to_owned()).spawn(move || {
+            // A broken connection concerns only its client.
+            let _ = connection::answer_all(&stream, &of_thread.folders);
+            of_thread.open().remove(&connection_id);
+        });
         if spawned.is_err() {
             shared.open().remove(&connection_id);
         }

@@ -42,15 +42,8 @@ impl Site {
         ] {
             fs::write(at(name), bytes).unwrap();
         }
-        let options = Options {
-            port: 0,
-            web_dir: at("web"),
-            models_dir: at("models"),
-        };
-        Site {
-            server: spawn(&options).unwrap(),
-            folder,
-        }
+        let options = Options { port: 0, web_dir: at("web"), models_dir: at("models") };
+        Site { server: spawn(&options).unwrap(), folder }
     }
 
     fn connect(&self) -> BufReader<TcpStream> {
@@ -74,12 +67,7 @@ fn reply(stream: &mut BufReader<TcpStream>, is_head: bool) -> Reply {
         stream.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     };
-    let status = line()
-        .split(' ')
-        .nth(1)
-        .expect("a status line")
-        .parse()
-        .unwrap();
+    let status = line().split(' ').nth(1).expect("a status line").parse().unwrap();
     let mut headers = Vec::new();
     loop {
         let line = line();
@@ -88,11 +76,7 @@ fn reply(stream: &mut BufReader<TcpStream>, is_head: bool) -> Reply {
         };
         headers.push((name.to_ascii_lowercase(), value.to_owned()));
     }
-    let mut reply = Reply {
-        status,
-        headers,
-        body: Vec::new(),
-    };
+    let mut reply = Reply { status, headers, body: Vec::new() };
     if !is_head && status != 304 {
         let n_bytes = reply.header("content-length").parse().unwrap();
         reply.body.resize(n_bytes, 0);
@@ -104,11 +88,7 @@ fn reply(stream: &mut BufReader<TcpStream>, is_head: bool) -> Reply {
 impl Reply {
     /// The value of a header that is there at most once; empty where it is missing.
     fn header(&self, name: &str) -> &str {
-        let mut values = self
-            .headers
-            .iter()
-            .filter(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str());
+        let mut values = self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
         let value = values.next().unwrap_or_default();
         assert_eq!(values.next(), None, "{name} stands twice");
         value
@@ -124,50 +104,15 @@ fn files_have_their_types_and_every_answer_isolates_the_page() {
     let site = Site::start();
     for (path, status, mime, body) in [
         ("/", 200, "text/html; charset=utf-8", "<!doctype html>"),
-        (
-            "/index.html?x=1",
-            200,
-            "text/html; charset=utf-8",
-            "<!doctype html>",
-        ),
-        (
-            "/page.js",
-            200,
-            "text/javascript; charset=utf-8",
-            "export {};",
-        ),
+        ("/index.html?x=1", 200, "text/html; charset=utf-8", "<!doctype html>"),
+        ("/page.js", 200, "text/javascript; charset=utf-8", "export {};"),
         ("/engine.wasm", 200, "application/wasm", "0123456789"),
-        (
-            "/sub/a%20b.mjs",
-            200,
-            "text/javascript; charset=utf-8",
-            "space",
-        ),
-        (
-            "/models/tiny/model.gguf",
-            200,
-            "application/octet-stream",
-            "GGUF-0123456789",
-        ),
+        ("/sub/a%20b.mjs", 200, "text/javascript; charset=utf-8", "space"),
+        ("/models/tiny/model.gguf", 200, "application/octet-stream", "GGUF-0123456789"),
         ("/sub", 404, "text/plain; charset=utf-8", "no such file\n"),
-        (
-            "/nothing",
-            404,
-            "text/plain; charset=utf-8",
-            "no such file\n",
-        ),
-        (
-            "/models/tiny",
-            404,
-            "text/plain; charset=utf-8",
-            "no such file\n",
-        ),
-        (
-            "/models/tiny/half.gguf.part",
-            404,
-            "text/plain; charset=utf-8",
-            "no such file\n",
-        ),
+        ("/nothing", 404, "text/plain; charset=utf-8", "no such file\n"),
+        ("/models/tiny", 404, "text/plain; charset=utf-8", "no such file\n"),
+        ("/models/tiny/half.gguf.part", 404, "text/plain; charset=utf-8", "no such file\n"),
     ] {
         let reply = site.get(path, "");
         assert_eq!((reply.status, reply.text()), (status, body), "{path}");
@@ -177,14 +122,8 @@ fn files_have_their_types_and_every_answer_isolates_the_page() {
         assert_eq!(reply.header("cross-origin-resource-policy"), "same-origin");
         assert_eq!(reply.header("x-content-type-options"), "nosniff");
         let policy = reply.header("content-security-policy");
-        assert!(
-            policy.contains("connect-src 'self' https://huggingface.co"),
-            "{policy}"
-        );
-        assert!(
-            policy.contains("script-src 'self' 'wasm-unsafe-eval';"),
-            "{policy}"
-        );
+        assert!(policy.contains("connect-src 'self' https://huggingface.co"), "{policy}");
+        assert!(policy.contains("script-src 'self' 'wasm-unsafe-eval';"), "{policy}");
     }
 }
 
@@ -194,11 +133,7 @@ fn a_missing_web_app_says_how_to_build_it() {
     fs::remove_file(site.folder.path().join("web/index.html")).unwrap();
     let reply = site.get("/", "");
     assert_eq!(reply.status, 404);
-    assert!(
-        reply.text().contains("cargo xtask serve"),
-        "{}",
-        reply.text()
-    );
+    assert!(reply.text().contains("cargo xtask serve"), "{}", reply.text());
 }
 
 #[test]
@@ -208,12 +143,7 @@ fn ranges_of_the_file_itself() {
         ("bytes=2-4", 206, "234", "bytes 2-4/10"),
         ("bytes=7-", 206, "789", "bytes 7-9/10"),
         ("bytes=-2", 206, "89", "bytes 8-9/10"),
-        (
-            "bytes=10-",
-            416,
-            "the file has no such bytes\n",
-            "bytes */10",
-        ),
+        ("bytes=10-", 416, "the file has no such bytes\n", "bytes */10"),
         ("bytes=0-1,4-5", 200, "0123456789", ""),
     ] {
         let reply = site.get("/engine.wasm", &format!("Range: {range}\r\n"));
@@ -221,19 +151,11 @@ fn ranges_of_the_file_itself() {
         assert_eq!(reply.header("content-range"), content_range, "{range}");
     }
     let reply = site.get("/page.js", "Range: bytes=0-5\r\nAccept-Encoding: br\r\n");
-    assert_eq!(
-        (reply.text(), reply.header("content-encoding")),
-        ("export", "")
-    );
+    assert_eq!((reply.text(), reply.header("content-encoding")), ("export", ""));
 
     let tag = site.get("/engine.wasm", "").header("etag").to_owned();
-    let resume = |tag: &str| {
-        site.get(
-            "/engine.wasm",
-            &format!("Range: bytes=5-\r\nIf-Range: {tag}\r\n"),
-        )
-        .status
-    };
+    let resume =
+        |tag: &str| site.get("/engine.wasm", &format!("Range: bytes=5-\r\nIf-Range: {tag}\r\n")).status;
     assert_eq!(resume(&tag), 206);
     assert_eq!(resume("\"other\""), 200, "a changed file is sent whole");
 }
@@ -247,17 +169,10 @@ fn tags_spare_what_the_browser_has() {
         assert_eq!((reply.status, reply.header("etag")), (304, tag.as_str()));
     }
     let plain = site.get("/page.js", "").header("etag").to_owned();
-    let packed = site
-        .get("/page.js", "Accept-Encoding: br\r\n")
-        .header("etag")
-        .to_owned();
+    let packed = site.get("/page.js", "Accept-Encoding: br\r\n").header("etag").to_owned();
     assert_ne!(plain, packed, "other bytes, other tag");
 
-    fs::write(
-        site.folder.path().join("web/page.js"),
-        "export {}; // changed",
-    )
-    .unwrap();
+    fs::write(site.folder.path().join("web/page.js"), "export {}; // changed").unwrap();
     let reply = site.get("/page.js", &format!("If-None-Match: {plain}\r\n"));
     assert_eq!((reply.status, reply.text()), (200, "export {}; // changed"));
 }
@@ -272,23 +187,12 @@ fn compressed_neighbours_by_accept_encoding() {
         ("identity", "export {};", ""),
     ] {
         let reply = site.get("/page.js", &format!("Accept-Encoding: {accept}\r\n"));
-        assert_eq!(
-            (reply.text(), reply.header("content-encoding")),
-            (body, coding),
-            "{accept}"
-        );
-        assert_eq!(
-            reply.header("content-type"),
-            "text/javascript; charset=utf-8"
-        );
+        assert_eq!((reply.text(), reply.header("content-encoding")), (body, coding), "{accept}");
+        assert_eq!(reply.header("content-type"), "text/javascript; charset=utf-8");
         assert_eq!(reply.header("vary"), "Accept-Encoding");
     }
     let model = site.get("/models/tiny/model.gguf", "Accept-Encoding: br\r\n");
-    assert_eq!(
-        model.text(),
-        "GGUF-0123456789",
-        "models are never compressed"
-    );
+    assert_eq!(model.text(), "GGUF-0123456789", "models are never compressed");
 }
 
 #[test]
@@ -334,11 +238,7 @@ fn methods() {
     assert_eq!((head.status, head.header("content-length")), (200, "10"));
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
         let reply = ask(&mut site.connect(), method, "/engine.wasm", "");
-        assert_eq!(
-            (reply.status, reply.header("allow")),
-            (405, "GET, HEAD"),
-            "{method}"
-        );
+        assert_eq!((reply.status, reply.header("allow")), (405, "GET, HEAD"), "{method}");
     }
 }
 
@@ -347,10 +247,7 @@ fn a_connection_serves_many_requests_even_sent_at_once() {
     let site = Site::start();
     let mut stream = site.connect();
     for _ in 0..3 {
-        assert_eq!(
-            ask(&mut stream, "GET", "/engine.wasm", "").text(),
-            "0123456789"
-        );
+        assert_eq!(ask(&mut stream, "GET", "/engine.wasm", "").text(), "0123456789");
         assert_eq!(ask(&mut stream, "HEAD", "/", "").status, 200);
     }
     let both = "GET /engine.wasm HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2);
@@ -360,24 +257,14 @@ fn a_connection_serves_many_requests_even_sent_at_once() {
 
     let last = ask(&mut stream, "GET", "/engine.wasm", "Connection: close\r\n");
     assert_eq!(last.header("connection"), "close");
-    assert_eq!(
-        stream.read(&mut [0]).unwrap(),
-        0,
-        "then the connection ends"
-    );
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0, "then the connection ends");
 }
 
 #[test]
 fn what_is_no_request_gets_a_refusal_and_harms_nobody() {
     let site = Site::start();
-    let long = format!(
-        "GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
-        "x".repeat(20_000)
-    );
-    for (bytes, status) in [
-        (&b"\x16\x03\x01\x02\x00\x01\r\n\r\n"[..], 400),
-        (long.as_bytes(), 431),
-    ] {
+    let long = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(20_000));
+    for (bytes, status) in [(&b"\x16\x03\x01\x02\x00\x01\r\n\r\n"[..], 400), (long.as_bytes(), 431)] {
         let mut stream = site.connect();
         // The server may answer before it has read everything.
         let _ = stream.get_mut().write_all(bytes);
@@ -393,12 +280,6 @@ fn stopping_closes_the_port_and_its_connections() {
     let mut idle = site.connect();
     assert_eq!(ask(&mut idle, "GET", "/", "").status, 200);
     site.server.stop();
-    assert!(
-        !matches!(idle.read(&mut [0]), Ok(1..)),
-        "an idle connection is closed"
-    );
-    assert!(
-        TcpStream::connect(("127.0.0.1", port)).is_err(),
-        "the port is free again"
-    );
+    assert!(!matches!(idle.read(&mut [0]), Ok(1..)), "an idle connection is closed");
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "the port is free again");
 }

@@ -8,8 +8,7 @@ use crate::run::{find_program, say};
 use crate::{Outcome, apt};
 
 /// Browsers that speak the DevTools protocol, in the order in which the tests look for them.
-const CHROMIUM_NAMES: [&str; 4] =
-    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+const CHROMIUM_NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 /// Makes Chromium and a Vulkan adapter available.
 pub fn ensure() -> Outcome {

@@ -1,6 +1,6 @@
 //! The app on this machine, and the benchmarks.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::run::{cargo, command, run, say};
 use crate::{Outcome, paths, web};
@@ -38,7 +38,8 @@ pub fn build_footnote() -> Outcome {
 
 /// Fetches the two default models, the same way as a user; checks only, when they are there.
 pub fn fetch_models() -> Outcome {
-    run(&mut command(paths::footnote(), &["models", "fetch"]))
+    // Its result is for programs; progress and errors go to standard error.
+    run(command(paths::footnote(), &["models", "fetch"]).stdout(Stdio::null()))
 }
 
 /// On Unix the server takes this process's place, so that stopping the task stops it.

@@ -50,7 +50,8 @@ pub fn ensure() -> Outcome<FromSource> {
     }
     let sysroot = paths::wasm_sysroots().join(&version);
     build(&sysroot)?;
-    ready().ok_or_else(|| "the standard library was built but cannot be used; no linker for wasm (lld)?".into())
+    ready()
+        .ok_or_else(|| "the standard library was built but cannot be used; no linker for wasm (lld)?".into())
 }
 
 /// The compiler's version, and whether it is new enough.

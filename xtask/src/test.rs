@@ -99,8 +99,7 @@ test c ... ignored
 test result: ok. 0 passed; 0 failed; 1 ignored
 ";
         let mut printed = Vec::new();
-        let skipped =
-            pass_through(output.as_bytes(), &mut |line| printed.push(line.to_owned())).unwrap();
+        let skipped = pass_through(output.as_bytes(), &mut |line| printed.push(line.to_owned())).unwrap();
         assert_eq!(skipped, ["skipped: b: needs a GPU", "skipped: c: no reason is given"]);
         let n_summaries = printed.iter().filter(|line| line.starts_with("test result")).count();
         assert_eq!(n_summaries, 2, "each summary is there once: {printed:?}");

@@ -23,37 +23,20 @@ impl RawFile {
             .truncate(false)
             .open(path)
             .map_err(|e| io_error(path, "opened", 0, &e))?;
-        if file
-            .metadata()
-            .map_err(|e| io_error(path, "opened", 0, &e))?
-            .is_dir()
-        {
+        if file.metadata().map_err(|e| io_error(path, "opened", 0, &e))?.is_dir() {
             let reason = "it is a folder".to_owned();
-            return Err(Error::Io {
-                path: path.to_owned(),
-                action: "opened",
-                reason,
-            });
+            return Err(Error::Io { path: path.to_owned(), action: "opened", reason });
         }
-        let locked = if may_write {
-            file.try_lock()
-        } else {
-            file.try_lock_shared()
-        };
+        let locked = if may_write { file.try_lock() } else { file.try_lock_shared() };
         match locked {
-            Err(TryLockError::WouldBlock) => Err(Error::Locked {
-                path: path.to_owned(),
-            }),
+            Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
             // A file system without locks serves all the same.
             Err(TryLockError::Error(_)) | Ok(()) => Ok(RawFile(file)),
         }
     }
 
     pub(crate) fn len(&self, path: &str) -> Result<u64> {
-        let metadata = self
-            .0
-            .metadata()
-            .map_err(|e| io_error(path, "read", 0, &e))?;
+        let metadata = self.0.metadata().map_err(|e| io_error(path, "read", 0, &e))?;
         Ok(metadata.len())
     }
 
@@ -84,15 +67,11 @@ impl RawFile {
     }
 
     pub(crate) fn set_len(&self, path: &str, len: u64) -> Result<()> {
-        self.0
-            .set_len(len)
-            .map_err(|e| io_error(path, "resized", len, &e))
+        self.0.set_len(len).map_err(|e| io_error(path, "resized", len, &e))
     }
 
     pub(crate) fn sync(&self, path: &str) -> Result<()> {
-        self.0
-            .sync_data()
-            .map_err(|e| io_error(path, "written", 0, &e))
+        self.0.sync_data().map_err(|e| io_error(path, "written", 0, &e))
     }
 }
 
@@ -127,12 +106,7 @@ pub(crate) fn create_parent(path: &str) -> Result<()> {
 }
 
 /// Sorts the system's error into ours.
-pub(crate) fn io_error(
-    path: &str,
-    action: &'static str,
-    needed_bytes: u64,
-    error: &io::Error,
-) -> Error {
+pub(crate) fn io_error(path: &str, action: &'static str, needed_bytes: u64, error: &io::Error) -> Error {
     let path = path.to_owned();
     match error.kind() {
         ErrorKind::NotFound => Error::NotFound { path },
@@ -140,10 +114,6 @@ pub(crate) fn io_error(
             Error::QuotaExceeded { path, needed_bytes }
         }
         ErrorKind::ResourceBusy => Error::Locked { path },
-        _ => Error::Io {
-            path,
-            action,
-            reason: error.to_string(),
-        },
+        _ => Error::Io { path, action, reason: error.to_string() },
     }
 }

@@ -31,9 +31,7 @@ pub(crate) async fn rename(from: &str, to: &str) -> Result<()> {
 /// A new name is durable only when its folder is. Systems that cannot open a folder keep their
 /// names in order themselves, hence no error.
 fn sync_parent(path: &str) {
-    let parent = Path::new(path)
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty());
+    let parent = Path::new(path).parent().filter(|p| !p.as_os_str().is_empty());
     if let Ok(folder) = fs::File::open(parent.unwrap_or(Path::new("."))) {
         drop(folder.sync_all());
     }

@@ -50,7 +50,5 @@ pub(crate) fn parallel_chunks_mut<T: Send>(
     chunk_len: usize,
     f: impl Fn(usize, &mut [T]) + Sync,
 ) {
-    data.par_chunks_mut(chunk_len)
-        .enumerate()
-        .for_each(|(chunk_idx, chunk)| f(chunk_idx, chunk));
+    data.par_chunks_mut(chunk_len).enumerate().for_each(|(chunk_idx, chunk)| f(chunk_idx, chunk));
 }

@@ -7,9 +7,7 @@
 use std::cell::RefCell;
 
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{
-    FileSystemFileHandle, FileSystemReadWriteOptions, FileSystemSyncAccessHandle, js_sys,
-};
+use web_sys::{FileSystemFileHandle, FileSystemReadWriteOptions, FileSystemSyncAccessHandle, js_sys};
 
 use super::folders;
 use super::js::{io_error, settle};
@@ -30,10 +28,7 @@ impl RawFile {
         let file = folders::file_handle(path, may_write).await?;
         let handle = open_handle(path, &file, may_write).await?;
         let slot = HANDLES.with_borrow_mut(|handles| {
-            let slot = handles
-                .iter()
-                .position(Option::is_none)
-                .unwrap_or(handles.len());
+            let slot = handles.iter().position(Option::is_none).unwrap_or(handles.len());
             handles.resize(handles.len().max(slot + 1), None);
             handles[slot] = Some(handle);
             slot
@@ -57,10 +52,9 @@ impl RawFile {
         let written = self.with(|handle| handle.write_with_u8_array_and_options(buf, &at(offset)));
         match written {
             // Some browsers write what fits and stay silent about the rest.
-            Ok(n_written) if (n_written as u64) < needed_bytes => Err(Error::QuotaExceeded {
-                path: path.to_owned(),
-                needed_bytes,
-            }),
+            Ok(n_written) if (n_written as u64) < needed_bytes => {
+                Err(Error::QuotaExceeded { path: path.to_owned(), needed_bytes })
+            }
             Ok(_) => Ok(()),
             Err(e) => Err(io_error(path, "written", needed_bytes, &e)),
         }
@@ -72,8 +66,7 @@ impl RawFile {
     }
 
     pub(crate) fn sync(&self, path: &str) -> Result<()> {
-        self.with(FileSystemSyncAccessHandle::flush)
-            .map_err(|e| io_error(path, "written", 0, &e))
+        self.with(FileSystemSyncAccessHandle::flush).map_err(|e| io_error(path, "written", 0, &e))
     }
 
     fn with<R>(
@@ -115,12 +108,8 @@ async fn open_handle(
     let create: js_sys::Function = js_sys::Reflect::get(file, &"createSyncAccessHandle".into())
         .map_err(|e| io_error(path, "opened", 0, &e))?
         .unchecked_into();
-    let promise = create
-        .call1(file, &options)
-        .map_err(|e| io_error(path, "opened", 0, &e))?;
-    settle(promise.unchecked_into())
-        .await
-        .map_err(|e| io_error(path, "opened", 0, &e))
+    let promise = create.call1(file, &options).map_err(|e| io_error(path, "opened", 0, &e))?;
+    settle(promise.unchecked_into()).await.map_err(|e| io_error(path, "opened", 0, &e))
 }
 
 fn at(offset: u64) -> FileSystemReadWriteOptions {

@@ -3,8 +3,8 @@
 use js_sys::{AsyncIterator, Function, IteratorNext, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
-    FileSystemDirectoryHandle, FileSystemFileHandle, FileSystemGetDirectoryOptions,
-    FileSystemGetFileOptions, FileSystemHandle, FileSystemHandleKind, FileSystemRemoveOptions,
+    FileSystemDirectoryHandle, FileSystemFileHandle, FileSystemGetDirectoryOptions, FileSystemGetFileOptions,
+    FileSystemHandle, FileSystemHandleKind, FileSystemRemoveOptions,
 };
 
 use super::js::{error_name, io_error, settle, storage_manager};
@@ -17,9 +17,7 @@ pub(crate) async fn exists(path: &str) -> Result<bool> {
         match settle::<JsValue>(folder.get_file_handle(name)).await {
             // It is there, as a folder.
             Err(e) if error_name(&e) == "TypeMismatchError" => Ok(()),
-            other => other
-                .map(drop)
-                .map_err(|e| io_error(path, "looked up", 0, &e)),
+            other => other.map(drop).map_err(|e| io_error(path, "looked up", 0, &e)),
         }
     };
     match found.await {
@@ -35,9 +33,7 @@ pub(crate) async fn remove(path: &str) -> Result<()> {
     let options = FileSystemRemoveOptions::new();
     options.set_recursive(true);
     let removed = settle::<JsValue>(folder.remove_entry_with_options(name, &options)).await;
-    removed
-        .map(drop)
-        .map_err(|e| io_error(path, "deleted", 0, &e))
+    removed.map(drop).map_err(|e| io_error(path, "deleted", 0, &e))
 }
 
 pub(crate) async fn rename(from: &str, to: &str) -> Result<()> {
@@ -46,17 +42,11 @@ pub(crate) async fn rename(from: &str, to: &str) -> Result<()> {
     let (parents, name) = split(to)?;
     let folder = directory(to, parents, true).await?;
     let method = Reflect::get(&file, &"move".into()).map_err(of_target)?;
-    let method: Function = method.dyn_into().map_err(|_| Error::Unsupported {
-        what: "renaming a stored file in this browser".into(),
-    })?;
-    let promise: Promise = method
-        .call2(&file, &folder, &name.into())
-        .map_err(of_target)?
-        .unchecked_into();
-    settle::<JsValue>(promise)
-        .await
-        .map(drop)
-        .map_err(of_target)
+    let method: Function = method
+        .dyn_into()
+        .map_err(|_| Error::Unsupported { what: "renaming a stored file in this browser".into() })?;
+    let promise: Promise = method.call2(&file, &folder, &name.into()).map_err(of_target)?.unchecked_into();
+    settle::<JsValue>(promise).await.map(drop).map_err(of_target)
 }
 
 pub(crate) async fn list(dir: &str) -> Result<Vec<DirEntry>> {
@@ -65,9 +55,8 @@ pub(crate) async fn list(dir: &str) -> Result<Vec<DirEntry>> {
     let handles: AsyncIterator = folder.values();
     let mut entries = Vec::new();
     loop {
-        let next: IteratorNext = settle(handles.next().map_err(of_dir)?.unchecked_into())
-            .await
-            .map_err(of_dir)?;
+        let next: IteratorNext =
+            settle(handles.next().map_err(of_dir)?.unchecked_into()).await.map_err(of_dir)?;
         if next.done() {
             return Ok(entries);
         }
@@ -109,14 +98,11 @@ async fn directory(path: &str, parents: &str, create: bool) -> Result<FileSystem
     if !Reflect::has(&storage, &"getDirectory".into()).unwrap_or(false) {
         return Err(unsupported());
     }
-    let mut folder: FileSystemDirectoryHandle =
-        settle(storage.get_directory()).await.map_err(of_path)?;
+    let mut folder: FileSystemDirectoryHandle = settle(storage.get_directory()).await.map_err(of_path)?;
     let options = FileSystemGetDirectoryOptions::new();
     options.set_create(create);
     for name in parents.split('/').filter(|name| !name.is_empty()) {
-        folder = settle(folder.get_directory_handle_with_options(name, &options))
-            .await
-            .map_err(of_path)?;
+        folder = settle(folder.get_directory_handle_with_options(name, &options)).await.map_err(of_path)?;
     }
     Ok(folder)
 }
@@ -126,11 +112,7 @@ fn split(path: &str) -> Result<(&str, &str)> {
     let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
     if name.is_empty() {
         let reason = "it has no name".to_owned();
-        return Err(Error::Io {
-            path: path.to_owned(),
-            action: "opened",
-            reason,
-        });
+        return Err(Error::Io { path: path.to_owned(), action: "opened", reason });
     }
     Ok((parents, name))
 }

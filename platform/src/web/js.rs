@@ -25,9 +25,7 @@ extern "C" {
 
 /// `navigator.storage`; absent outside secure contexts.
 pub(super) fn storage_manager() -> Option<StorageManager> {
-    let storage = NAVIGATOR
-        .with(|navigator| Reflect::get(navigator, &"storage".into()))
-        .ok()?;
+    let storage = NAVIGATOR.with(|navigator| Reflect::get(navigator, &"storage".into())).ok()?;
     (!storage.is_undefined()).then(|| storage.unchecked_into())
 }
 
@@ -51,21 +49,12 @@ fn text_of(error: &JsValue, key: &str) -> Option<String> {
 }
 
 /// Sorts an error of the file system into ours.
-pub(super) fn io_error(
-    path: &str,
-    action: &'static str,
-    needed_bytes: u64,
-    error: &JsValue,
-) -> Error {
+pub(super) fn io_error(path: &str, action: &'static str, needed_bytes: u64, error: &JsValue) -> Error {
     let path = path.to_owned();
     match error_name(error).as_str() {
         "NotFoundError" => Error::NotFound { path },
         "NoModificationAllowedError" => Error::Locked { path },
         "QuotaExceededError" => Error::QuotaExceeded { path, needed_bytes },
-        name => Error::Io {
-            path,
-            action,
-            reason: format!("{name}: {}", error_text(error)),
-        },
+        name => Error::Io { path, action, reason: format!("{name}: {}", error_text(error)) },
     }
 }

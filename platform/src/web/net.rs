@@ -2,9 +2,7 @@
 
 use js_sys::{Array, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{
-    AbortController, ReadableStreamDefaultReader, Request, RequestCache, RequestInit, Response,
-};
+use web_sys::{AbortController, ReadableStreamDefaultReader, Request, RequestCache, RequestInit, Response};
 
 use super::js::{self, error_text, settle};
 use crate::MAX_STALL_MS;
@@ -54,23 +52,13 @@ pub(crate) async fn request(url: &str, start: u64) -> Result<Head, String> {
     init.set_cache(RequestCache::NoStore);
     let request = Request::new_with_str_and_init(url, &init).map_err(text)?;
     if start > 0 {
-        request
-            .headers()
-            .set("Range", &format!("bytes={start}-"))
-            .map_err(text)?;
+        request.headers().set("Range", &format!("bytes={start}-")).map_err(text)?;
     }
-    let mut body = Body {
-        reader: None,
-        abort,
-    };
-    let response: Response = unless_stalled(js::fetch_request(&request))
-        .await?
-        .unchecked_into();
+    let mut body = Body { reader: None, abort };
+    let response: Response = unless_stalled(js::fetch_request(&request)).await?.unchecked_into();
     let headers = response.headers();
     let header = |name: &str| headers.get(name).ok().flatten();
-    body.reader = response
-        .body()
-        .map(|stream| stream.get_reader().unchecked_into());
+    body.reader = response.body().map(|stream| stream.get_reader().unchecked_into());
     let is_compressed = header("content-encoding").is_some_and(|coding| coding != "identity");
     let content_length = header("content-length").filter(|_| !is_compressed);
     Ok(Head {
@@ -87,16 +75,12 @@ async fn unless_stalled(promise: Promise) -> Result<JsValue, String> {
     let timer = Promise::new(&mut |resolve, _| {
         timer_id = js::set_timeout(&resolve, MAX_STALL_MS);
     });
-    let first: Result<JsValue, JsValue> =
-        settle(Promise::race(&Array::of2(&promise, &timer))).await;
+    let first: Result<JsValue, JsValue> = settle(Promise::race(&Array::of2(&promise, &timer))).await;
     js::clear_timeout(timer_id);
     let value = first.map_err(|e| error_text(&e))?;
     // The timer alone resolves without a value.
     if value.is_undefined() {
-        return Err(format!(
-            "nothing arrived for {} seconds",
-            MAX_STALL_MS / 1000
-        ));
+        return Err(format!("nothing arrived for {} seconds", MAX_STALL_MS / 1000));
     }
     Ok(value)
 }

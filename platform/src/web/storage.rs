@@ -24,13 +24,7 @@ pub(crate) async fn persist() -> bool {
     };
     // A worker has `persisted` alone.
     let can_ask = Reflect::has(&storage, &"persist".into()).unwrap_or(false);
-    let promise = if can_ask {
-        storage.persist()
-    } else {
-        storage.persisted()
-    };
+    let promise = if can_ask { storage.persist() } else { storage.persisted() };
     let Ok(promise) = promise else { return false };
-    settle::<JsValue>(promise)
-        .await
-        .is_ok_and(|granted| granted.is_truthy())
+    settle::<JsValue>(promise).await.is_ok_and(|granted| granted.is_truthy())
 }

@@ -54,22 +54,15 @@ impl Echo {
                 let _ = waiting.send(());
             }
         });
-        channel
-            .port1()
-            .set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-        Some(Echo {
-            channel,
-            _on_message: on_message,
-        })
+        channel.port1().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        Some(Echo { channel, _on_message: on_message })
     }
 }
 
 pub(crate) async fn yield_now() {
     let (wake, woken) = oneshot::channel();
-    let is_posted = ECHO.with(|echo| {
-        echo.as_ref()
-            .is_some_and(|e| e.channel.port2().post_message(&JsValue::NULL).is_ok())
-    });
+    let is_posted = ECHO
+        .with(|echo| echo.as_ref().is_some_and(|e| e.channel.port2().post_message(&JsValue::NULL).is_ok()));
     if !is_posted {
         return sleep_ms(0).await;
     }

@@ -9,16 +9,12 @@ pub async fn files_and_folders(root: &str) {
     opening(&format!("{root}/opening")).await;
     sharing(&format!("{root}/sharing")).await;
     names(&format!("{root}/names")).await;
-    platform::remove(root)
-        .await
-        .expect("the folder with all it holds can be removed");
+    platform::remove(root).await.expect("the folder with all it holds can be removed");
     assert_eq!(platform::exists(root).await, Ok(false));
 }
 
 async fn positional_reads_and_writes(path: &str) {
-    let file = File::open(path, OpenMode::Create)
-        .await
-        .expect("missing folders are made");
+    let file = File::open(path, OpenMode::Create).await.expect("missing folders are made");
     assert_eq!(file.path(), path);
     assert_eq!(file.len(), Ok(0));
     file.write_at(b"world", 6).expect("a write past the end");
@@ -30,18 +26,10 @@ async fn positional_reads_and_writes(path: &str) {
     let mut part = [0; 3];
     file.read_at(&mut part, 7).expect("a part of it");
     assert_eq!(&part, b"orl");
-    file.read_at(&mut [], 11)
-        .expect("nothing can be read anywhere");
+    file.read_at(&mut [], 11).expect("nothing can be read anywhere");
 
-    let past_end = file
-        .read_at(&mut part, 9)
-        .expect_err("two of three bytes are there");
-    let expected = Error::UnexpectedEof {
-        path: path.to_owned(),
-        offset: 9,
-        wanted_bytes: 3,
-        file_bytes: 11,
-    };
+    let past_end = file.read_at(&mut part, 9).expect_err("two of three bytes are there");
+    let expected = Error::UnexpectedEof { path: path.to_owned(), offset: 9, wanted_bytes: 3, file_bytes: 11 };
     assert_eq!(past_end, expected);
     assert!(past_end.to_string().contains(path), "{past_end}");
 
@@ -59,75 +47,44 @@ async fn positional_reads_and_writes(path: &str) {
     file.sync().expect("a sync");
     let clone = file.clone();
     file.close();
-    assert_eq!(
-        clone.len(),
-        Ok((1 << 20) + 300_000),
-        "the last clone keeps it open"
-    );
+    assert_eq!(clone.len(), Ok((1 << 20) + 300_000), "the last clone keeps it open");
 }
 
 async fn opening(root: &str) {
     let path = format!("{root}/file");
-    let missing = File::open(&path, OpenMode::Read)
-        .await
-        .expect_err("it is not there");
+    let missing = File::open(&path, OpenMode::Read).await.expect_err("it is not there");
     assert_eq!(missing, Error::NotFound { path: path.clone() });
-    assert_eq!(
-        platform::exists(&path).await,
-        Ok(false),
-        "looking creates nothing"
-    );
+    assert_eq!(platform::exists(&path).await, Ok(false), "looking creates nothing");
 
-    let file = File::open(&path, OpenMode::ReadWrite)
-        .await
-        .expect("it is made");
+    let file = File::open(&path, OpenMode::ReadWrite).await.expect("it is made");
     file.write_at(b"kept", 0).expect("a write");
     file.close();
-    let file = File::open(&path, OpenMode::ReadWrite)
-        .await
-        .expect("it opens again");
+    let file = File::open(&path, OpenMode::ReadWrite).await.expect("it opens again");
     assert_eq!(file.len(), Ok(4), "what it held is kept");
     file.close();
-    let file = File::open(&path, OpenMode::Create)
-        .await
-        .expect("it opens again");
+    let file = File::open(&path, OpenMode::Create).await.expect("it opens again");
     assert_eq!(file.len(), Ok(0), "Create empties it");
     file.close();
-    let file = File::open(&path, OpenMode::Read)
-        .await
-        .expect("it opens again");
+    let file = File::open(&path, OpenMode::Read).await.expect("it opens again");
     assert!(file.write_at(b"no", 0).is_err(), "a reader cannot write");
     file.close();
-    let folder = File::open(root, OpenMode::Read)
-        .await
-        .expect_err("a folder is no file");
+    let folder = File::open(root, OpenMode::Read).await.expect_err("a folder is no file");
     assert!(matches!(folder, Error::Io { .. }), "{folder:?}");
 }
 
 async fn sharing(root: &str) {
     let path = format!("{root}/file");
-    let writer = File::open(&path, OpenMode::ReadWrite)
-        .await
-        .expect("it is made");
+    let writer = File::open(&path, OpenMode::ReadWrite).await.expect("it is made");
     writer.write_at(b"x", 0).expect("a write");
     let began_ms = platform::now_ms();
-    let second = File::open(&path, OpenMode::ReadWrite)
-        .await
-        .expect_err("one writer at a time");
+    let second = File::open(&path, OpenMode::ReadWrite).await.expect_err("one writer at a time");
     assert_eq!(second, Error::Locked { path: path.clone() });
     let waited_ms = platform::now_ms() - began_ms;
-    assert!(
-        waited_ms >= f64::from(platform::MAX_LOCK_WAIT_MS),
-        "gave up after {waited_ms} ms"
-    );
+    assert!(waited_ms >= f64::from(platform::MAX_LOCK_WAIT_MS), "gave up after {waited_ms} ms");
     writer.close();
 
-    let first = File::open(&path, OpenMode::Read)
-        .await
-        .expect("the lock ended with its handle");
-    let second = File::open(&path, OpenMode::Read)
-        .await
-        .expect("readers share");
+    let first = File::open(&path, OpenMode::Read).await.expect("the lock ended with its handle");
+    let second = File::open(&path, OpenMode::Read).await.expect("readers share");
     let mut byte = [0];
     first.read_at(&mut byte, 0).expect("the first reads");
     second.read_at(&mut byte, 0).expect("the second reads");
@@ -137,63 +94,28 @@ async fn sharing(root: &str) {
 async fn names(root: &str) {
     let path = |name: &str| format!("{root}/{name}");
     let missing = platform::list(root).await.expect_err("it is not there");
-    assert_eq!(
-        missing,
-        Error::NotFound {
-            path: root.to_owned()
-        }
-    );
+    assert_eq!(missing, Error::NotFound { path: root.to_owned() });
     for (name, bytes) in [("b", &b"bb"[..]), ("a", b"a"), ("folder/c", b"ccc")] {
-        let file = File::open(&path(name), OpenMode::Create)
-            .await
-            .expect("it is made");
+        let file = File::open(&path(name), OpenMode::Create).await.expect("it is made");
         file.write_at(bytes, 0).expect("a write");
     }
-    let entry = |name: &str, len, is_dir| DirEntry {
-        name: name.to_owned(),
-        len,
-        is_dir,
-    };
-    let expected = vec![
-        entry("a", 1, false),
-        entry("b", 2, false),
-        entry("folder", 0, true),
-    ];
+    let entry = |name: &str, len, is_dir| DirEntry { name: name.to_owned(), len, is_dir };
+    let expected = vec![entry("a", 1, false), entry("b", 2, false), entry("folder", 0, true)];
     assert_eq!(platform::list(root).await, Ok(expected), "sorted by name");
     assert_eq!(platform::exists(&path("folder")).await, Ok(true));
 
-    platform::rename(&path("a"), &path("b"))
-        .await
-        .expect("it replaces what was there");
-    platform::rename(&path("b"), &path("new/b"))
-        .await
-        .expect("missing folders are made");
+    platform::rename(&path("a"), &path("b")).await.expect("it replaces what was there");
+    platform::rename(&path("b"), &path("new/b")).await.expect("missing folders are made");
     let expected = vec![entry("folder", 0, true), entry("new", 0, true)];
     assert_eq!(platform::list(root).await, Ok(expected));
-    assert_eq!(
-        platform::list(&path("new")).await,
-        Ok(vec![entry("b", 1, false)])
-    );
-    let missing = platform::rename(&path("a"), &path("b"))
-        .await
-        .expect_err("it is gone");
+    assert_eq!(platform::list(&path("new")).await, Ok(vec![entry("b", 1, false)]));
+    let missing = platform::rename(&path("a"), &path("b")).await.expect_err("it is gone");
     assert_eq!(missing, Error::NotFound { path: path("a") });
 
-    platform::remove(&path("new/b"))
-        .await
-        .expect("a file can be removed");
-    let missing = platform::remove(&path("new/b"))
-        .await
-        .expect_err("it is gone");
-    assert_eq!(
-        missing,
-        Error::NotFound {
-            path: path("new/b")
-        }
-    );
-    platform::remove(&path("folder"))
-        .await
-        .expect("a folder goes with what it holds");
+    platform::remove(&path("new/b")).await.expect("a file can be removed");
+    let missing = platform::remove(&path("new/b")).await.expect_err("it is gone");
+    assert_eq!(missing, Error::NotFound { path: path("new/b") });
+    platform::remove(&path("folder")).await.expect("a folder goes with what it holds");
 }
 
 /// Clock, tasks, threads.
@@ -206,10 +128,7 @@ pub async fn tasks() {
         platform::yield_now().await;
     }
     let year_2024_ms = 1_704_067_200_000;
-    assert!(
-        platform::unix_ms() > year_2024_ms,
-        "the clock of this machine is wrong"
-    );
+    assert!(platform::unix_ms() > year_2024_ms, "the clock of this machine is wrong");
     assert!(platform::n_threads() >= 1);
 
     let mut data: Vec<usize> = (0..10).collect();
@@ -233,35 +152,12 @@ pub async fn downloads(url: &str, expected: &[u8], missing_url: &str) {
         while let Some(chunk) = download.chunk().await.expect("a chunk") {
             bytes.extend(chunk);
         }
-        assert!(
-            bytes == expected[start as usize..],
-            "from {start}: other bytes than served"
-        );
+        assert!(bytes == expected[start as usize..], "from {start}: other bytes than served");
         assert_eq!(download.chunk().await, Ok(None), "the end stays the end");
     }
-    drop(
-        platform::fetch(url, 0)
-            .await
-            .expect("a download can be given up at once"),
-    );
-    let at_end = platform::fetch(url, expected.len() as u64)
-        .await
-        .expect_err("nothing is left");
-    assert_eq!(
-        at_end,
-        Error::Http {
-            url: url.to_owned(),
-            status: 416
-        }
-    );
-    let missing = platform::fetch(missing_url, 0)
-        .await
-        .expect_err("it is not there");
-    assert_eq!(
-        missing,
-        Error::Http {
-            url: missing_url.to_owned(),
-            status: 404
-        }
-    );
+    drop(platform::fetch(url, 0).await.expect("a download can be given up at once"));
+    let at_end = platform::fetch(url, expected.len() as u64).await.expect_err("nothing is left");
+    assert_eq!(at_end, Error::Http { url: url.to_owned(), status: 416 });
+    let missing = platform::fetch(missing_url, 0).await.expect_err("it is not there");
+    assert_eq!(missing, Error::Http { url: missing_url.to_owned(), status: 404 });
 }
