@@ -87,14 +87,26 @@ impl Engine {
     /// Sends a request and waits for the event that ends it.
     #[track_caller]
     pub fn request(&mut self, browser: &mut Browser, request: Value, limit_s: u64) -> Value {
+        let id = self.begin(browser, request);
+        self.wait(browser, id, limit_s)
+    }
+
+    /// Sends a request and gives its id.
+    #[track_caller]
+    pub fn begin(&mut self, browser: &mut Browser, request: Value) -> u32 {
         self.n_requests += 1;
-        let id = self.n_requests;
-        let message = json!({"id": id, "request": request}).to_string();
+        let message = json!({"id": self.n_requests, "request": request}).to_string();
+        browser.eval(&format!("engine.postMessage({})", json!(message)));
+        self.n_requests
+    }
+
+    /// Waits for the event that ends a request.
+    #[track_caller]
+    pub fn wait(&mut self, browser: &mut Browser, id: u32, limit_s: u64) -> Value {
         let script = format!(
-            "(async () => {{ engine.postMessage({});
+            "(async () => {{
                while (!replies.has({id}) && !replies.has('fatal')) await new Promise((wake) => setTimeout(wake, 20));
-               return replies.get({id}) ?? {{ Fatal: replies.get('fatal') }}; }})()",
-            json!(message)
+               return replies.get({id}) ?? {{ Fatal: replies.get('fatal') }}; }})()"
         );
         browser.eval_within(&script, Duration::from_secs(limit_s))
     }

@@ -1,5 +1,7 @@
 //! The engine alone, as a page that embeds it would use it: numbers against the references.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use tests::{Browser, Launch, Site, workspace};
 
@@ -26,6 +28,27 @@ fn embeddings_and_tokens_on_the_cpu_tier_equal_the_references() {
         let reply = engine.request(&mut browser, request, 120);
         assert_eq!(reply["Generated"]["tokens"], json!(tokens), "{}: {reply}", golden["name"]);
     }
+}
+
+#[test]
+fn a_cancel_is_heard_within_a_second_while_text_is_written() {
+    let site = Site::start();
+    let mut browser = Browser::plain();
+    let mut engine = site.engine(&mut browser, "Cpu", true);
+    let endless = json!({"Generate": {"prompt": "Once upon a time", "max_tokens": 900}});
+    let running = engine.begin(&mut browser, endless.clone());
+    let waiting = engine.begin(&mut browser, endless);
+    std::thread::sleep(Duration::from_secs(2));
+    let asked = Instant::now();
+    for id in [waiting, running] {
+        engine.begin(&mut browser, json!({"Cancel": {"id": id}}));
+    }
+    for id in [running, waiting] {
+        assert_eq!(engine.wait(&mut browser, id, 30), json!("Stopped"));
+    }
+    assert!(asked.elapsed() < Duration::from_secs(1), "stopping took {:?}", asked.elapsed());
+    let next = engine.request(&mut browser, json!({"Embed": {"texts": ["It goes on."]}}), 60);
+    assert!(next.get("Embedded").is_some(), "{next}");
 }
 
 /// Every golden prompt is checked natively in full; here the first tokens show that wasm agrees.

@@ -10,7 +10,7 @@ mod source;
 use sycamore::prelude::*;
 use ui::words;
 use wasm_bindgen::prelude::*;
-use web_sys::KeyboardEvent;
+use web_sys::{HtmlElement, KeyboardEvent};
 
 use link::Link;
 use model::App;
@@ -85,4 +85,13 @@ fn listen_everywhere(app: App, link: Link) {
     target
         .add_event_listener_with_callback("pageshow", on_show.into_js_value().unchecked_ref())
         .expect("events have names");
+}
+
+/// Moves the focus, so that it does not fall to the page when what had it goes away.
+fn focus(selector: &str) {
+    let element = document().query_selector(selector).ok().flatten();
+    if let Some(element) = element.and_then(|element| element.dyn_into::<HtmlElement>().ok()) {
+        // A disabled button does not take it; then the page has it, as without this.
+        let _ = element.focus();
+    }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use assistant::{Answer, Quote};
 use sycamore::prelude::*;
-use ui::{Part, RequestId, Style, answer_parts, answer_sentences, inline, without_line_marks, words};
+use ui::{Part, RequestId, Step, Style, answer_parts, answer_sentences, inline, without_line_marks, words};
 use web_sys::{KeyboardEvent, SubmitEvent};
 
 use super::link::Link;
@@ -48,20 +48,24 @@ fn question(app: App, link: Link) -> View {
         }
     };
     let placeholder = move || if can_ask() { words::ASK_PLACEHOLDER } else { words::ASK_EMPTY };
-    let hint = move || if app.is_reading() { words::ASK_WAITS } else { words::ASK_HINT };
-    let action = move || {
-        if app.asking.get().is_some() {
-            view! { button(class="button", id="stop", r#type="button", on:click=move |_| link.stop()) { (words::STOP) } }
-        } else {
-            view! { button(class="button primary", id="ask", r#type="submit", disabled=move || !can_ask()) { (words::ASK) } }
-        }
+    let hint = move || match (can_ask(), app.is_reading()) {
+        (false, _) => "",
+        (true, true) => words::ASK_WAITS,
+        (true, false) => words::ASK_HINT,
     };
+    // One button for both, so that the focus stays on it.
+    let is_asking = move || app.asking.get().is_some();
+    let class = move || if is_asking() { "button" } else { "button primary" };
+    let button_id = move || if is_asking() { "stop" } else { "ask" };
+    let label = move || if is_asking() { words::STOP } else { words::ASK };
+    let is_off = move || !is_asking() && !can_ask();
+    let act = move |_| if app.asking.get_untracked().is_some() { link.stop() } else { send() };
     view! {
         form(class="ask", role="search", on:submit=on_submit) {
             label(class="sr", r#for="question") { (words::QUESTION) }
             textarea(id="question", rows="1", placeholder=placeholder, aria-describedby="hint", autocomplete="off",
                 bind:value=text, on:keydown=on_key)
-            (action)
+            button(class=class, id=button_id, r#type="button", disabled=is_off, on:click=act) { (label) }
         }
         p(class="hint", id="hint") { (hint) }
     }
@@ -69,7 +73,13 @@ fn question(app: App, link: Link) -> View {
 
 fn welcome(app: App) -> View {
     View::from_dynamic(move || {
-        if app.phase.with(|p| *p != Phase::Ready) || !app.exchanges.with(Vec::is_empty) {
+        // On the first start there is time to read while models come.
+        let is_time = app.phase.with(|phase| match phase {
+            Phase::Ready => true,
+            Phase::Starting(steps) => steps.iter().any(|step| matches!(step, Step::Fetching { .. })),
+            _ => false,
+        });
+        if !is_time || !app.exchanges.with(Vec::is_empty) {
             return View::new();
         }
         let (title, text) = match app.documents.with(Vec::is_empty) {
@@ -92,8 +102,10 @@ fn exchange_view(app: App, link: Link, exchange: Exchange) -> View {
     let answer = move || match outcome.get_clone() {
         Outcome::Running => running(quotes, text, open),
         Outcome::Answered(answer) => answered(&answer, open),
-        Outcome::Stopped => stopped(quotes, text, words::STOPPED.into(), open),
-        Outcome::Failed(message) => stopped(quotes, text, message, open),
+        Outcome::Stopped => stopped(quotes, text, view! { p(class="after") { (words::STOPPED) } }, open),
+        Outcome::Failed(message) => {
+            stopped(quotes, text, view! { p(class="after failed", role="alert") { (message) } }, open)
+        }
     };
     let footnotes =
         move || quotes.get_clone().map_or_else(View::new, |quotes| footnotes(app, id, quotes, outcome, open));
@@ -135,13 +147,13 @@ fn running(quotes: Quotes, text: Signal<String>, open: impl Fn(u32) + Copy + 'st
     }
 }
 
-fn stopped(quotes: Quotes, text: Signal<String>, note: String, open: impl Fn(u32) + Copy + 'static) -> View {
+fn stopped(quotes: Quotes, text: Signal<String>, note: View, open: impl Fn(u32) + Copy + 'static) -> View {
     let n_quotes = quotes.with_untracked(|quotes| quotes.as_ref().map_or(0, Vec::len)) as u32;
     let parts = text.with_untracked(|text| answer_parts(text, n_quotes));
     let parts = parts.into_iter().map(|part| part_view(part, open)).collect::<Vec<_>>();
     view! {
         div(class="answer") { (parts) }
-        p(class="after") { (note) }
+        (note)
     }
 }
 

@@ -93,10 +93,12 @@ impl Link {
         self.app.announcement.set(words::SEARCHING.into());
     }
 
-    /// Stops the answer that is being written, if there is one.
+    /// Stops the answer that is being written, if there is one. The page stops at once; the engine
+    /// hears it between two steps of the model.
     pub fn stop(self) {
         if let Some(id) = self.app.asking.get_untracked() {
             self.cancel(id);
+            self.give_up(id, Outcome::Stopped);
         }
     }
 
@@ -178,6 +180,9 @@ impl Link {
 
     fn take_answer(self, id: RequestId, event: Event) {
         let Some(exchange) = self.app.exchange(id) else { return };
+        if exchange.outcome.with_untracked(|outcome| *outcome != Outcome::Running) {
+            return;
+        }
         match event {
             Event::Quotes(quotes) => {
                 self.app.announcement.set(words::found(quotes.len() as u64));
@@ -198,9 +203,11 @@ impl Link {
     fn give_up(self, id: RequestId, outcome: Outcome) {
         let app = self.app;
         if let Some(exchange) = app.exchange(id) {
-            exchange.outcome.set(outcome);
-            app.announcement.set(words::STOPPED.into());
-            self.answered(id);
+            if exchange.outcome.with_untracked(|outcome| *outcome == Outcome::Running) {
+                exchange.outcome.set(outcome);
+                app.announcement.set(words::STOPPED.into());
+                self.answered(id);
+            }
         } else if app.job(id).is_some() {
             match outcome {
                 Outcome::Failed(message) => {

@@ -3,14 +3,15 @@
 use sycamore::prelude::*;
 use ui::{DocumentRow, Stage, words};
 use wasm_bindgen::prelude::*;
-use web_sys::{DragEvent, FileList, HtmlElement, HtmlInputElement, SubmitEvent};
+use web_sys::{DragEvent, FileList, HtmlInputElement, KeyboardEvent, SubmitEvent};
 
 use super::link::Link;
 use super::model::{App, Job, JobState, Phase, Source};
-use super::source;
+use super::{focus, source};
 
 pub fn view(app: App, link: Link) -> View {
     let is_open = create_signal(false);
+    let is_empty = move || app.documents.with(Vec::is_empty);
     let head = move || words::count(app.documents.with(Vec::len) as u64, "document", "documents");
     // Where the shelf folds, there is nothing to unfold before the first document.
     let is_folded = move || !is_open.get() && !app.documents.with(Vec::is_empty);
@@ -22,7 +23,7 @@ pub fn view(app: App, link: Link) -> View {
     };
     view! {
         aside(class="shelf", aria-label=words::DOCUMENTS) {
-            button(class="toggle", r#type="button", aria-expanded=expanded, aria-controls="shelf-body",
+            button(class="toggle", hidden=is_empty, r#type="button", aria-expanded=expanded, aria-controls="shelf-body",
                 on:click=move |_| is_open.update(|open| *open = !*open)) { span { (head) } }
             div(class="shelf-head") {
                 h2 { (words::DOCUMENTS) }
@@ -93,11 +94,16 @@ fn job_row(app: App, link: Link, job: Job) -> View {
         JobState::Locked(_) => "job locked",
         _ => "job",
     };
+    let told_of = name.clone();
     let body = move || match state.get_clone() {
         JobState::Waiting => view! { p(class="meta") { (words::WAITING) } },
         JobState::Working(stage) => stage_view(stage),
-        JobState::Failed(message) => view! { p(class="reason", role="alert") { (message) } },
-        JobState::Locked(message) => password_form(app, link, id, file.clone(), message),
+        JobState::Failed(message) => reason(&told_of, &message),
+        JobState::Locked(message) => {
+            let reason = reason(&told_of, &message);
+            let form = password_form(app, link, id, file.clone());
+            view! { (reason) (form) }
+        }
     };
     let label = move || match state.get_clone() {
         JobState::Waiting | JobState::Working(_) => words::CANCEL,
@@ -105,7 +111,10 @@ fn job_row(app: App, link: Link, job: Job) -> View {
     };
     let close = move |_| match state.get_clone_untracked() {
         JobState::Waiting | JobState::Working(_) => link.cancel(id),
-        _ => app.drop_job(id),
+        _ => {
+            app.drop_job(id);
+            focus("#drop button");
+        }
     };
     let title = name.clone();
     view! {
@@ -133,7 +142,16 @@ fn stage_view(stage: Stage) -> View {
     view! { p(class="meta") { (text) } (bar) }
 }
 
-fn password_form(app: App, link: Link, id: u32, file: web_sys::File, message: String) -> View {
+/// Why a file is not in. The name stands above already; it is repeated for screen readers only.
+fn reason(name: &str, message: &str) -> View {
+    let (spoken, seen) = match message.strip_prefix(name) {
+        Some(rest) => (name.to_owned(), rest.to_owned()),
+        None => (String::new(), message.to_owned()),
+    };
+    view! { p(class="reason", role="alert") { span(class="sr") { (spoken) } (seen) } }
+}
+
+fn password_form(app: App, link: Link, id: u32, file: web_sys::File) -> View {
     let password = create_signal(String::new());
     let field_id = format!("password-{id}");
     let label_for = field_id.clone();
@@ -146,7 +164,6 @@ fn password_form(app: App, link: Link, id: u32, file: web_sys::File, message: St
         }
     };
     view! {
-        p(class="reason", role="alert") { (message) }
         form(class="password", on:submit=send) {
             label(class="sr", r#for=label_for) { (words::PASSWORD) }
             input(id=field_id, r#type="password", autocomplete="off", placeholder=words::PASSWORD, bind:value=password)
@@ -167,7 +184,7 @@ fn documents(app: App, link: Link) -> View {
 fn document_row(link: Link, info: DocumentRow, asked: Signal<Option<u64>>) -> View {
     let DocumentRow { id, name, kind, n_pages, n_chunks, warnings } = info;
     let meta = words::document_meta(&kind, n_pages, n_chunks.into());
-    let (title, label) = (name.clone(), words::delete_label(&name));
+    let (title, label, data_id) = (name.clone(), words::delete_label(&name), id.to_string());
     let (question, source_name) = (words::confirm_delete(&name), name.clone());
     let open = move |_| {
         source::remember_focus();
@@ -197,7 +214,7 @@ fn document_row(link: Link, info: DocumentRow, asked: Signal<Option<u64>>) -> Vi
                     span(class="name", title=title) { (name) }
                     span(class="meta") { (meta) }
                 }
-                button(class="icon delete", r#type="button", aria-label=label, on:click=move |_| asked.set(Some(id))) { (bin()) }
+                button(class="icon delete", r#type="button", data-id=data_id, aria-label=label, on:click=move |_| asked.set(Some(id))) { (bin()) }
             }
             (notes)
             (confirm)
@@ -206,23 +223,28 @@ fn document_row(link: Link, info: DocumentRow, asked: Signal<Option<u64>>) -> Vi
 }
 
 fn confirm_view(link: Link, id: u64, question: String, asked: Signal<Option<u64>>) -> View {
-    let keep = create_node_ref();
-    on_mount(move || {
-        if let Some(button) = keep.try_get() {
-            // A button that is on the page can take the focus.
-            let _ = button.unchecked_into::<HtmlElement>().focus();
-        }
-    });
+    on_mount(|| focus("#documents .keep"));
     let delete = move |_| {
         asked.set(None);
         link.remove(id);
+        focus("#drop button");
+    };
+    let keep = move || {
+        focus(&format!("#documents [data-id='{id}']"));
+        asked.set(None);
+    };
+    let on_key = move |event: KeyboardEvent| {
+        if event.key() == "Escape" {
+            event.stop_propagation();
+            keep();
+        }
     };
     view! {
-        div(class="confirm", role="group") {
+        div(class="confirm", role="group", on:keydown=on_key) {
             p(role="alert") { (question) }
             div(class="pair") {
                 button(class="button danger", r#type="button", on:click=delete) { (words::DELETE) }
-                button(class="button", r#type="button", r#ref=keep, on:click=move |_| asked.set(None)) { (words::KEEP) }
+                button(class="button keep", r#type="button", on:click=move |_| keep()) { (words::KEEP) }
             }
         }
     }
