@@ -39,7 +39,7 @@ pub(crate) fn answer_all(stream: &TcpStream, folders: &Folders) -> io::Result<()
 
 /// Closes so that the answer arrives: with bytes of the client unread, closing at once would make
 /// its system drop what we sent.
-fn linger(mut stream: &TcpStream) -> io::Result<()> {
+fn linger(stream: &TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
     stream.set_read_timeout(Some(MAX_LINGER))?;
     io::copy(&mut stream.take(MAX_LINGER_BYTES), &mut io::sink())?;

@@ -1,4 +1,5 @@
 //! The server over real connections, as a browser and as an attacker would talk to it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
