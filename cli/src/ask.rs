@@ -31,7 +31,12 @@ pub async fn run(shared: &Shared, args: &AskArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn open(shared: &Shared, args: &AskArgs, paths: &[String], reporter: &mut Reporter) -> Result<Assistant> {
+async fn open(
+    shared: &Shared,
+    args: &AskArgs,
+    paths: &[String],
+    reporter: &mut Reporter,
+) -> Result<Assistant> {
     let place = match (&args.kb, paths) {
         (Some(kb), []) => setup::existing(kb).await?,
         (Some(_), [..]) => {
@@ -45,7 +50,8 @@ async fn open(shared: &Shared, args: &AskArgs, paths: &[String], reporter: &mut 
     let mut assistant = setup::open(shared, place, !args.no_llm, reporter).await?;
     if args.kb.is_none() {
         let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
-        index::add_all(&mut assistant, &paths, None, reporter).await?;
+        let scope = index::Scope { base: None, is_document: &|_| true };
+        index::add_all(&mut assistant, &paths, &scope, reporter).await?;
         index::need_documents(&assistant, &paths)?;
     }
     Ok(assistant)

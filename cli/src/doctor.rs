@@ -45,7 +45,13 @@ pub async fn run(shared: &Shared, args: &DoctorArgs) -> Result<ExitCode> {
         output::json(&report)?;
     } else {
         for check in &report.checks {
-            let mark = if check.ok { "ok  " } else if check.optional { "--  " } else { "FAIL" };
+            let mark = if check.ok {
+                "ok  "
+            } else if check.optional {
+                "--  "
+            } else {
+                "FAIL"
+            };
             output::line(&format!("{mark} {}: {}", check.name, check.detail));
             if let Some(advice) = &check.advice {
                 output::line(&format!("     {advice}"));
@@ -60,7 +66,10 @@ async fn runtime_check(shared: &Shared) -> (Option<TierReport>, Check) {
     match Runtime::open(&Options { tier: setup::tier(shared) }).await {
         Ok(runtime) => {
             let report = runtime.describe();
-            let detail = format!("{:?} tier, {}, {} threads: {}", report.tier, report.simd, report.n_threads, report.reason);
+            let detail = format!(
+                "{:?} tier, {}, {} threads: {}",
+                report.tier, report.simd, report.n_threads, report.reason
+            );
             let ok = report.self_test.passed;
             (Some(report), Check { name, ok, optional: false, detail, advice: None })
         }
@@ -83,8 +92,10 @@ async fn model_check(name: &'static str, store: &Store, id: &str, optional: bool
 
 /// The last source of the default models.
 fn python_check() -> Check {
-    let run = Command::new("python3").args(["-m", "pip", "--version"]).output();
-    let version = run.ok().filter(|o| o.status.success()).map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
+    let run =
+        Command::new("python3").args(["-m", "pip", "--version"]).current_dir(std::env::temp_dir()).output();
+    let version =
+        run.ok().filter(|o| o.status.success()).map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
     Check {
         name: "python3 with pip",
         ok: version.is_some(),

@@ -51,8 +51,19 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<Found>) {
     }
 }
 
-/// The path with `/` between its parts and without `.` parts: a document's name.
-pub fn name_of(path: &Path) -> String {
+/// A document's name: its path below `base`; a file that is itself the base has its file name.
+pub fn name_below(path: &Path, base: Option<&Path>) -> String {
+    match base.and_then(|base| path.strip_prefix(base).ok()) {
+        Some(relative) if relative.as_os_str().is_empty() => {
+            name_of(Path::new(path.file_name().unwrap_or_default()))
+        }
+        Some(relative) => name_of(relative),
+        None => name_of(path),
+    }
+}
+
+/// The path with `/` between its parts and without `.` parts.
+fn name_of(path: &Path) -> String {
     let parts = path.components().filter(|c| !matches!(c, std::path::Component::CurDir));
     let path: PathBuf = parts.collect();
     path.to_string_lossy().replace('\\', "/")

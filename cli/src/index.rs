@@ -1,6 +1,7 @@
 //! `footnote index`: files and folders into a knowledge base.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -28,6 +29,16 @@ pub struct Report {
 pub struct Failed {
     pub file: String,
     pub reason: String,
+    /// Whether the command line asked for this very file.
+    #[serde(skip)]
+    is_named: bool,
+}
+
+/// Which files of a folder are documents, and what they are called.
+pub struct Scope<'a> {
+    /// Names are paths below it; without it, paths as they were given.
+    pub base: Option<&'a Path>,
+    pub is_document: &'a dyn Fn(&Path) -> bool,
 }
 
 #[derive(Serialize)]
@@ -44,7 +55,10 @@ pub async fn run(shared: &Shared, args: &IndexArgs) -> Result<ExitCode> {
     let place = Place::File(args.kb.clone());
     let mut assistant = setup::open(shared, place, false, &mut reporter).await?;
     let started = platform::now_ms();
-    let report = add_all(&mut assistant, &args.paths, None, &mut reporter).await?;
+    let kb = fs::canonicalize(&args.kb).ok();
+    let is_document = |path: &Path| fs::canonicalize(path).is_ok_and(|path| Some(path) != kb);
+    let scope = Scope { base: None, is_document: &is_document };
+    let report = add_all(&mut assistant, &args.paths, &scope, &mut reporter).await?;
     let state = assistant.state()?;
     output::json(&Summary {
         report: &report,
@@ -52,16 +66,19 @@ pub async fn run(shared: &Shared, args: &IndexArgs) -> Result<ExitCode> {
         n_chunks: state.n_chunks,
         ms: (platform::now_ms() - started).round(),
     })?;
-    let nothing_worked = report.added.is_empty() && report.unchanged.is_empty();
-    Ok(if nothing_worked { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    if report.added.is_empty() && report.unchanged.is_empty() {
+        need_documents(&assistant, &args.paths)?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let all_named_worked = !report.failed.iter().any(|failed| failed.is_named);
+    Ok(if all_named_worked { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Adds all files under `paths`; one that fails costs itself alone. Names are paths relative to
-/// `base`, or as they were given.
+/// Adds all documents under `paths`; one that fails costs itself alone.
 pub async fn add_all(
     assistant: &mut Assistant,
     paths: &[PathBuf],
-    base: Option<&Path>,
+    scope: &Scope<'_>,
     reporter: &mut Reporter,
 ) -> Result<Report> {
     let mut report = Report::default();
@@ -70,13 +87,12 @@ pub async fn add_all(
             Ok(found) => found,
             Err(e) => {
                 let file = path.display().to_string();
-                report.failed.push(told(Failed { file, reason: e.to_string() }, reporter));
+                report.failed.push(told(Failed { file, reason: e.to_string(), is_named: true }, reporter));
                 continue;
             }
         };
-        for file in found {
-            let relative = base.and_then(|base| file.path.strip_prefix(base).ok());
-            let name = files::name_of(relative.unwrap_or(&file.path));
+        for file in found.into_iter().filter(|file| (scope.is_document)(&file.path)) {
+            let name = files::name_below(&file.path, scope.base);
             add(assistant, &file, name, &mut report, reporter).await?;
         }
     }
@@ -94,7 +110,7 @@ async fn add(
     let bytes = match read(&found.path) {
         Ok(bytes) => bytes,
         Err(reason) => {
-            report.failed.push(told(Failed { file: name, reason }, reporter));
+            report.failed.push(told(Failed { file: name, reason, is_named: found.is_named }, reporter));
             return Ok(());
         }
     };
@@ -109,12 +125,16 @@ async fn add(
         }
         Err(assistant::Error::Refused(refusal)) => {
             let is_other_kind = matches!(refusal, ingest::Refusal::UnknownKind { .. });
-            let failed = Failed { file: file.name, reason: refusal.to_string() };
+            let failed = Failed { file: file.name, reason: refusal.to_string(), is_named: found.is_named };
             if is_other_kind && !found.is_named {
                 report.skipped.push(failed);
             } else {
                 report.failed.push(told(failed, reporter));
             }
+        }
+        Err(assistant::Error::Store(e @ vectordb::Error::BadDocument { .. })) => {
+            let failed = Failed { file: file.name, reason: e.to_string(), is_named: found.is_named };
+            report.failed.push(told(failed, reporter));
         }
         // The store or the embedder: the next file would fail as well.
         Err(e) => return Err(e.into()),
@@ -127,15 +147,22 @@ fn told(failed: Failed, reporter: &mut Reporter) -> Failed {
     failed
 }
 
-/// The file's bytes, unless it is larger than any document may be.
-fn read(path: &Path) -> std::result::Result<Vec<u8>, String> {
-    let n_bytes = fs::metadata(path).map_err(|e| format!("{}: {e}", path.display()))?.len();
-    let max_bytes = ingest::Limits::default().max_bytes;
-    if n_bytes > max_bytes {
-        let name = path.display().to_string();
-        return Err(ingest::Refusal::TooLarge { name, n_bytes, max_bytes }.to_string());
+/// The file's bytes, unless it is larger than any document may be. Devices and pipes, which may
+/// never end, are no documents.
+pub fn read(path: &Path) -> std::result::Result<Vec<u8>, String> {
+    let told = |e: std::io::Error| format!("{}: {e}", path.display());
+    let meta = fs::metadata(path).map_err(told)?;
+    if !meta.is_file() {
+        return Err(format!("{} is not a regular file", path.display()));
     }
-    fs::read(path).map_err(|e| format!("{}: {e}", path.display()))
+    let max_bytes = ingest::Limits::default().max_bytes;
+    let mut bytes = Vec::new();
+    fs::File::open(path).and_then(|file| file.take(max_bytes + 1).read_to_end(&mut bytes)).map_err(told)?;
+    if bytes.len() as u64 > max_bytes {
+        let name = path.display().to_string();
+        return Err(ingest::Refusal::TooLarge { name, n_bytes: meta.len(), max_bytes }.to_string());
+    }
+    Ok(bytes)
 }
 
 /// Fails if there is nothing to ask.

@@ -49,7 +49,12 @@ async fn list(store: &Store, json: bool) -> Result<ExitCode> {
         for Listed { entry, n_bytes, here, folder } in &listed {
             let state = if *here { folder.as_str() } else { "not fetched" };
             let kind = format!("{:?}", entry.kind).to_lowercase();
-            output::line(&format!("{}  {kind}  {} MB  {}  {state}", entry.id, n_bytes / 1_000_000, entry.licence));
+            output::line(&format!(
+                "{}  {kind}  {} MB  {}  {state}",
+                entry.id,
+                n_bytes / 1_000_000,
+                entry.licence
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)

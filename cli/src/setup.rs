@@ -32,7 +32,12 @@ pub async fn existing(path: &str) -> Result<Place> {
 }
 
 /// Opens the assistant; a generator that cannot be loaded is told on standard error.
-pub async fn open(shared: &Shared, place: Place, generator: bool, reporter: &mut Reporter) -> Result<Assistant> {
+pub async fn open(
+    shared: &Shared,
+    place: Place,
+    generator: bool,
+    reporter: &mut Reporter,
+) -> Result<Assistant> {
     let options = Options { tier: tier(shared), generator, ..Options::new(place, store(shared)?) };
     let assistant = Assistant::open(options, &mut |p| reporter.tell(&p)).await?;
     reporter.clear();

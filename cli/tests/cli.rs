@@ -73,7 +73,8 @@ fn indexes_searches_and_asks_one_knowledge_base() {
     let report = json(&["index", "--kb", &kb, &docs]);
     assert_eq!(report["n_documents"], 2, "{report}");
     assert_eq!(report["added"].as_array().unwrap().len(), 2);
-    let failed: Vec<&str> = report["failed"].as_array().unwrap().iter().map(|f| f["reason"].as_str().unwrap()).collect();
+    let failed: Vec<&str> =
+        report["failed"].as_array().unwrap().iter().map(|f| f["reason"].as_str().unwrap()).collect();
     assert_eq!(failed.len(), 2, "one bad file costs itself alone: {report}");
     assert!(failed.iter().any(|r| r.contains("empty.md")) && failed.iter().any(|r| r.contains("broken.pdf")));
 
@@ -86,7 +87,8 @@ fn indexes_searches_and_asks_one_knowledge_base() {
     assert!(hit["document"].as_str().unwrap().ends_with("animals/bees.md"), "{found}");
     assert_eq!(slice(BEES, &hit["start"], &hit["end"]), hit["text"].as_str().unwrap());
 
-    let answer = json(&["ask", "--kb", &kb, "Who opened the first tea house of Lisbon?", "--json", "--no-llm"]);
+    let answer =
+        json(&["ask", "--kb", &kb, "Who opened the first tea house of Lisbon?", "--json", "--no-llm"]);
     assert_eq!(answer["refused"], false, "{answer}");
     let quote = &answer["quotes"][0];
     assert!(quote["text"].as_str().unwrap().contains("Ana Duarte"), "{answer}");
@@ -96,7 +98,8 @@ fn indexes_searches_and_asks_one_knowledge_base() {
     assert_eq!(answer["citations"][0]["supported"], true);
     assert!(answer["timings_ms"]["total"].as_f64().unwrap() > 0.0);
 
-    let refused = json(&["ask", "--kb", &kb, "Which spacecraft first landed on Titan?", "--json", "--no-llm"]);
+    let refused =
+        json(&["ask", "--kb", &kb, "Which spacecraft first landed on Titan?", "--json", "--no-llm"]);
     assert_eq!(refused["refused"], true, "{refused}");
     assert!(refused["answer"].as_str().unwrap().contains("do not contain"));
     assert_eq!(refused["citations"], json!([]));
@@ -106,9 +109,13 @@ fn indexes_searches_and_asks_one_knowledge_base() {
 fn asks_files_directly_with_the_generator() {
     fetch_models();
     let folder = Folder::new(&[("tea.md", TEA)]);
-    let answer = json(&["ask", &folder.path("tea.md"), "How hot should the water for green tea be?", "--json"]);
-    assert_eq!(answer["generated"], true, "{answer}");
-    assert_eq!(answer["problem"], Value::Null);
+    let answer =
+        json(&["ask", &folder.path("tea.md"), "How hot should the water for green tea be?", "--json"]);
+    assert_eq!(answer["problem"], Value::Null, "{answer}");
+    assert!(
+        answer["timings_ms"]["generate"].as_f64().is_some_and(|ms| ms > 0.0),
+        "the generator ran: {answer}"
+    );
     assert!(answer["quotes"][0]["text"].as_str().unwrap().contains("80 degrees"), "{answer}");
     for citation in answer["citations"].as_array().unwrap() {
         let n = citation["n"].as_u64().unwrap() as usize;
@@ -153,7 +160,8 @@ fn evaluates_retrieval_and_answers() {
         ("questions.jsonl", &lines.join("\n")),
         ("none.jsonl", &unanswerable),
     ]);
-    let (docs, asked, none) = (folder.path("docs"), folder.path("questions.jsonl"), folder.path("none.jsonl"));
+    let (docs, asked, none) =
+        (folder.path("docs"), folder.path("questions.jsonl"), folder.path("none.jsonl"));
 
     let got = json(&["eval", "retrieval", "--docs", &docs, "--questions", &asked, "--json"]);
     assert_eq!((got["n"].as_u64(), got["hit1"].as_f64()), (Some(2), Some(1.0)), "{got}");
@@ -163,8 +171,18 @@ fn evaluates_retrieval_and_answers() {
 
     let details = folder.path("details.jsonl");
     let got = json(&[
-        "eval", "answers", "--docs", &docs, "--questions", &asked, "--unanswerable", &none, "--no-llm", "--json",
-        "--details", &details,
+        "eval",
+        "answers",
+        "--docs",
+        &docs,
+        "--questions",
+        &asked,
+        "--unanswerable",
+        &none,
+        "--no-llm",
+        "--json",
+        "--details",
+        &details,
     ]);
     assert_eq!(got["n"], 2, "{got}");
     assert_eq!(got["quote_hit"], 1.0, "{got}");
@@ -180,10 +198,14 @@ fn extraction_survives_every_file() {
     let folder = Folder::new(&[
         ("good.md", TEA),
         ("empty.txt", ""),
-        ("broken.pdf", "%PDF-1.7\n1 0 obj\n<< /Type /Catalog /Pages 1 0 R >>\nendobj\ntrailer << /Root 1 0 R >>"),
+        (
+            "broken.pdf",
+            "%PDF-1.7\n1 0 obj\n<< /Type /Catalog /Pages 1 0 R >>\nendobj\ntrailer << /Root 1 0 R >>",
+        ),
     ]);
     let got = json(&["eval", "extract", "--files", folder.0.path().to_str().unwrap(), "--json"]);
-    let row = |name: &str| got["files"].as_array().unwrap().iter().find(|r| r["file"] == name).unwrap().clone();
+    let row =
+        |name: &str| got["files"].as_array().unwrap().iter().find(|r| r["file"] == name).unwrap().clone();
     assert_eq!(row("good.md")["ok"], true, "{got}");
     assert_eq!(row("good.md")["chars"].as_u64().unwrap() as usize, TEA.chars().count());
     assert_eq!(row("empty.txt")["ok"], false);

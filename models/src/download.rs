@@ -49,6 +49,9 @@ impl Target<'_> {
         match checked? {
             Ok(()) => {
                 synced?;
+                if platform::exists(&self.path).await.at(&self.path)? {
+                    platform::remove(&self.path).await.at(&self.path)?;
+                }
                 platform::rename(&part_path, &self.path).await.at(&self.path)?;
                 Ok(Ok(()))
             }
@@ -73,11 +76,7 @@ impl Target<'_> {
     }
 
     fn cancelled(&self, done_bytes: u64) -> Error {
-        Error::Cancelled {
-            file: self.file.name.clone(),
-            done_bytes,
-            total_bytes: self.file.n_bytes,
-        }
+        Error::Cancelled { file: self.file.name.clone(), done_bytes, total_bytes: self.file.n_bytes }
     }
 
     pub(crate) fn stop_if(&self, cancel: &Cancel, done_bytes: u64) -> Result<()> {

@@ -36,9 +36,12 @@ pub enum Error {
         reason: String,
     },
     /// No source could give the file.
-    #[error("cannot fetch {file} of model {id} ({done_bytes} of {total_bytes} bytes are here); tried: {}; \
+    #[error(
+        "cannot fetch {file} of model {id} ({done_bytes} of {total_bytes} bytes are here); tried: {}; \
              check the network and fetch again (it goes on where it stopped), \
-             or put the file into the model folder", list(tried))]
+             or put the file into the model folder",
+        list(tried)
+    )]
     Unavailable {
         /// The model.
         id: String,
@@ -52,7 +55,9 @@ pub enum Error {
         tried: Vec<Attempt>,
     },
     /// [`crate::Cancel`] was set.
-    #[error("fetching {file} was stopped at {done_bytes} of {total_bytes} bytes; fetch again to go on from there")]
+    #[error(
+        "fetching {file} was stopped at {done_bytes} of {total_bytes} bytes; fetch again to go on from there"
+    )]
     Cancelled {
         /// The file.
         file: String,

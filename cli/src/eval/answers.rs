@@ -30,12 +30,13 @@ struct Totals {
 
 pub async fn run(shared: &Shared, args: &AnswersArgs) -> Result<ExitCode> {
     let mut reporter = Reporter::new(shared.quiet);
-    let questions = questions::answerable(&args.corpus.questions, args.corpus.limit)?;
+    let mut questions = questions::answerable(&args.corpus.questions, args.corpus.limit)?;
     let unanswerable = match &args.unanswerable {
         Some(path) => Some(questions::unanswerable(path, args.corpus.limit)?),
         None => None,
     };
     let mut assistant = super::open(shared, &args.corpus, !args.no_llm, &mut reporter).await?;
+    super::settle(&mut questions, &args.corpus, &assistant)?;
     let mut details = match &args.details {
         Some(path) => Some(BufWriter::new(File::create(path).at(path)?)),
         None => None,

@@ -1,7 +1,6 @@
 //! `footnote eval extract`: what the readers make of a folder of files, each in a process of its
 //! own, so that no file can crash or hang the run.
 
-use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -15,6 +14,7 @@ use serde_json::json;
 use crate::args::ExtractArgs;
 use crate::error::{AtPath, Result};
 use crate::files;
+use crate::index;
 use crate::output;
 
 const POLL: Duration = Duration::from_millis(5);
@@ -45,7 +45,7 @@ pub fn run(args: &ExtractArgs) -> Result<ExitCode> {
     let timeout = Duration::from_secs(args.timeout);
     let (mut rows, mut n_crashed, mut n_timed_out) = (Vec::new(), 0, 0);
     for found in files::under(&args.files)? {
-        let file = files::name_of(found.path.strip_prefix(&args.files).unwrap_or(&found.path));
+        let file = files::name_below(&found.path, Some(&args.files));
         let started = Instant::now();
         let ran = watch(&program, &found.path, timeout);
         let ms = started.elapsed().as_secs_f64() * 1e3;
@@ -64,7 +64,10 @@ pub fn run(args: &ExtractArgs) -> Result<ExitCode> {
             Ran::NotStarted(e) => Row::failed(file, format!("cannot start the reader: {e}"), ms),
         };
         if !args.json {
-            let what = row.reason.clone().unwrap_or_else(|| format!("{} pages, {} characters", row.pages, row.chars));
+            let what = row
+                .reason
+                .clone()
+                .unwrap_or_else(|| format!("{} pages, {} characters", row.pages, row.chars));
             output::line(&format!("{}: {what}", row.file));
         }
         rows.push(row);
@@ -91,8 +94,14 @@ pub fn run(args: &ExtractArgs) -> Result<ExitCode> {
 /// Reads one file and prints its row.
 pub fn one(path: &Path) -> Result<ExitCode> {
     let name = path.display().to_string();
-    let bytes = fs::read(path).at(path)?;
     let started = Instant::now();
+    let bytes = match index::read(path) {
+        Ok(bytes) => bytes,
+        Err(reason) => {
+            output::line(&serde_json::to_string(&Row::failed(name, reason, 0.0))?);
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let hint = Hint { name: &name, mime: None, password: None };
     let ingested = ingest::ingest(&bytes, &hint, &Limits::default());
     let ms = output::round(started.elapsed().as_secs_f64() * 1e3);

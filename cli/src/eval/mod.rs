@@ -6,16 +6,19 @@ mod metrics;
 mod questions;
 mod retrieval;
 
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use assistant::{Assistant, Place};
 
 use crate::args::{Corpus, EvalCommand, Shared};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index;
 use crate::output::Reporter;
 use crate::setup;
+use questions::Question;
 
 pub async fn run(shared: &Shared, command: &EvalCommand) -> Result<ExitCode> {
     match command {
@@ -26,17 +29,69 @@ pub async fn run(shared: &Shared, command: &EvalCommand) -> Result<ExitCode> {
     }
 }
 
-/// An assistant that holds the documents, named by their paths below the folder.
-async fn open(shared: &Shared, corpus: &Corpus, generator: bool, reporter: &mut Reporter) -> Result<Assistant> {
+/// An assistant that holds the documents, named by their paths below the folder. Files that hold
+/// questions are no documents, also where they lie beside them.
+async fn open(
+    shared: &Shared,
+    corpus: &Corpus,
+    generator: bool,
+    reporter: &mut Reporter,
+) -> Result<Assistant> {
     let place = corpus.kb.clone().map_or(Place::Memory, Place::File);
     let mut assistant = setup::open(shared, place, generator, reporter).await?;
-    let docs: &Path = &corpus.docs;
-    let paths = [docs.to_path_buf()];
-    let report = index::add_all(&mut assistant, &paths, Some(docs), reporter).await?;
+    let docs = documents_folder(corpus);
+    let kb = corpus.kb.as_ref().and_then(|kb| fs::canonicalize(kb).ok());
+    let is_document = |path: &Path| {
+        path.extension().is_none_or(|extension| extension != "jsonl")
+            && fs::canonicalize(path).is_ok_and(|path| Some(path) != kb)
+    };
+    let scope = index::Scope { base: Some(&docs), is_document: &is_document };
+    let paths = [docs.clone()];
+    let report = index::add_all(&mut assistant, &paths, &scope, reporter).await?;
     index::need_documents(&assistant, &paths)?;
     if !shared.quiet {
         let (n_added, n_unchanged) = (report.added.len(), report.unchanged.len());
         eprintln!("{n_added} documents added, {n_unchanged} unchanged, {} failed", report.failed.len());
     }
     Ok(assistant)
+}
+
+/// Where the documents are: a corpus may keep its questions beside a folder `docs`.
+fn documents_folder(corpus: &Corpus) -> PathBuf {
+    let docs = corpus.docs.join("docs");
+    if docs.is_dir() { docs } else { corpus.docs.clone() }
+}
+
+/// Replaces what questions call their documents by the names these are stored under, and counts
+/// their spans as we count: the extracted text has no byte order mark, the file's text may.
+///
+/// # Errors
+/// When a question's document is not there, or more than one could be meant.
+fn settle(questions: &mut [Question], corpus: &Corpus, assistant: &Assistant) -> Result<()> {
+    let docs = documents_folder(corpus);
+    let names: Vec<String> = assistant.documents()?.into_iter().map(|document| document.name).collect();
+    for question in questions {
+        let Some(name) = questions::document_named(&question.doc, &names) else {
+            return Err(Error::Usage(format!(
+                "{}: no document below {} is the one that is meant by `{}`",
+                corpus.questions.display(),
+                docs.display(),
+                question.doc
+            )));
+        };
+        question.doc = name.to_owned();
+        let path = if docs.is_dir() { docs.join(name) } else { docs.clone() };
+        if starts_with_bom(&path) {
+            for span in &mut question.spans {
+                *span = span.shifted_down();
+            }
+        }
+    }
+    Ok(())
+}
+
+fn starts_with_bom(path: &Path) -> bool {
+    let mut head = [0; 3];
+    let read = File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
+    [&[0xef, 0xbb, 0xbf][..], &[0xfe, 0xff], &[0xff, 0xfe]].iter().any(|bom| head[..read].starts_with(bom))
 }

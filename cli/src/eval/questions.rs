@@ -30,6 +30,11 @@ impl Span {
         self.end.saturating_sub(self.start)
     }
 
+    /// The span in a text without its first code point.
+    pub fn shifted_down(self) -> Self {
+        Self { start: self.start.saturating_sub(1), end: self.end.saturating_sub(1) }
+    }
+
     pub fn overlap(self, start: u32, end: u32) -> u32 {
         self.end.min(end).saturating_sub(self.start.max(start))
     }
@@ -38,8 +43,8 @@ impl Span {
 #[derive(Deserialize)]
 struct Line {
     question: String,
-    #[serde(alias = "corpus")]
     doc: Option<String>,
+    corpus: Option<String>,
     start: Option<u32>,
     end: Option<u32>,
     #[serde(default)]
@@ -77,6 +82,7 @@ pub fn unanswerable(path: &Path, limit: Option<usize>) -> Result<Vec<Question>> 
 fn read(path: &Path, limit: Option<usize>) -> Result<Vec<(usize, Question)>> {
     let text = fs::read_to_string(path).at(path)?;
     let mut questions = Vec::new();
+    let text = text.trim_start_matches('\u{feff}');
     for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
         let parsed: Line = serde_json::from_str(line).map_err(|e| Error::Question {
             path: path.into(),
@@ -87,7 +93,7 @@ fn read(path: &Path, limit: Option<usize>) -> Result<Vec<(usize, Question)>> {
         if let (Some(start), Some(end)) = (parsed.start, parsed.end) {
             spans.push(Span { start, end });
         }
-        let doc = parsed.doc.unwrap_or_default();
+        let doc = parsed.doc.or(parsed.corpus).unwrap_or_default();
         let question = Question { question: parsed.question, doc, spans, answers: parsed.answers };
         questions.push((i + 1, question));
     }
@@ -97,4 +103,52 @@ fn read(path: &Path, limit: Option<usize>) -> Result<Vec<(usize, Question)>> {
         return Ok(kept);
     }
     Ok(questions)
+}
+
+/// The one document of `names` that is meant by `doc`: the same path, else a path that ends so, else
+/// the same file name without its extension.
+pub fn document_named<'a>(doc: &str, names: &'a [String]) -> Option<&'a str> {
+    let stem = |path: &str| Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let file_name = |path: &str| Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
+    let only = |means: &dyn Fn(&str) -> bool| {
+        let mut fitting = names.iter().filter(|name| means(name));
+        fitting.next().filter(|_| fitting.next().is_none()).map(String::as_str)
+    };
+    only(&|name| name == doc)
+        .or_else(|| only(&|name| name.ends_with(&format!("/{doc}"))))
+        .or_else(|| only(&|name| file_name(name) == file_name(doc)))
+        .or_else(|| only(&|name| stem(name) == file_name(doc)))
+        .or_else(|| only(&|name| stem(name) == stem(doc)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_name_documents_by_path_name_or_stem() {
+        let names = ["a/x.md", "b/x.md", "b/y.txt", "z.md"].map(str::to_owned);
+        for (doc, expect) in [
+            ("a/x.md", Some("a/x.md")),
+            ("x.md", None),
+            ("y.txt", Some("b/y.txt")),
+            ("y", Some("b/y.txt")),
+            ("docs/z.md", Some("z.md")),
+            ("z.html", Some("z.md")),
+            ("w", None),
+            ("", None),
+        ] {
+            assert_eq!(document_named(doc, &names), expect, "{doc}");
+        }
+    }
+
+    #[test]
+    fn a_line_may_name_corpus_and_doc_and_the_file_may_start_with_a_bom() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("q.jsonl");
+        let line = r#"{"question": "q", "doc": "d", "corpus": "c", "start": 1, "end": 2}"#;
+        fs::write(&path, format!("\u{feff}{line}\n")).unwrap();
+        let questions = answerable(&path, None).unwrap();
+        assert_eq!((questions[0].doc.as_str(), questions[0].spans[0].start), ("d", 1));
+    }
 }

@@ -16,8 +16,9 @@ const DEPTH: usize = 10;
 
 pub async fn run(shared: &Shared, args: &RetrievalArgs) -> Result<ExitCode> {
     let mut reporter = Reporter::new(shared.quiet);
-    let questions = questions::answerable(&args.corpus.questions, args.corpus.limit)?;
+    let mut questions = questions::answerable(&args.corpus.questions, args.corpus.limit)?;
     let assistant = super::open(shared, &args.corpus, false, &mut reporter).await?;
+    super::settle(&mut questions, &args.corpus, &assistant)?;
     let (mut fused, mut dense, mut bm25) = (Ranks::default(), Ranks::default(), Ranks::default());
     let mut ms = 0.0;
     for question in &questions {
