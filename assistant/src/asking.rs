@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use embedder::Embedder;
-use generator::{Generator, Sampling, Session};
+use generator::{Finish, Generator, Sampling, Session};
 use vectordb::{DocumentText, Filter};
 
 use crate::assistant::Assistant;
-use crate::check::{Evidence, check};
+use crate::check::{Evidence, check, take_marks};
 use crate::passages::{self, Passage};
 use crate::prompt::{self, Budget};
 use crate::question::Question;
 use crate::types::{Answer, AnswerEvent, AskOptions, Leg, Quote, Signals};
-use crate::{Error, Result, quotes, relevance, retrieve};
+use crate::{Error, Result, quotes, relevance, retrieve, words};
 
 /// Passages looked up for near-duplicates to be left out of.
 const SPARE_PASSAGES: usize = 8;
@@ -39,6 +39,8 @@ pub struct Asking {
     stage: Stage,
     text: String,
     generated: bool,
+    /// The generator had more to say than it may.
+    was_cut: bool,
     clock: Clock,
 }
 
@@ -92,6 +94,7 @@ impl Asking {
             stage: Stage::Quotes,
             text: String::new(),
             generated: false,
+            was_cut: false,
             clock,
         })
     }
@@ -183,11 +186,13 @@ impl Asking {
     async fn generate(&mut self, mut session: Session) -> Option<String> {
         match session.next().await {
             Ok(Some(piece)) => {
-                self.stage = Stage::Generate(session);
                 self.generated = true;
+                // A small model that has nothing more to say says it again.
+                let said = format!("{}{}", self.text, piece.text);
+                self.stage = if repeats_itself(&said) { Stage::Check } else { Stage::Generate(session) };
                 return Some(piece.text);
             }
-            Ok(None) => {}
+            Ok(None) => self.was_cut = session.finish() == Some(Finish::MaxTokens),
             Err(e) => self.problem = Some(e.to_string()),
         }
         self.clock.lap("generate");
@@ -211,7 +216,8 @@ impl Asking {
             let evidence = |q| Evidence { quote: q, passage: &self.passage_of(q).chunk.text };
             self.quotes.iter().map(evidence).collect()
         };
-        let mut checked = check(self.text.trim(), &evidence, &self.embedder).await?;
+        let text = tidy(self.text.trim(), self.was_cut);
+        let mut checked = check(&text, &evidence, &self.embedder).await?;
         if refused {
             // The refusal claims nothing that a passage could support.
             checked.sentences.iter_mut().for_each(|s| s.supported = true);
@@ -238,6 +244,33 @@ fn cited(text: &str, n: u32) -> String {
     let stem = line.trim_end_matches(['.', '!', '?', ':', ';']);
     let end = if stem.len() < line.len() { &line[stem.len()..] } else { "." };
     format!("{stem} [{n}]{end}")
+}
+
+/// Whether the last whole sentence of a text was there before; marks are no part of it.
+fn repeats_itself(text: &str) -> bool {
+    let ends = text.trim_end().ends_with(['.', '!', '?', ']']);
+    let (text, _) = take_marks(text);
+    let spans = ingest::sentences(&text);
+    let Some((last, earlier)) = spans.split_last().filter(|_| ends) else { return false };
+    let terms = words::term_set(ingest::slice(&text, *last));
+    !terms.is_empty() && earlier.iter().any(|span| words::term_set(ingest::slice(&text, *span)).is_superset(&terms))
+}
+
+/// The text without sentences that were there before, and without a last one that was cut short.
+fn tidy(text: &str, was_cut: bool) -> String {
+    let spans = ingest::sentences(text);
+    let is_whole = text.ends_with(['.', '!', '?', ']', '"']);
+    let n_kept = if was_cut && !is_whole && spans.len() > 1 { spans.len() - 1 } else { spans.len() };
+    let mut tidied = String::new();
+    for span in &spans[..n_kept] {
+        let before = ingest::slice(text, ingest::Span::new(0, span.end));
+        if !repeats_itself(before) {
+            let separator = if tidied.is_empty() { "" } else { " " };
+            tidied.push_str(separator);
+            tidied.push_str(ingest::slice(text, *span));
+        }
+    }
+    tidied
 }
 
 /// A quote's page is that of its own first character, not of its passage's.
@@ -276,5 +309,34 @@ impl Clock {
         let mut laps = self.laps.clone();
         laps.insert("total".into(), platform::now_ms() - self.start);
         laps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repetitions_and_torn_ends_are_left_out() {
+        let tea = "Tea is hot [1].";
+        assert!(repeats_itself("Tea is hot [1]. Tea is hot [2]."));
+        assert!(!repeats_itself("Tea is hot [1]. Tea is"));
+        assert!(!repeats_itself("Tea is hot [1]. Ice is cold."));
+        for (text, was_cut, expected) in [
+            ("Tea is hot [1]. Tea is hot [2].", false, tea),
+            ("Tea is hot [1]. The experiment was", true, tea),
+            ("Tea is hot [1]. Ice is cold.", true, "Tea is hot [1]. Ice is cold."),
+            ("Tea is", true, "Tea is"),
+            ("", false, ""),
+        ] {
+            assert_eq!(tidy(text, was_cut), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quote_becomes_a_cited_sentence() {
+        assert_eq!(cited("- Tea is\nhot.", 2), "Tea is hot [2].");
+        assert_eq!(cited("Is it?", 1), "Is it [1]?");
+        assert_eq!(cited("no stop", 1), "no stop [1].");
     }
 }

@@ -173,7 +173,7 @@ fn split(answer: &str) -> Vec<Piece> {
 }
 
 /// The text without marks like `[2]` or `[1, 3]`, and each mark with the code point where it stood.
-fn take_marks(answer: &str) -> (String, Vec<(u32, u32)>) {
+pub(crate) fn take_marks(answer: &str) -> (String, Vec<(u32, u32)>) {
     let (mut text, mut marks) = (String::new(), Vec::new());
     let mut rest = answer;
     while let Some(open) = rest.find('[') {

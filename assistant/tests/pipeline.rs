@@ -1,0 +1,165 @@
+//! The façade on real models: add, search, ask, remove.
+
+use assistant::{
+    Answer, AnswerEvent, AskOptions, Assistant, Error, Options, Place, Progress, SourceFile,
+};
+use platform::block_on;
+use runtime::TierChoice;
+
+const TEA: &str = "# Tea\n\nGreen tea steeps at 80 degrees for two minutes. Black tea wants boiling water.\n\n\
+    ## History\n\nThe first tea house of Lisbon was opened by Ana Duarte in 1871. She sold it six years later.\n";
+const BEES: &str = "A worker bee lives for about six weeks in summer. The queen may live for five years.\n";
+
+fn options(place: Place, generator: bool) -> Options {
+    let folder = models::default_folder().expect("a home folder, or FOOTNOTE_MODELS");
+    let store = models::Store::open(&folder, None, None);
+    Options { tier: TierChoice::Cpu, generator, ..Options::new(place, store) }
+}
+
+/// Opens with the real models; where no source can give them, the test fails with that reason.
+fn open(place: Place, generator: bool) -> Assistant {
+    block_on(Assistant::open(options(place, generator), &mut |_| {})).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn file(name: &str, text: &str) -> SourceFile {
+    SourceFile { name: name.into(), mime: None, bytes: text.into() }
+}
+
+fn filled() -> Assistant {
+    let mut assistant = open(Place::Memory, false);
+    for (name, text) in [("tea.md", TEA), ("bees.txt", BEES)] {
+        block_on(assistant.add(&file(name, text), &mut |_| {})).unwrap();
+    }
+    assistant
+}
+
+/// All events of an answer, in order.
+fn events(assistant: &mut Assistant, question: &str, options: &AskOptions) -> Vec<AnswerEvent> {
+    block_on(async {
+        let mut asking = assistant.ask(question, options).await.unwrap();
+        let mut events = Vec::new();
+        while let Some(event) = asking.next().await.unwrap() {
+            events.push(event);
+        }
+        events
+    })
+}
+
+fn ask(assistant: &mut Assistant, question: &str) -> Answer {
+    match events(assistant, question, &AskOptions::default()).pop() {
+        Some(AnswerEvent::Done(answer)) => answer,
+        other => panic!("the last event is {other:?}"),
+    }
+}
+
+fn slice(text: &str, start: u32, end: u32) -> String {
+    text.chars().skip(start as usize).take((end - start) as usize).collect()
+}
+
+#[test]
+fn quotes_are_exact_and_come_first() {
+    let mut assistant = filled();
+    let events = events(&mut assistant, "Who opened the first tea house of Lisbon?", &AskOptions::default());
+    let AnswerEvent::Quotes(quotes) = &events[0] else { panic!("{:?}", events[0]) };
+    let Some(AnswerEvent::Done(answer)) = events.last() else { panic!("no end") };
+    assert_eq!(quotes, &answer.quotes);
+    assert!(quotes[0].text.contains("Ana Duarte"), "{quotes:?}");
+    for (i, quote) in quotes.iter().enumerate() {
+        assert_eq!(quote.n as usize, i + 1);
+        let text = if quote.document == "tea.md" { TEA } else { BEES };
+        assert_eq!(slice(text, quote.start, quote.end), quote.text);
+    }
+    let told: String = events[1..events.len() - 1]
+        .iter()
+        .map(|event| if let AnswerEvent::Token(text) = event { text.as_str() } else { panic!("{event:?}") })
+        .collect();
+    assert_eq!(told, answer.answer, "without a generator the text is final as it is told");
+    assert!(answer.sentences.iter().all(|s| s.supported) && !answer.generated && !answer.refused);
+    assert!(answer.citations.iter().all(|c| c.supported && c.text == quotes[c.n as usize - 1].text));
+}
+
+#[test]
+fn what_the_documents_do_not_say_is_refused() {
+    let mut assistant = filled();
+    for question in ["Which spacecraft first landed on Titan?", "What is the capital of Mongolia?"] {
+        let answer = ask(&mut assistant, question);
+        assert!(answer.refused && answer.citations.is_empty(), "{answer:?}");
+        assert!(answer.answer.contains("do not contain"), "{}", answer.answer);
+        assert!(!answer.quotes.is_empty(), "the nearest passages are shown");
+    }
+    assert!(!ask(&mut assistant, "How long may a queen live?").refused);
+}
+
+#[test]
+fn documents_are_replaced_skipped_and_removed() {
+    let mut assistant = filled();
+    let mut steps = Vec::new();
+    let again = block_on(assistant.add(&file("tea.md", TEA), &mut |p| steps.push(p))).unwrap();
+    assert!(again.already_there && steps.is_empty(), "{steps:?}");
+
+    let newer = TEA.replace("Ana Duarte", "Rui Costa");
+    let added = block_on(assistant.add(&file("tea.md", &newer), &mut |p| steps.push(p))).unwrap();
+    assert!(!added.already_there && added.n_chunks > 0);
+    assert!(matches!(steps.first(), Some(Progress::Reading { .. })), "{steps:?}");
+    assert!(matches!(steps.last(), Some(Progress::Storing { .. })), "{steps:?}");
+    assert_eq!(assistant.documents().unwrap().len(), 2);
+    let answer = ask(&mut assistant, "Who opened the first tea house of Lisbon?");
+    assert!(answer.answer.contains("Rui Costa") && !answer.answer.contains("Ana"), "{}", answer.answer);
+
+    assert!(assistant.remove(added.id).unwrap());
+    assert!(!assistant.remove(added.id).unwrap());
+    assert!(matches!(assistant.source(added.id), Err(Error::UnknownDocument { .. })));
+    assert!(ask(&mut assistant, "Who opened the first tea house of Lisbon?").refused);
+}
+
+#[test]
+fn a_bad_file_costs_itself_alone() {
+    let mut assistant = filled();
+    for (name, bytes) in [("empty.md", &b""[..]), ("broken.pdf", b"%PDF-1.7 no more")] {
+        let bad = SourceFile { name: name.into(), mime: None, bytes: bytes.into() };
+        let error = block_on(assistant.add(&bad, &mut |_| {})).unwrap_err();
+        assert!(matches!(error, Error::Refused(_)) && error.to_string().contains(name), "{error}");
+    }
+    assert_eq!(assistant.state().unwrap().n_documents, 2);
+}
+
+#[test]
+fn a_knowledge_base_is_there_after_it_was_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::File(dir.path().join("kb.footnote").to_str().unwrap().to_owned());
+    let mut assistant = open(place.clone(), false);
+    assert!(matches!(block_on(assistant.ask("Tea?", &AskOptions::default())), Err(Error::NoDocuments)));
+    let added = block_on(assistant.add(&file("tea.md", TEA), &mut |_| {})).unwrap();
+    drop(assistant);
+
+    let mut assistant = open(place, false);
+    assert_eq!(assistant.source(added.id).unwrap().text, TEA);
+    assert!(ask(&mut assistant, "How hot should water for green tea be?").answer.contains("80 degrees"));
+    assert!(matches!(block_on(assistant.ask(" ?! ", &AskOptions::default())), Err(Error::EmptyQuestion)));
+}
+
+#[test]
+fn the_generator_goes_on_from_the_best_quote_and_can_be_stopped() {
+    let mut assistant = open(Place::Memory, true);
+    let state = assistant.state().unwrap();
+    assert!(state.generator.loaded, "{:?}", state.generator.problem);
+    block_on(assistant.add(&file("tea.md", TEA), &mut |_| {})).unwrap();
+    let answer = ask(&mut assistant, "Who opened the first tea house of Lisbon?");
+    // Whether it has anything to add is the model's own affair.
+    assert!(answer.problem.is_none() && answer.timings_ms.contains_key("generate"), "{answer:?}");
+    assert!(answer.answer.contains("Ana Duarte") && answer.sentences[0].supported, "{answer:?}");
+    for sentence in &answer.sentences {
+        let text = slice(&answer.answer, sentence.start, sentence.end);
+        assert!(sentence.citations.iter().all(|n| text.contains(&format!("[{n}]"))), "{text}");
+    }
+
+    let stopped = block_on(async {
+        let mut asking = assistant.ask("How long does green tea steep?", &AskOptions::default()).await.unwrap();
+        asking.next().await.unwrap();
+        asking.next().await.unwrap();
+        asking.stop();
+        asking.next().await.unwrap()
+    });
+    let Some(AnswerEvent::Done(answer)) = stopped else { panic!("{stopped:?}") };
+    assert!(!answer.generated && answer.answer.contains("[1]"), "{answer:?}");
+}
