@@ -72,12 +72,18 @@ impl TextIndex {
 
     /// Adds chunks of a document; parts of one document come one after the other, with no other
     /// document between. There are as many `chunks` as the terms tell of.
-    pub(crate) fn add(&mut self, document: DocumentId, chunks: impl Iterator<Item = ChunkId>, part: &Terms<'_>) {
+    pub(crate) fn add(
+        &mut self,
+        document: DocumentId,
+        chunks: impl Iterator<Item = ChunkId>,
+        part: &Terms<'_>,
+    ) {
         let first = self.slots.len() as u32;
         self.slots.extend(chunks.zip(part.n_terms()).map(|(chunk, &n_terms)| Slot { chunk, n_terms }));
         let end = self.slots.len() as u32;
         assert_eq!((end - first) as usize, part.n_terms().len(), "one chunk id for each chunk");
-        let entry = self.documents.entry(document).or_insert(Entry { slots: first..first, terms: Vec::new() });
+        let entry =
+            self.documents.entry(document).or_insert(Entry { slots: first..first, terms: Vec::new() });
         assert_eq!(entry.slots.end, first, "parts of one document stand together");
         entry.slots.end = end;
         part.each(|term, list| {
@@ -161,7 +167,8 @@ impl TextIndex {
             let mut score = |postings: &[Posting]| {
                 for posting in postings {
                     let n_terms = self.slots[posting.slot as usize].n_terms as f32;
-                    scores[posting.slot as usize] += idf * saturation(posting.count as f32, n_terms, mean_terms);
+                    scores[posting.slot as usize] +=
+                        idf * saturation(posting.count as f32, n_terms, mean_terms);
                 }
             };
             match &allowed {
@@ -177,7 +184,8 @@ impl TextIndex {
     }
 
     fn slots_of(&self, documents: &[DocumentId]) -> Vec<Range<u32>> {
-        let mut slots: Vec<_> = documents.iter().filter_map(|id| Some(self.documents.get(id)?.slots.clone())).collect();
+        let mut slots: Vec<_> =
+            documents.iter().filter_map(|id| Some(self.documents.get(id)?.slots.clone())).collect();
         slots.sort_by_key(|slots| slots.start);
         slots.dedup();
         slots
@@ -245,7 +253,10 @@ mod tests {
             }
         }
         for question in ["alpha", "gamma beta", "delta delta", "absent"] {
-            assert_eq!(search(&index, question, &Filter::default()), search(&fresh, question, &Filter::default()));
+            assert_eq!(
+                search(&index, question, &Filter::default()),
+                search(&fresh, question, &Filter::default())
+            );
         }
         assert_eq!(index.n_distinct_terms(), fresh.n_distinct_terms());
         let only = Filter { documents: Some(vec![DocumentId(9), DocumentId(1)]) };

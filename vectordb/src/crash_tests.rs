@@ -192,7 +192,8 @@ fn a_power_cut_at_each_change_leaves_the_state_before_or_after() {
         drop(db);
         for choice in 0..6 {
             let left = Disk::holding(disk.after_power_cut(choice));
-            let found = contents(&left.open().unwrap_or_else(|error| panic!("cut {n}, choice {choice}: {error}")));
+            let found =
+                contents(&left.open().unwrap_or_else(|error| panic!("cut {n}, choice {choice}: {error}")));
             if found == old {
                 assert!(!done, "a document that was acknowledged is lost (cut {n}, choice {choice})");
                 n_old += 1;
@@ -235,7 +236,9 @@ fn survives(bytes: Vec<u8>, what: &str) -> bool {
         };
         for info in db.documents().unwrap() {
             match db.document(info.id) {
-                Ok(stored) => assert!(stored.is_some_and(|stored| stored.text.chars().count() as u64 == info.n_chars)),
+                Ok(stored) => {
+                    assert!(stored.is_some_and(|stored| stored.text.chars().count() as u64 == info.n_chars))
+                }
                 Err(error) => assert!(matches!(error, Error::Corrupt { .. } | Error::Io { .. }), "{error:?}"),
             }
         }
@@ -250,7 +253,10 @@ fn a_cut_file_is_an_error_and_no_panic() {
     for n_bytes in (1..bytes.len()).step_by(bytes.len() / 150).chain([1, 9, 64, 320, 4095, 4096, 8192]) {
         survives(bytes[..n_bytes].to_vec(), &format!("cut to {n_bytes} bytes"));
     }
-    assert!(matches!(Disk::holding(b"# A Markdown file, not a knowledge base".to_vec()).open(), Err(Error::Corrupt { .. })));
+    assert!(matches!(
+        Disk::holding(b"# A Markdown file, not a knowledge base".to_vec()).open(),
+        Err(Error::Corrupt { .. })
+    ));
     let mut zeroed = bytes;
     zeroed[..4096].fill(0);
     assert!(matches!(Disk::holding(zeroed).open(), Err(Error::Corrupt { .. })));

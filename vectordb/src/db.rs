@@ -14,8 +14,8 @@ use crate::postings::{self, Terms};
 use crate::schema::{self, MAX_PART_CHUNKS, Transaction};
 use crate::values::{Columns, words};
 use crate::{
-    ChunkId, ChunkRow, DocumentId, DocumentInfo, DocumentText, EmbedderTag, Error, Filter, Hit, NewChunk, NewDocument,
-    Result, Stats,
+    ChunkId, ChunkRow, DocumentId, DocumentInfo, DocumentText, EmbedderTag, Error, Filter, Hit, NewChunk,
+    NewDocument, Result, Stats,
 };
 
 /// Chunks of one document. One commit holds them all in memory: at 384 dimensions and 1 kB of text
@@ -62,7 +62,15 @@ impl Db {
         let catalog = load::catalog(&engine, tag)?;
         *write(&index) = load::index(&engine, &catalog, n_dims)?;
         keep_up(&index);
-        Ok(Self { engine, index, catalog, is_stale: false, analyzer: Analyzer::new(), tag: tag.clone(), file: None })
+        Ok(Self {
+            engine,
+            index,
+            catalog,
+            is_stale: false,
+            analyzer: Analyzer::new(),
+            tag: tag.clone(),
+            file: None,
+        })
     }
 
     /// The embedder of the stored vectors.
@@ -99,7 +107,8 @@ impl Db {
             index.remove(older.info.id);
             self.catalog.documents.remove(&older.info.id);
         }
-        let parts: Vec<Terms<'_>> = parts.iter().map(|part| Terms::parse(part).expect("just encoded")).collect();
+        let parts: Vec<Terms<'_>> =
+            parts.iter().map(|part| Terms::parse(part).expect("just encoded")).collect();
         index.add(id, first_chunk, new.chunks.iter().map(|chunk| chunk.vector.as_slice()), &parts);
         self.catalog.next_document = id.0 + 1;
         self.catalog.next_chunk = first_chunk + u64::from(info.n_chunks);
@@ -132,7 +141,8 @@ impl Db {
         let Some(stored) = self.catalog.documents.get(&id) else { return Ok(None) };
         let params = Params::from([("document".to_owned(), crate::values::int(id.0))]);
         let rows = self.engine.read(schema::DOCUMENT_TEXT, params)?;
-        let row = rows.first().ok_or_else(|| Error::Corrupt { detail: "a document has no text".to_owned() })?;
+        let row =
+            rows.first().ok_or_else(|| Error::Corrupt { detail: "a document has no text".to_owned() })?;
         let mut columns = Columns::of(row);
         let text = columns.text()?.to_owned();
         let (page_starts, _) = columns.bytes()?.as_chunks::<4>();
@@ -232,7 +242,11 @@ impl Db {
     fn check_query(&self, query: &[f32]) -> Result<()> {
         let expected = self.tag.dimensions as usize;
         let got = query.iter().filter(|value| value.is_finite()).count();
-        if got == expected && query.len() == expected { Ok(()) } else { Err(Error::BadQuery { expected, got }) }
+        if got == expected && query.len() == expected {
+            Ok(())
+        } else {
+            Err(Error::BadQuery { expected, got })
+        }
     }
 
     fn info_of(&self, new: &NewDocument) -> DocumentInfo {
@@ -301,7 +315,10 @@ impl Db {
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let n_documents = self.catalog.documents.len();
-        f.debug_struct("Db").field("tag", &self.tag).field("n_documents", &n_documents).finish_non_exhaustive()
+        f.debug_struct("Db")
+            .field("tag", &self.tag)
+            .field("n_documents", &n_documents)
+            .finish_non_exhaustive()
     }
 }
 
@@ -343,14 +360,20 @@ fn check(new: &NewDocument, n_dims: usize) -> Result<()> {
         return bad("it has no name".to_owned());
     }
     if new.chunks.len() > MAX_DOCUMENT_CHUNKS {
-        return bad(format!("it has {} passages; split it into parts of {MAX_DOCUMENT_CHUNKS}", new.chunks.len()));
+        return bad(format!(
+            "it has {} passages; split it into parts of {MAX_DOCUMENT_CHUNKS}",
+            new.chunks.len()
+        ));
     }
     if i64::try_from(new.n_bytes).is_err() {
         return bad(format!("a size of {} bytes is no file's", new.n_bytes));
     }
     for (idx, chunk) in new.chunks.iter().enumerate() {
         if chunk.vector.len() != n_dims {
-            return bad(format!("the vector of passage {idx} has {} numbers and not {n_dims}", chunk.vector.len()));
+            return bad(format!(
+                "the vector of passage {idx} has {} numbers and not {n_dims}",
+                chunk.vector.len()
+            ));
         }
         if chunk.vector.iter().any(|value| !value.is_finite()) {
             return bad(format!("the vector of passage {idx} has numbers that are not finite"));

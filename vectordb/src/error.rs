@@ -18,7 +18,9 @@ pub enum Error {
         asked: Box<EmbedderTag>,
     },
     /// The file is of a format that this version does not read.
-    #[error("the knowledge base has format {found}, and this version reads formats up to {supported}: update Footnote")]
+    #[error(
+        "the knowledge base has format {found}, and this version reads formats up to {supported}: update Footnote"
+    )]
     UnknownFormat {
         /// Format number in the file.
         found: u64,
@@ -26,7 +28,9 @@ pub enum Error {
         supported: u64,
     },
     /// The bytes of the file contradict their checksums or the format.
-    #[error("the knowledge base is damaged ({detail}): restore a copy, or add the documents again to a new one")]
+    #[error(
+        "the knowledge base is damaged ({detail}): restore a copy, or add the documents again to a new one"
+    )]
     Corrupt {
         /// What was found to be wrong.
         detail: String,

@@ -1,6 +1,56 @@
 //! The store and the search of a knowledge base: documents, their passages, one vector per passage.
 //!
+//! Floor 2. cozo is the system of record, over one redb file; vectors and index terms are held in
+//! memory besides. `docs/FORMAT.md` describes the file.
+//!
+//! ```
+//! use vectordb::{Db, EmbedderTag, Filter, NewChunk, NewDocument};
+//!
+//! # fn main() -> vectordb::Result<()> {
+//! let tag = EmbedderTag {
+//!     id: "tiny".into(),
+//!     revision: "1".into(),
+//!     dimensions: 2,
+//!     pooling: "mean".into(),
+//!     prefix: "".into(),
+//! };
+//! let mut db = Db::in_memory(&tag)?;
+//! let text = "Redwoods grow tall.".to_string();
+//! let chunk = NewChunk {
+//!     start: 0,
+//!     end: 19,
+//!     page: None,
+//!     heading_path: vec!["Trees".into()],
+//!     text: text.clone(),
+//!     vector: vec![0.6, 0.8],
+//! };
+//! let document = NewDocument {
+//!     name: "trees.md".into(),
+//!     kind: "markdown".into(),
+//!     title: None,
+//!     sha256: [7; 32],
+//!     n_bytes: 19,
+//!     added_unix_ms: 0,
+//!     text,
+//!     page_starts: vec![],
+//!     warnings: vec![],
+//!     chunks: vec![chunk],
+//! };
+//! let id = db.put_document(&document)?;
+//! let hits = db.search(&[0.6, 0.8], "tallest redwood", 3, &Filter::default())?;
+//! assert_eq!(db.chunks(&[hits[0].chunk])?[0].document, id);
+//! assert!(db.remove_document(id)?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Invariants:
 //! - `vectordb` does not know what an embedding model is: vectors come with a tag and are compared.
+//! - A change is one transaction. After a failure or a crash anywhere in it, the file holds exactly the
+//!   state before or after, and the store goes on without being opened anew.
+//! - What searches look into is derived from committed rows only, and agrees with them.
+//! - No bytes of a file, and no text of a question, make it panic; user text is no query syntax.
+//! - It reads no clock, and on the web starts no thread.
 
 mod analysis;
 #[cfg(feature = "hnsw")]
@@ -29,7 +79,7 @@ mod model_tests;
 #[cfg(test)]
 mod testing;
 
-pub use analysis::terms; // `assistant` compares sentences by the same terms
+pub use analysis::terms;
 pub use db::{Db, MAX_DOCUMENT_CHUNKS};
 pub use error::{Error, Result};
 pub use types::{

@@ -40,7 +40,8 @@ pub(crate) fn catalog(engine: &Engine, tag: &EmbedderTag) -> Result<Catalog> {
         let mut columns = Columns::of(&row);
         meta.insert(columns.text()?.to_owned(), columns.text()?.to_owned());
     }
-    let entry = |key: &str| meta.get(key).ok_or_else(|| Failure::corrupt(format!("its header has no `{key}`")));
+    let entry =
+        |key: &str| meta.get(key).ok_or_else(|| Failure::corrupt(format!("its header has no `{key}`")));
     let number = |key: &str| {
         let text = entry(key)?;
         text.parse::<u64>().map_err(|_| Failure::corrupt(format!("`{key}` in its header is no number")))
@@ -100,7 +101,8 @@ pub(crate) fn index(engine: &Engine, catalog: &Catalog, n_dims: usize) -> Result
 fn vector_sink(index: &Arc<Mutex<Index>>, catalog: &Catalog, n_dims: usize) -> Sink {
     let index = Arc::clone(index);
     let stored: Vec<Stored> = catalog.documents.values().cloned().collect();
-    let mut expected = stored.into_iter().flat_map(|stored| stored.chunks().map(move |chunk| (stored.info.id, chunk)));
+    let mut expected =
+        stored.into_iter().flat_map(|stored| stored.chunks().map(move |chunk| (stored.info.id, chunk)));
     Box::new(move |row| {
         let mut columns = Columns::of(row);
         let chunk = ChunkId(columns.number()?);
@@ -129,8 +131,11 @@ fn terms_sink(index: &Arc<Mutex<Index>>, catalog: &Catalog) -> Sink {
         let key = (DocumentId(columns.number()?), columns.number::<u64>()?);
         let terms = Terms::parse(columns.bytes()?);
         let terms = terms.ok_or_else(|| Failure::corrupt("a row of index terms cannot be read"))?;
-        let part = expected.next().filter(|(id, part, chunks)| (*id, *part) == key && chunks.len() == terms.n_terms().len());
-        let (document, _, chunks) = part.ok_or_else(|| Failure::corrupt("index terms belong to no passage"))?;
+        let part = expected
+            .next()
+            .filter(|(id, part, chunks)| (*id, *part) == key && chunks.len() == terms.n_terms().len());
+        let (document, _, chunks) =
+            part.ok_or_else(|| Failure::corrupt("index terms belong to no passage"))?;
         let mut index = index.lock().unwrap_or_else(PoisonError::into_inner);
         index.text.add(document, chunks.into_iter(), &terms);
         Ok(())

@@ -19,9 +19,7 @@ impl Model {
     fn chunks(&self, filter: &Filter) -> Vec<(ChunkId, &crate::NewChunk)> {
         let allowed = |id: &DocumentId| filter.documents.as_ref().is_none_or(|ids| ids.contains(id));
         let documents = self.0.iter().filter(|(id, _)| allowed(id));
-        documents
-            .flat_map(|(_, (document, first))| (*first..).map(ChunkId).zip(&document.chunks))
-            .collect()
+        documents.flat_map(|(_, (document, first))| (*first..).map(ChunkId).zip(&document.chunks)).collect()
     }
 
     fn nearest(&self, query: &[f32], k: usize, filter: &Filter) -> Vec<(ChunkId, f64)> {
@@ -73,17 +71,26 @@ fn assert_same(got: &[Hit], expected: &[(ChunkId, f64)]) {
 
 fn compare(db: &Db, model: &Model, rng: &mut Rng) {
     let listed = db.documents().unwrap();
-    assert_eq!(listed.iter().map(|info| info.id).collect::<Vec<_>>(), model.0.keys().copied().collect::<Vec<_>>());
+    assert_eq!(
+        listed.iter().map(|info| info.id).collect::<Vec<_>>(),
+        model.0.keys().copied().collect::<Vec<_>>()
+    );
     for (info, (new, first)) in listed.iter().zip(model.0.values()) {
         let stored = db.document(info.id).unwrap().unwrap();
         assert_eq!((&stored.info, &stored.text, &stored.page_starts), (info, &new.text, &new.page_starts));
-        assert_eq!((&info.name, &info.title, &info.warnings, info.sha256), (&new.name, &new.title, &new.warnings, new.sha256));
+        assert_eq!(
+            (&info.name, &info.title, &info.warnings, info.sha256),
+            (&new.name, &new.title, &new.warnings, new.sha256)
+        );
         assert_eq!(info.n_chars, new.text.chars().count() as u64);
         let ids: Vec<ChunkId> = (*first..).take(new.chunks.len()).map(ChunkId).collect();
         let rows = db.chunks(&ids).unwrap();
         assert_eq!(rows.len(), new.chunks.len());
         for (row, chunk) in rows.iter().zip(&new.chunks) {
-            assert_eq!((row.document, row.start, row.end, row.page), (info.id, chunk.start, chunk.end, chunk.page));
+            assert_eq!(
+                (row.document, row.start, row.end, row.page),
+                (info.id, chunk.start, chunk.end, chunk.page)
+            );
             assert_eq!((&row.heading_path, &row.text), (&chunk.heading_path, &chunk.text));
         }
     }
@@ -94,11 +101,19 @@ fn compare(db: &Db, model: &Model, rng: &mut Rng) {
         let query = rng.unit_vector(N_DIMS);
         let hits = db.search_vector(&query, 7, &filter).unwrap();
         assert_same(&hits, &model.nearest(&query, 7, &filter));
-        let joined: Vec<Hit> =
-            db.nearest(&query, 7, &filter).unwrap().iter().map(|(row, score)| Hit { chunk: row.id, score: *score }).collect();
+        let joined: Vec<Hit> = db
+            .nearest(&query, 7, &filter)
+            .unwrap()
+            .iter()
+            .map(|(row, score)| Hit { chunk: row.id, score: *score })
+            .collect();
         assert_eq!(joined, hits);
-        for question in ["crane", "Élan running run", "part 言語 harbour iris", "語言", "nothing of it"] {
-            assert_same(&db.search_text(question, 5, &filter).unwrap(), &model.matching(question, 5, &filter));
+        for question in ["crane", "Élan running run", "part 言語 harbour iris", "語言", "nothing of it"]
+        {
+            assert_same(
+                &db.search_text(question, 5, &filter).unwrap(),
+                &model.matching(question, 5, &filter),
+            );
         }
     }
 }
@@ -107,7 +122,8 @@ fn compare(db: &Db, model: &Model, rng: &mut Rng) {
 fn a_random_workload_leaves_what_a_simple_store_would_hold() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kb.footnote").display().to_string();
-    let open = || Db::open(platform::block_on(File::open(&path, OpenMode::ReadWrite)).unwrap(), &tag()).unwrap();
+    let open =
+        || Db::open(platform::block_on(File::open(&path, OpenMode::ReadWrite)).unwrap(), &tag()).unwrap();
     let mut rng = Rng(7);
     let mut model = Model::default();
     let mut db = open();
@@ -163,7 +179,9 @@ fn another_embedder_is_refused_and_the_file_left_alone() {
     let mut other = tag();
     other.id = "other".into();
     let error = Db::open(file(), &other).unwrap_err();
-    assert!(matches!(&error, crate::Error::EmbedderMismatch { stored, asked } if **stored == tag() && **asked == other));
+    assert!(
+        matches!(&error, crate::Error::EmbedderMismatch { stored, asked } if **stored == tag() && **asked == other)
+    );
     assert!(error.to_string().contains("`test`") && error.to_string().contains("`other`"), "{error}");
     assert_eq!(Db::open(file(), &tag()).unwrap().stats().unwrap().n_chunks, 3);
 }

@@ -10,10 +10,13 @@ pub(crate) struct Occurrence {
     pub(crate) count: u32,
 }
 
+/// Calls its second argument with each term of a chunk, in order, repeated ones too.
+pub(crate) type TermsOf<'a, T> = dyn Fn(&T, &mut dyn FnMut(&str)) + 'a;
+
 /// Encodes the terms of consecutive chunks of one document; `terms_of` emits those of a chunk.
 pub(crate) fn encode<'a, T: 'a>(
     chunks: impl IntoIterator<Item = &'a T>,
-    terms_of: &dyn Fn(&T, &mut dyn FnMut(&str)),
+    terms_of: &TermsOf<'_, T>,
 ) -> Vec<u8> {
     let mut terms: FxHashMap<Box<str>, Vec<Occurrence>> = FxHashMap::default();
     let mut n_terms = Vec::new();
@@ -166,7 +169,13 @@ mod tests {
         terms.each(|term, list| {
             lists.push((term.to_owned(), list.iter().map(|o| (o.chunk_idx, o.count)).collect::<Vec<_>>()));
         });
-        let expected = [("", vec![(3, 1)]), ("a", vec![(0, 1), (1, 1)]), ("b", vec![(0, 2), (2, 1)]), ("c", vec![(2, 1)]), ("ä", vec![(2, 1)])];
+        let expected = [
+            ("", vec![(3, 1)]),
+            ("a", vec![(0, 1), (1, 1)]),
+            ("b", vec![(0, 2), (2, 1)]),
+            ("c", vec![(2, 1)]),
+            ("ä", vec![(2, 1)]),
+        ];
         assert_eq!(lists, expected.map(|(term, list)| (term.to_owned(), list)));
         assert!(Terms::parse(&encoded(&[])).unwrap().n_terms().is_empty());
     }
@@ -182,7 +191,9 @@ mod tests {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= flip;
                 if let Some(terms) = Terms::parse(&damaged) {
-                    terms.each(|_, list| assert!(list.iter().all(|o| (o.chunk_idx as usize) < terms.n_terms().len())));
+                    terms.each(|_, list| {
+                        assert!(list.iter().all(|o| (o.chunk_idx as usize) < terms.n_terms().len()))
+                    });
                 }
             }
         }

@@ -100,7 +100,13 @@ impl Transaction {
     }
 
     /// Puts a document in and moves the counters of ids behind it.
-    pub(crate) fn put(&mut self, new: &NewDocument, info: &DocumentInfo, first_chunk: u64, parts: Vec<Vec<u8>>) {
+    pub(crate) fn put(
+        &mut self,
+        new: &NewDocument,
+        info: &DocumentInfo,
+        first_chunk: u64,
+        parts: Vec<Vec<u8>>,
+    ) {
         let id = info.id;
         self.script.push_str(PUT);
         self.set("meta", counters(id.0 + 1, first_chunk + u64::from(info.n_chunks)));
@@ -112,20 +118,26 @@ impl Transaction {
         }
         self.script.push_str(PUT_CHUNKS);
         let chunks = (first_chunk..).map(ChunkId).zip(&new.chunks);
-        self.set("chunks", chunks.clone().map(|(chunk, row)| {
-            vec![
-                int(chunk.0),
-                int(id.0),
-                int(row.start.into()),
-                int(row.end.into()),
-                row.page.map_or(DataValue::Null, |page| int(page.into())),
-                strings(&row.heading_path),
-                DataValue::from(row.text.as_str()),
-            ]
-        }));
-        self.set("vectors", chunks.map(|(chunk, row)| {
-            vec![int(chunk.0), int(id.0), words(row.vector.iter().map(|value| value.to_le_bytes()))]
-        }));
+        self.set(
+            "chunks",
+            chunks.clone().map(|(chunk, row)| {
+                vec![
+                    int(chunk.0),
+                    int(id.0),
+                    int(row.start.into()),
+                    int(row.end.into()),
+                    row.page.map_or(DataValue::Null, |page| int(page.into())),
+                    strings(&row.heading_path),
+                    DataValue::from(row.text.as_str()),
+                ]
+            }),
+        );
+        self.set(
+            "vectors",
+            chunks.map(|(chunk, row)| {
+                vec![int(chunk.0), int(id.0), words(row.vector.iter().map(|value| value.to_le_bytes()))]
+            }),
+        );
         let parts = (0..).zip(parts);
         self.set("terms", parts.map(|(part, terms)| vec![int(id.0), int(part), DataValue::Bytes(terms)]));
     }
@@ -147,8 +159,19 @@ pub(crate) fn counters(next_document: u64, next_chunk: u64) -> [Vec<DataValue>; 
 }
 
 fn document_row(info: &DocumentInfo, first_chunk: u64) -> Vec<DataValue> {
-    let DocumentInfo { id, name, kind, title, sha256, n_bytes, added_unix_ms, n_chars, n_pages, n_chunks, warnings } =
-        info;
+    let DocumentInfo {
+        id,
+        name,
+        kind,
+        title,
+        sha256,
+        n_bytes,
+        added_unix_ms,
+        n_chars,
+        n_pages,
+        n_chunks,
+        warnings,
+    } = info;
     vec![
         int(id.0),
         DataValue::from(name.as_str()),

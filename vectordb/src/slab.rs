@@ -117,9 +117,10 @@ impl Slab {
     /// The rows that a filter lets through, without repetition.
     fn rows(&self, filter: &Filter) -> Vec<Range<usize>> {
         match &filter.documents {
-            None => vec![0..self.n_rows()],
+            None => Vec::from_iter([0..self.n_rows()]),
             Some(documents) => {
-                let mut rows: Vec<_> = documents.iter().filter_map(|id| self.documents.get(id).cloned()).collect();
+                let mut rows: Vec<_> =
+                    documents.iter().filter_map(|id| self.documents.get(id).cloned()).collect();
                 rows.sort_by_key(|rows| rows.start);
                 rows.dedup();
                 rows
@@ -167,7 +168,8 @@ mod tests {
         let mut slab = Slab::new(n_dims);
         let rows: Vec<_> = (0..n_rows)
             .map(|i| {
-                let vector: Vec<f32> = (0..n_dims).map(|d| (((i * 31 + d * 17) % 101) as f32 - 50.0) / 50.0).collect();
+                let vector: Vec<f32> =
+                    (0..n_dims).map(|d| (((i * 31 + d * 17) % 101) as f32 - 50.0) / 50.0).collect();
                 (DocumentId(i as u64 / 7), ChunkId(i as u64 + 1), vector)
             })
             .collect();

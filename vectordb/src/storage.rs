@@ -48,17 +48,12 @@ impl PageStore {
     pub(crate) fn open(pages: Pages) -> Result<Self, Failure> {
         pages.forget_unfinished().map_err(redb::StorageError::from)?;
         let database = open_database(&pages)?;
-        Ok(Self(Arc::new(Shared {
-            pages,
-            database: RwLock::new(Some(database)),
-            writer: Mutex::new(()),
-        })))
+        Ok(Self(Arc::new(Shared { pages, database: RwLock::new(Some(database)), writer: Mutex::new(()) })))
     }
 }
 
 fn open_database(pages: &Pages) -> Result<Database, Failure> {
-    let database =
-        Builder::new().set_cache_size(MAX_CACHE_BYTES).create_with_backend(pages.clone())?;
+    let database = Builder::new().set_cache_size(MAX_CACHE_BYTES).create_with_backend(pages.clone())?;
     let write = database.begin_write()?;
     write.open_table(ROWS)?;
     write.commit()?;
@@ -122,9 +117,8 @@ fn seal(key: &[u8], value: &[u8], place: &mut [u8]) {
 
 /// The value in a stored value, if its checksum agrees.
 fn unseal<'a>(key: &[u8], sealed: &'a [u8]) -> Result<&'a [u8], Failure> {
-    let (value, crc) = sealed
-        .split_last_chunk::<CRC_BYTES>()
-        .ok_or_else(|| Failure::corrupt("a row is too short"))?;
+    let (value, crc) =
+        sealed.split_last_chunk::<CRC_BYTES>().ok_or_else(|| Failure::corrupt("a row is too short"))?;
     if checksum(key, value) != u32::from_le_bytes(*crc) {
         return Err(Failure::corrupt("a row does not match its checksum"));
     }
@@ -158,7 +152,8 @@ impl<'s> Storage<'s> for PageStore {
         &'a self,
         rows: Box<dyn Iterator<Item = miette::Result<Row>> + 'a>,
     ) -> miette::Result<()> {
-        let changes = rows.map(|row| row.map(|(key, value)| (key, Some(value)))).collect::<miette::Result<_>>()?;
+        let changes =
+            rows.map(|row| row.map(|(key, value)| (key, Some(value)))).collect::<miette::Result<_>>()?;
         Ok(self.0.apply(&changes)?)
     }
 }
@@ -186,7 +181,8 @@ impl Tx<'_> {
 
     fn rows(&self, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Rows<'_>, Failure> {
         let empty = matches!((lower, upper), (Bound::Included(l), Bound::Excluded(u)) if l >= u);
-        let bounds = if empty { (Bound::Included(&[][..]), Bound::Excluded(&[][..])) } else { (lower, upper) };
+        let bounds =
+            if empty { (Bound::Included(&[][..]), Bound::Excluded(&[][..])) } else { (lower, upper) };
         let committed = self.committed().range::<&[u8]>(bounds)?;
         let unsealed: Box<dyn Iterator<Item = Result<Row, Failure>>> = Box::new(committed.map(|entry| {
             let (key, value) = entry?;
@@ -197,7 +193,11 @@ impl Tx<'_> {
         Ok(Rows { committed: unsealed.peekable(), changed: changed.unwrap_or_default().peekable() })
     }
 
-    fn scan(&self, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Box<dyn Iterator<Item = miette::Result<Row>> + '_> {
+    fn scan(
+        &self,
+        lower: Bound<&[u8]>,
+        upper: Bound<&[u8]>,
+    ) -> Box<dyn Iterator<Item = miette::Result<Row>> + '_> {
         match self.rows(lower, upper) {
             Ok(rows) => Box::new(rows.map(|row| row.map_err(Into::into))),
             Err(failure) => Box::new(std::iter::once(Err(failure.into()))),
@@ -295,7 +295,11 @@ impl<'s> StoreTx<'s> for Tx<'s> {
         Box::new(std::iter::once(Err(miette::miette!("this store keeps no history of rows"))))
     }
 
-    fn range_scan<'a>(&'a self, lower: &[u8], upper: &[u8]) -> Box<dyn Iterator<Item = miette::Result<Row>> + 'a>
+    fn range_scan<'a>(
+        &'a self,
+        lower: &[u8],
+        upper: &[u8],
+    ) -> Box<dyn Iterator<Item = miette::Result<Row>> + 'a>
     where
         's: 'a,
     {
@@ -319,5 +323,98 @@ impl<'s> StoreTx<'s> for Tx<'s> {
         's: 'a,
     {
         self.scan(Bound::Unbounded, Bound::Unbounded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(key: &str, value: &str) -> Row {
+        (key.as_bytes().to_vec(), value.as_bytes().to_vec())
+    }
+
+    fn scanned(tx: &Tx<'_>, lower: &str, upper: &str) -> Vec<Row> {
+        tx.range_scan(lower.as_bytes(), upper.as_bytes()).collect::<miette::Result<_>>().unwrap()
+    }
+
+    fn filled() -> PageStore {
+        let store = PageStore::open(Pages::in_memory()).unwrap();
+        store.batch_put(Box::new(["b", "d", "f"].map(|key| Ok(row(key, "old"))).into_iter())).unwrap();
+        store
+    }
+
+    #[test]
+    fn a_transaction_sees_its_own_changes_in_order() {
+        let store = filled();
+        let mut tx = store.transact(true).unwrap();
+        for key in ["a", "d", "g"] {
+            tx.put(key.as_bytes(), b"new").unwrap();
+        }
+        tx.del(b"b").unwrap();
+        tx.del(b"absent").unwrap();
+        let expected = [row("a", "new"), row("d", "new"), row("f", "old"), row("g", "new")];
+        assert_eq!(scanned(&tx, "", "z"), expected);
+        assert_eq!(tx.total_scan().collect::<miette::Result<Vec<_>>>().unwrap(), expected);
+        assert_eq!(scanned(&tx, "b", "f"), [row("d", "new")]);
+        assert_eq!(tx.range_count(b"b", b"g").unwrap(), 2);
+        for (lower, upper) in [("f", "f"), ("z", "a"), ("", "")] {
+            assert_eq!(scanned(&tx, lower, upper), []);
+        }
+        assert_eq!(
+            (tx.get(b"d", false).unwrap(), tx.get(b"b", true).unwrap()),
+            (Some(b"new".to_vec()), None)
+        );
+        assert_eq!((tx.exists(b"a", false).unwrap(), tx.exists(b"b", false).unwrap()), (true, false));
+        assert_eq!(
+            scanned(&store.transact(false).unwrap(), "", "z").len(),
+            3,
+            "others see nothing of it yet"
+        );
+        tx.commit().unwrap();
+        drop(tx);
+        assert_eq!(scanned(&store.transact(false).unwrap(), "", "z"), expected);
+    }
+
+    #[test]
+    fn what_is_not_committed_is_gone() {
+        let store = filled();
+        let mut tx = store.transact(true).unwrap();
+        tx.put(b"a", b"new").unwrap();
+        tx.del_range_from_persisted(b"", b"e").unwrap();
+        assert_eq!(scanned(&tx, "", "z"), [row("a", "new"), row("f", "old")]);
+        drop(tx);
+        assert_eq!(scanned(&store.transact(false).unwrap(), "", "z").len(), 3);
+    }
+
+    #[test]
+    fn a_reader_keeps_its_snapshot_and_cannot_write() {
+        let store = filled();
+        let mut reader = store.transact(false).unwrap();
+        let mut writer = store.transact(true).unwrap();
+        writer.del(b"b").unwrap();
+        writer.commit().unwrap();
+        assert_eq!(scanned(&reader, "", "z").len(), 3);
+        assert!(reader.put(b"x", b"y").is_err() && reader.del_range_from_persisted(b"", b"z").is_err());
+    }
+
+    #[test]
+    fn a_row_that_does_not_match_its_checksum_is_an_error() {
+        let store = filled();
+        store
+            .0
+            .with_database(|database| {
+                let write = database.begin_write()?;
+                write.open_table(ROWS)?.insert(b"d".as_slice(), b"damaged value".as_slice())?;
+                write.open_table(ROWS)?.insert(b"f".as_slice(), b"x".as_slice())?;
+                Ok(write.commit()?)
+            })
+            .unwrap();
+        let tx = store.transact(false).unwrap();
+        for result in [tx.get(b"d", false), tx.get(b"f", false)] {
+            assert!(matches!(crate::Error::from(result.unwrap_err()), crate::Error::Corrupt { .. }));
+        }
+        let rows: Vec<bool> = tx.range_scan(b"", b"z").map(|row| row.is_ok()).collect();
+        assert_eq!(rows, [true, false, false]);
     }
 }

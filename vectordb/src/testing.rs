@@ -38,8 +38,8 @@ impl Rng {
 }
 
 const WORDS: [&str; 14] = [
-    "amber", "birch", "Crane", "dune", "élan", "fjord", "grove", "harbour", "iris", "jasper", "語言", "kelp", "loam",
-    "running",
+    "amber", "birch", "Crane", "dune", "élan", "fjord", "grove", "harbour", "iris", "jasper", "語言", "kelp",
+    "loam", "running",
 ];
 
 /// A document of `n_chunks` passages made of a few words.
