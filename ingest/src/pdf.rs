@@ -12,10 +12,12 @@ mod fonts;
 mod glyphs;
 mod lexer;
 mod lines;
+mod objects;
 mod open;
 mod pages;
 mod streams;
 mod widths;
+mod xref;
 
 use crate::blocks::{complete, to_blocks};
 use crate::text::CodePoints;
@@ -24,8 +26,6 @@ use flatten::{Budget, flatten};
 use glyphs::Collector;
 use lines::{Line, lines};
 
-/// Operators of a whole document: 5,000 pages of 10,000, some 20 seconds of work.
-const MAX_OPERATORS: u64 = 50_000_000;
 /// Pages named one by one in a warning.
 const MAX_NAMED_PAGES: usize = 8;
 
@@ -50,7 +50,7 @@ pub(crate) fn read(bytes: &[u8], hint: &Hint, limits: &Limits) -> Result<(Docume
     let page_starts: Vec<u32> = assembled.page_starts.iter().map(|&at| chars.at(at)).collect();
     let blocks = complete(&assembled.text, assembled.blocks);
     let blocks = to_blocks(&assembled.text, &blocks, &page_starts);
-    let title = info_title(&file).or(assembled.heading);
+    let title = guarded(|| info_title(&file)).unwrap_or_default().or(assembled.heading);
     let document = Document { kind: Kind::Pdf, title, text: assembled.text, blocks, page_starts };
     Ok((document, warnings))
 }
@@ -75,12 +75,12 @@ impl<'a> Reader<'a> {
     fn pages(&mut self, file: &pdf_extract::Document) {
         let max_pages = self.limits.max_pages as usize;
         // One more than allowed, to know whether any are left out.
-        let pages = pages::list(file, max_pages.saturating_add(1));
-        let mut budget = Budget { n_operators: MAX_OPERATORS };
+        let pages = guarded(|| pages::list(file, max_pages.saturating_add(1))).unwrap_or_default();
+        let mut budget = Budget::new();
         let mut cut_at = (pages.len() > max_pages).then_some(max_pages);
         let mut cut_pages = Vec::new();
         for (i, page) in pages.iter().take(max_pages).enumerate() {
-            if self.n_chars_left == 0 || budget.n_operators == 0 {
+            if self.n_chars_left == 0 || budget.is_spent() {
                 cut_at = Some(i);
                 break;
             }
@@ -118,8 +118,8 @@ impl<'a> Reader<'a> {
         number: usize,
         budget: &mut Budget,
     ) -> bool {
-        let max_glyphs = self.n_chars_left.min(self.limits.max_page_chars as usize);
-        let mut collector = Collector::new(page.n_quarter_turns, max_glyphs);
+        let max_chars = self.n_chars_left.min(self.limits.max_page_chars as usize);
+        let mut collector = Collector::new(page.n_quarter_turns, max_chars);
         let outcome = guarded(|| {
             let flat = flatten(file, page, budget);
             let result = pdf_extract::output_doc_page(&flat.doc, &mut collector, 1);
@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
             }
         };
         // What a failing page gave before it failed is kept.
-        self.n_chars_left -= collector.glyphs.len();
+        self.n_chars_left = self.n_chars_left.saturating_sub(collector.n_chars);
         self.pages.push(lines(&collector.glyphs));
         hit_limit
     }

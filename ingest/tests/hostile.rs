@@ -239,3 +239,134 @@ fn pdfs_whose_structure_lies() {
     let (outcome, _) = ingest_within(MAX, "bomb.pdf", file, None);
     assert!(matches!(outcome, Err(Refusal::Unreadable { reason, .. }) if reason.contains("expands")));
 }
+
+/// A stream object with its dictionary's other entries.
+fn stream(entries: &str, content: &[u8]) -> Vec<u8> {
+    let head = format!("<< {entries} /Length {} >>\nstream\n", content.len());
+    [head.as_bytes(), content, b"\nendstream"].concat()
+}
+
+/// Adds an object after the end of a file made by [`pdf`], and a table that lists it.
+fn with_object(mut file: Vec<u8>, number: u32, body: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(&file[file.len() - 40..]).into_owned();
+    let prev: usize = text
+        .split_once("startxref\n")
+        .and_then(|(_, rest)| rest.lines().next()?.parse().ok())
+        .expect("the file says where its table is");
+    let at = file.len() + 1;
+    file.extend_from_slice(format!("\n{number} 0 obj\n").as_bytes());
+    file.extend_from_slice(body);
+    let xref_at = file.len() + 8;
+    let table = format!(
+        "\nendobj\nxref\n{number} 1\n{at:010} 00000 n \ntrailer << /Size {} /Root 1 0 R /Prev {prev} >>\nstartxref\n{xref_at}\n%%EOF",
+        number + 1
+    );
+    file.extend_from_slice(table.as_bytes());
+    file
+}
+
+const SHOW: &[u8] = b"BT /F1 12 Tf 72 700 Td (Hello there) Tj ET";
+const MAPPED: &str =
+    "/Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /A /ToUnicode 5 0 R >> >> >>";
+
+#[test]
+fn long_targets_of_character_maps_take_no_memory() {
+    let target = "0041".repeat(250_000);
+    for section in [
+        format!("1 beginbfrange <00> <ffffff> <{target}> endbfrange"),
+        format!("1 beginbfchar <48> <{target}> endbfchar"),
+    ] {
+        let shown = format!("BT /F1 12 Tf 72 700 Td ({}) Tj ET", "H".repeat(200_000));
+        let file = pdf(&zlib(shown.as_bytes()), true, MAPPED, &[]);
+        let map = stream("/Filter /FlateDecode", &zlib(section.as_bytes()));
+        let (outcome, _) = ingest_within(MAX, "range.pdf", with_object(file, 5, &map), None);
+        let n_chars = outcome.expect("it has text").0.text.chars().count();
+        assert!((32..=200_100).contains(&n_chars), "{n_chars}");
+    }
+}
+
+#[test]
+fn many_codespaces_and_glyph_ranges_end() {
+    let spaces: String = (0..30_000).map(|i| format!("<{i:08x}> <{i:08x}>\n")).collect();
+    let cids: String = (0..30_000).map(|i| format!("<{i:08x}> <{i:08x}> {i}\n")).collect();
+    let map = format!("1 begincodespacerange {spaces} endcodespacerange 1 begincidrange {cids} endcidrange");
+    let resources = "/Resources << /Font << /F1 << /Type /Font /Subtype /Type0 /BaseFont /A /Encoding 5 0 R /DescendantFonts [<< >>] >> >> >>";
+    let shown = [b"BT /F1 12 Tf (".to_vec(), vec![b'x'; 8 << 20], b") Tj ET".to_vec()].concat();
+    let file = pdf(&zlib(&shown), true, resources, &[]);
+    let map = stream("/Filter /FlateDecode", &zlib(map.as_bytes()));
+    let _ = ingest_within(MAX, "spaces.pdf", with_object(file, 5, &map), None);
+}
+
+#[test]
+fn pages_that_share_a_heavy_stream_end() {
+    let paths = zlib(&b"0 0 m 1 1 l S\n".repeat(1 << 20));
+    let file = pdf(&paths, true, FONT, &[]);
+    let text = String::from_utf8_lossy(&file).into_owned();
+    assert!(text.contains("/Kids [3 0 R]"));
+    let page = "<< /Type /Page /Contents 4 0 R >> ".repeat(3_000);
+    let file = with_object(file, 2, format!("<< /Type /Pages /Kids [3 0 R {page}] >>").as_bytes());
+    let shown = stream("", SHOW);
+    let file = with_object(file, 5, &shown);
+    let file = with_object(
+        file,
+        3,
+        b"<< /Type /Page /Contents 5 0 R /Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>",
+    );
+    let (outcome, elapsed) = ingest_within(MAX * 3, "paths.pdf", file, None);
+    eprintln!("paths: {elapsed:?}");
+    let (doc, warnings) = outcome.expect("the first page has text");
+    assert!(doc.text.contains("Hello there"));
+    assert!(warnings.iter().any(|w| w.message.contains("only the first")), "{warnings:?}");
+}
+
+#[test]
+fn object_streams_do_not_expand_beyond_measure() {
+    let zeros = vec![b' '; 300 << 20];
+    let once = zlib(&[b"9 0 ".to_vec(), zeros].concat());
+    let twice = zlib(&once);
+    let long = format!("/Type /ObjStm /Long ({}) /N 1 /First 4 /Filter /FlateDecode", "x".repeat(1000));
+    for (what, entries, content) in [
+        ("chained", "/Type /ObjStm /N 1 /First 4 /Filter [/FlateDecode /FlateDecode]", &twice),
+        ("escaped", "/Type /Obj#53tm /N 1 /First 4 /Filter /FlateDecode", &once),
+        ("a long dictionary", long.as_str(), &once),
+    ] {
+        let file = with_object(pdf(SHOW, false, FONT, &[]), 6, &stream(entries, content));
+        let (outcome, _) = ingest_within(MAX, what, file.clone(), None);
+        // Nothing in the table is in it, so that it is not needed, or it is refused.
+        match outcome {
+            Ok((doc, _)) => assert_eq!(doc.text, "Hello there", "{what}"),
+            Err(refusal) => assert!(refusal.to_string().contains("expands"), "{what}: {refusal}"),
+        }
+    }
+}
+
+#[test]
+fn objects_in_object_streams_are_found() {
+    // The second page tree is in an object stream, which the table is in a stream for.
+    let mut file = pdf(SHOW, false, FONT, &[]);
+    file.truncate(file.windows(5).rposition(|w| w == b"xref\n").expect("it has a table") - 5);
+    let body = b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>";
+    let index = b"2 0 9 0 ";
+    let start =
+        |file: &[u8], needle: &[u8]| file.windows(needle.len()).position(|w| w == needle).unwrap_or(0);
+    let mut rows: Vec<u8> = vec![0; 5];
+    for number in [1u8, 2, 3, 4] {
+        let at = start(&file, format!("\n{number} 0 obj").as_bytes()) + 1;
+        let row = if number == 2 { [2, 0, 0, 6, 0] } else { [1, 0, (at >> 8) as u8, at as u8, 0] };
+        rows.extend_from_slice(&row);
+    }
+    rows.extend_from_slice(&[0; 5]);
+    file.extend_from_slice(b"\n");
+    let at = file.len();
+    rows.extend_from_slice(&[1, 0, (at >> 8) as u8, at as u8, 0]);
+    let objects =
+        stream("/Type /ObjStm /N 2 /First 8 /Filter /FlateDecode", &zlib(&[index.as_slice(), body].concat()));
+    file.extend_from_slice(&[b"6 0 obj ".as_slice(), &objects, b"\nendobj\n"].concat());
+    let xref_at = file.len();
+    let table = stream("/Type /XRef /Size 7 /W [1 3 1] /Root 1 0 R /Filter /FlateDecode", &zlib(&rows));
+    file.extend_from_slice(&[b"7 0 obj ".as_slice(), &table, b"\nendobj\n"].concat());
+    file.extend_from_slice(format!("startxref\n{xref_at}\n%%EOF").as_bytes());
+    let (outcome, _) = ingest_within(MAX, "objects.pdf", file, None);
+    let (doc, warnings) = outcome.expect("it is whole");
+    assert_eq!((doc.text.as_str(), warnings.len()), ("Hello there", 0), "{warnings:?}");
+}

@@ -6,17 +6,32 @@ use std::collections::HashMap;
 /// The biggest fonts have 65,536 glyphs; twice as many mappings may be said, some of them twice.
 const MAX_MAPPINGS: usize = 1 << 17;
 
+/// Codespaces of one map; the predefined ones have ten at most.
+const MAX_CODESPACES: usize = 256;
+/// Characters one code means: the longest ligature there is has 18.
+const MAX_TARGET_CHARS: usize = 32;
+
+/// Codes that mean characters one after the other.
+#[derive(Debug, Clone, PartialEq)]
+struct Range {
+    low: u32,
+    high: u32,
+    stem: String,
+    /// The character after the stem for `low`.
+    last: u32,
+}
+
 /// What a character map says.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct CMap {
-    /// Code to text, for `bfchar` and `bfrange`.
-    pub(super) unicode: HashMap<u32, String>,
-    /// Number of bytes, first and last code.
-    pub(super) codespaces: Vec<(usize, u32, u32)>,
-    /// First code, last code, first glyph number, for `cidchar` and `cidrange`.
-    pub(super) cids: Vec<(u32, u32, u32)>,
-    /// Mappings made so far, the same code counted each time.
-    n_mappings: usize,
+    /// Code to text, for `bfchar` and the arrays of `bfrange`.
+    unicode: HashMap<u32, String>,
+    /// By first code.
+    ranges: Vec<Range>,
+    /// Number of bytes, first and last code: ascending, none touching another.
+    codespaces: Vec<(usize, u32, u32)>,
+    /// First code, last code, first glyph number, for `cidchar` and `cidrange`, by first code.
+    cids: Vec<(u32, u32, u32)>,
 }
 
 impl CMap {
@@ -44,7 +59,24 @@ impl CMap {
                 break;
             }
         }
+        map.sort();
         map
+    }
+
+    /// Brings the lists in the order that look-ups need.
+    fn sort(&mut self) {
+        self.codespaces.sort_unstable();
+        self.codespaces.dedup_by(|next, last| {
+            let joins = next.0 == last.0 && next.1 <= last.2.saturating_add(1);
+            last.2 = if joins { last.2.max(next.2) } else { last.2 };
+            joins
+        });
+        // Of entries for one code, the last text and the first glyph number count.
+        self.ranges.reverse();
+        self.ranges.sort_by_key(|range| range.low);
+        self.ranges.dedup_by_key(|range| range.low);
+        self.cids.sort_by_key(|&(low, ..)| low);
+        self.cids.dedup_by_key(|&mut (low, ..)| low);
     }
 
     fn section(&mut self, end: &[u8], operands: &[Operand]) {
@@ -54,6 +86,7 @@ impl CMap {
                 for pair in operands.chunks_exact(2) {
                     if let [Text(low), Text(high)] = pair
                         && (1..=4).contains(&low.len())
+                        && self.codespaces.len() < MAX_CODESPACES
                     {
                         self.codespaces.push((low.len(), code(low), code(high)));
                     }
@@ -82,14 +115,14 @@ impl CMap {
             b"endcidchar" => {
                 for pair in operands.chunks_exact(2) {
                     if let [Text(from), Number(cid)] = pair {
-                        self.cids.push((code(from), code(from), *cid));
+                        self.push_cids(code(from), code(from), *cid);
                     }
                 }
             }
             b"endcidrange" => {
                 for triple in operands.chunks_exact(3) {
                     if let [Text(low), Text(high), Number(cid)] = triple {
-                        self.cids.push((code(low), code(high), *cid));
+                        self.push_cids(code(low), code(high), *cid);
                     }
                 }
             }
@@ -101,30 +134,71 @@ impl CMap {
     fn range(&mut self, low: u32, high: u32, to: &[u8]) {
         let text = utf16(to);
         let Some(last) = text.chars().next_back() else { return };
-        let stem = &text[..text.len() - last.len_utf8()];
-        for (i, from) in (low..=high).enumerate() {
-            if self.n_mappings >= MAX_MAPPINGS {
-                break;
-            }
-            if let Some(c) = char::from_u32((last as u32).saturating_add(i as u32)) {
-                self.insert(from, format!("{stem}{c}"));
-            }
+        if self.ranges.len() < MAX_MAPPINGS {
+            let stem = text[..text.len() - last.len_utf8()].to_owned();
+            self.ranges.push(Range { low, high, stem, last: u32::from(last) });
         }
     }
 
-    fn insert(&mut self, code: u32, text: String) {
-        if self.n_mappings < MAX_MAPPINGS {
-            self.n_mappings += 1;
+    fn push_cids(&mut self, low: u32, high: u32, cid: u32) {
+        if self.cids.len() < MAX_MAPPINGS {
+            self.cids.push((low, high, cid));
+        }
+    }
+
+    /// Lets `code` mean `text`.
+    pub(super) fn insert(&mut self, code: u32, text: String) {
+        if self.unicode.len() < MAX_MAPPINGS {
             self.unicode.insert(code, text);
         }
     }
 
+    /// What a code means.
+    pub(super) fn text(&self, code: u32) -> Option<String> {
+        if let Some(text) = self.unicode.get(&code) {
+            return Some(text.clone());
+        }
+        let i = self.ranges.partition_point(|range| range.low <= code).checked_sub(1)?;
+        let range = self.ranges.get(i).filter(|range| code <= range.high)?;
+        let last = char::from_u32(range.last.checked_add(code - range.low)?)?;
+        Some(format!("{}{last}", range.stem))
+    }
+
+    /// Whether any code means something.
+    pub(super) fn has_text(&self) -> bool {
+        !self.unicode.is_empty() || !self.ranges.is_empty()
+    }
+
     /// The glyph number of a code; codes without one are their own.
     pub(super) fn cid(&self, code: u32) -> u32 {
-        self.cids
-            .iter()
-            .find(|&&(low, high, _)| (low..=high).contains(&code))
-            .map_or(code, |&(low, _, cid)| cid.saturating_add(code - low))
+        let i = self.cids.partition_point(|&(low, ..)| low <= code);
+        match self.cids[..i].last() {
+            Some(&(low, high, cid)) if code <= high => cid.saturating_add(code - low),
+            _ => code,
+        }
+    }
+
+    pub(super) fn has_codespaces(&self) -> bool {
+        !self.codespaces.is_empty()
+    }
+
+    /// The shortest codes that lie in a codespace; a byte that starts none is skipped.
+    pub(super) fn split(&self, text: &[u8]) -> Vec<u32> {
+        let mut codes = Vec::new();
+        let mut at = 0;
+        while at < text.len() {
+            let mut code = 0;
+            let n_bytes = (1..=4.min(text.len() - at)).find(|&n| {
+                code = code << 8 | u32::from(text[at + n - 1]);
+                let i = self.codespaces.partition_point(|&(bytes, low, _)| (bytes, low) <= (n, code));
+                self.codespaces[..i].last().is_some_and(|&(bytes, _, high)| bytes == n && code <= high)
+            });
+            if n_bytes.is_some() {
+                codes.push(code);
+            }
+            at += n_bytes.unwrap_or(1);
+        }
+        codes
     }
 }
 
@@ -139,13 +213,13 @@ fn code(bytes: &[u8]) -> u32 {
     bytes.iter().take(4).fold(0, |code, &b| code << 8 | u32::from(b))
 }
 
-/// UTF-16BE without what is no text; a single byte stands for itself.
+/// UTF-16BE without what is no text, cut where it is no longer one character; a single byte stands for itself.
 fn utf16(bytes: &[u8]) -> String {
     if let [byte] = bytes {
         return char::from(*byte).to_string();
     }
     let units = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
-    char::decode_utf16(units).flatten().filter(|&c| c != '\0').collect()
+    char::decode_utf16(units).flatten().filter(|&c| c != '\0').take(MAX_TARGET_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -161,15 +235,38 @@ mod tests {
               1 begincidrange <20> <7e> 1 endcidrange 1 begincidchar <81> 500 endcidchar",
         );
         let want = [(3, " "), (4, "fi"), (0x10, "A"), (0x11, "B"), (0x12, "C"), (0x20, "a"), (0x21, "😀")];
-        assert_eq!(map.unicode, want.map(|(code, text)| (code, text.to_owned())).into());
+        for (code, text) in want {
+            assert_eq!(map.text(code).as_deref(), Some(text));
+        }
+        assert_eq!([2, 5, 0x13, 0x22].map(|code| map.text(code)), [const { None }; 4]);
         assert_eq!(map.codespaces, [(1, 0, 0x80), (2, 0x8140, 0x9ffc)]);
         assert_eq!([map.cid(0x21), map.cid(0x81), map.cid(0x7777)], [2, 500, 0x7777]);
     }
 
     #[test]
     fn huge_ranges_are_bounded() {
-        let map = CMap::parse(b"1 beginbfrange <00000000> <ffffffff> <0000> endbfrange");
-        assert!(map.unicode.len() <= MAX_MAPPINGS);
+        let map = CMap::parse(b"1 beginbfrange <00000000> <ffffffff> <0001> endbfrange");
+        assert_eq!(map.text(0x40), Some("A".to_owned()));
+        assert_eq!([map.text(0xd7ff), map.text(0xffff_ffff)], [None, None]);
         assert_eq!(CMap::parse(b"beginbfrange <00> <> [ endbfrange <<>> ]]"), CMap::default());
+    }
+
+    #[test]
+    fn codes_split_by_codespaces() {
+        let map = CMap::parse(
+            b"begincodespacerange <00> <40> <41> <7f> <8140> <9ffc> <8180> <81ff> endcodespacerange",
+        );
+        assert_eq!(map.split(b"\x41\x81\x50\xff\x20\x81"), [0x41, 0x8150, 0x20]);
+        let mut many: String = (0..5000).map(|i| format!("<{i:06x}> <{i:06x}> ")).collect();
+        many.insert_str(0, "begincodespacerange ");
+        many += "endcodespacerange";
+        assert!(CMap::parse(many.as_bytes()).codespaces.len() <= MAX_CODESPACES);
+    }
+
+    #[test]
+    fn long_targets_are_cut() {
+        let to = "0041".repeat(100_000);
+        let map = CMap::parse(format!("beginbfchar <01> <{to}> endbfchar").as_bytes());
+        assert_eq!(map.text(1), Some("A".repeat(MAX_TARGET_CHARS)));
     }
 }

@@ -23,9 +23,32 @@ const MAX_STATES: u32 = 256;
 /// Operands of one operator, array elements included: a long line of kerned text.
 const MAX_OPERANDS: usize = 20_000;
 
+/// Fonts of one page; posters of type have some tens.
+const MAX_PAGE_FONTS: usize = 256;
+/// Bytes of strings on one page: more than there are characters, of four bytes each.
+const MAX_PAGE_TEXT_BYTES: usize = 1 << 20;
+/// Operators of a whole document: 5,000 pages of 10,000, some 20 seconds of work.
+const MAX_OPERATORS: u64 = 50_000_000;
+/// All tokens of a whole document: 10,000 pages of 20,000, or a few hundred detailed maps.
+const MAX_TOKENS: u64 = 200_000_000;
+/// Decoded bytes of a whole document: 10,000 pages of 100 kB.
+const MAX_BYTES: u64 = 1 << 30;
+
 /// What may still be read of a document.
 pub(super) struct Budget {
-    pub(super) n_operators: u64,
+    n_operators: u64,
+    n_tokens: u64,
+    n_bytes: u64,
+}
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self { n_operators: MAX_OPERATORS, n_tokens: MAX_TOKENS, n_bytes: MAX_BYTES }
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.n_operators == 0 || self.n_tokens == 0 || self.n_bytes == 0
+    }
 }
 
 /// A page in plain terms.
@@ -47,18 +70,22 @@ pub(super) fn flatten(doc: &Document, page: &Page, budget: &mut Budget) -> FlatP
         by_dict: HashMap::new(),
         out: String::new(),
         n_operators: u64::from(MAX_PAGE_OPERATORS).min(budget.n_operators) as u32,
-        n_tokens: MAX_PAGE_TOKENS,
-        n_bytes: MAX_PAGE_BYTES,
+        n_tokens: u64::from(MAX_PAGE_TOKENS).min(budget.n_tokens) as u32,
+        n_bytes: (MAX_PAGE_BYTES as u64).min(budget.n_bytes) as usize,
+        n_text_bytes: MAX_PAGE_TEXT_BYTES,
         hit_limit: false,
     };
-    let allowed = flattener.n_operators;
+    let allowed = (flattener.n_operators, flattener.n_tokens, flattener.n_bytes);
     let content = flattener.page_content(page.dict);
     flattener.stream(&content, page.resources.unwrap_or(&empty), 0);
-    budget.n_operators -= u64::from(allowed - flattener.n_operators);
+    let doc = flattener.document();
+    budget.n_operators -= u64::from(allowed.0 - flattener.n_operators);
+    budget.n_tokens -= u64::from(allowed.1 - flattener.n_tokens);
+    budget.n_bytes -= (allowed.2 - flattener.n_bytes) as u64;
     FlatPage {
         hit_limit: flattener.hit_limit,
         n_unknown_codes: flattener.fonts.iter().map(Font::n_unknown).sum(),
-        doc: flattener.into_document(),
+        doc,
     }
 }
 
@@ -72,6 +99,7 @@ struct Flattener<'a> {
     n_operators: u32,
     n_tokens: u32,
     n_bytes: usize,
+    n_text_bytes: usize,
     hit_limit: bool,
 }
 
@@ -101,6 +129,9 @@ impl<'a> Flattener<'a> {
         };
         let mut content = Vec::new();
         for stream in streams.into_iter().filter_map(|o| o.as_stream().ok()) {
+            if self.n_bytes == 0 {
+                break;
+            }
             content.extend_from_slice(&self.decode(stream));
             content.push(b'\n');
         }
@@ -109,7 +140,8 @@ impl<'a> Flattener<'a> {
 
     fn decode(&mut self, stream: &Stream) -> Vec<u8> {
         let data = decode(self.doc, stream, self.n_bytes).unwrap_or_default();
-        self.n_bytes -= data.len();
+        // Data that decodes to nothing is work, too.
+        self.n_bytes = self.n_bytes.saturating_sub(data.len().max(stream.content.len()).max(1));
         self.hit_limit |= self.n_bytes == 0;
         data
     }
@@ -214,10 +246,20 @@ impl<'a> Flattener<'a> {
         let dict = dict.unwrap_or(self.empty);
         let doc = self.doc;
         let next = self.fonts.len();
-        let font = *self.by_dict.entry(std::ptr::from_ref(dict)).or_insert(next);
-        if font == next {
-            self.fonts.push(Font::new(doc, dict));
-        }
+        let key = std::ptr::from_ref(dict);
+        let font = if let Some(&font) = self.by_dict.get(&key) {
+            font
+        } else if next == MAX_PAGE_FONTS {
+            self.hit_limit = true;
+            state.font = None;
+            return;
+        } else {
+            let font = Font::new(doc, dict, &mut self.n_bytes);
+            self.n_tokens = self.n_tokens.saturating_sub(font.n_entries() as u32);
+            self.fonts.push(font);
+            self.by_dict.insert(key, next);
+            next
+        };
         state.font = Some(font);
         self.n_operators = self.n_operators.saturating_sub(1);
         let _ = writeln!(self.out, "/F{font} {} Tf", finite(*size));
@@ -235,6 +277,9 @@ impl<'a> Flattener<'a> {
         for part in parts {
             match part {
                 Operand::Text(text) => {
+                    let text = &text[..text.len().min(self.n_text_bytes)];
+                    self.n_text_bytes -= text.len();
+                    self.hit_limit |= self.n_text_bytes == 0;
                     self.out.push('<');
                     for byte in self.fonts[font].codes(text) {
                         let _ = write!(self.out, "{byte:02x}");
@@ -293,11 +338,11 @@ impl<'a> Flattener<'a> {
     }
 
     /// A document of one page with the reduced content.
-    fn into_document(self) -> Document {
+    fn document(&mut self) -> Document {
         let mut doc = Document::with_version("1.7");
         let mut fonts = Dictionary::new();
         for (i, font) in self.fonts.iter().enumerate() {
-            let mut dict = font.to_dict();
+            let mut dict = font.to_dict(&mut self.n_bytes);
             // Streams must be objects of their own.
             for key in ["ToUnicode", "FontDescriptor"] {
                 if let Some(object) = dict.remove(key.as_bytes()) {
@@ -309,7 +354,8 @@ impl<'a> Flattener<'a> {
         }
         let mut resources = Dictionary::new();
         resources.set("Font", Object::Dictionary(fonts));
-        let content = doc.add_object(Stream::new(Dictionary::new(), self.out.into_bytes()));
+        let content =
+            doc.add_object(Stream::new(Dictionary::new(), std::mem::take(&mut self.out).into_bytes()));
         let mut page = Dictionary::new();
         page.set("Type", Object::Name(b"Page".to_vec()));
         page.set("MediaBox", Object::Array([0, 0, 612, 792].map(Object::Integer).to_vec()));

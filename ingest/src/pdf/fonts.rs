@@ -10,7 +10,7 @@ use super::streams::{decode, get, get_dict, number, resolve};
 use super::widths::CidWidths;
 use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, SHIFT_JIS};
 use pdf_extract::{Dictionary, Document, Object, Stream};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Character maps list 65,536 codes of some 20 bytes at most.
 const MAX_CMAP_BYTES: usize = 4 << 20;
@@ -36,22 +36,23 @@ pub(super) struct Font<'a> {
     doc: &'a Document,
     dict: &'a Dictionary,
     coding: Coding,
-    to_unicode: HashMap<u32, String>,
+    to_unicode: CMap,
+    widths: CidWidths,
     /// Codes seen, and the code each is written as: simple fonts keep theirs, others are numbered.
     used: BTreeMap<u32, u32>,
 }
 
 impl<'a> Font<'a> {
-    pub(super) fn new(doc: &'a Document, dict: &'a Dictionary) -> Self {
+    /// Reads a font; what is decoded for it is taken from `n_bytes`.
+    pub(super) fn new(doc: &'a Document, dict: &'a Dictionary, n_bytes: &mut usize) -> Self {
         let to_unicode = match get(doc, dict, b"ToUnicode") {
-            Some(Object::Stream(stream)) => {
-                CMap::parse(&decode(doc, stream, MAX_CMAP_BYTES).unwrap_or_default()).unicode
-            }
-            _ => HashMap::new(),
+            Some(Object::Stream(stream)) => CMap::parse(&decode_counted(doc, stream, n_bytes)),
+            _ => CMap::default(),
         };
         let is_composite = name(doc, dict, b"Subtype") == Some(b"Type0");
-        let coding = if is_composite { coding(doc, dict) } else { Coding::OneByte };
-        let mut font = Self { doc, dict, coding, to_unicode, used: BTreeMap::new() };
+        let coding = if is_composite { coding(doc, dict, n_bytes) } else { Coding::OneByte };
+        let widths = CidWidths::new(doc, dict);
+        let mut font = Self { doc, dict, coding, to_unicode, widths, used: BTreeMap::new() };
         if !is_composite {
             font.read_unicode_names();
         }
@@ -68,9 +69,21 @@ impl<'a> Font<'a> {
                 .and_then(|d| u32::from_str_radix(std::str::from_utf8(d).ok()?, 16).ok())
                 .and_then(char::from_u32);
             if let Some(c) = c {
-                self.to_unicode.entry(u32::from(code)).or_insert_with(|| c.to_string());
+                let code = u32::from(code);
+                if self.to_unicode.text(code).is_none() {
+                    self.to_unicode.insert(code, c.to_string());
+                }
             }
         }
+    }
+
+    /// The entries of the font's lists, which are gone through on each page that uses it.
+    pub(super) fn n_entries(&self) -> usize {
+        let n_listed = match get(self.doc, self.dict, b"Widths") {
+            Some(Object::Array(all)) => all.len(),
+            _ => 0,
+        };
+        self.widths.n_given() + n_listed + differences(self.doc, self.dict).len()
     }
 
     fn is_simple(&self) -> bool {
@@ -100,7 +113,7 @@ impl<'a> Font<'a> {
         match &self.coding {
             Coding::OneByte => text.iter().map(|&b| u32::from(b)).collect(),
             Coding::TwoBytes => pairs(text),
-            Coding::Ranges(map) => split_by_ranges(text, &map.codespaces),
+            Coding::Ranges(map) => map.split(text),
             Coding::Legacy(encoding) => {
                 let (text, _) = encoding.decode_without_bom_handling(text);
                 text.chars().map(u32::from).collect()
@@ -113,8 +126,8 @@ impl<'a> Font<'a> {
     }
 
     fn unicode(&self, code: u32) -> Option<String> {
-        if let Some(text) = self.to_unicode.get(&code) {
-            return Some(text.clone());
+        if let Some(text) = self.to_unicode.text(code) {
+            return Some(text);
         }
         match self.coding {
             Coding::Legacy(_) | Coding::Unicode => char::from_u32(code).map(String::from),
@@ -123,11 +136,12 @@ impl<'a> Font<'a> {
     }
 
     /// A font dictionary without references but to streams, for the codes that were used.
-    pub(super) fn to_dict(&self) -> Dictionary {
+    /// What is decoded for it is taken from `n_bytes`.
+    pub(super) fn to_dict(&self, n_bytes: &mut usize) -> Dictionary {
         let mut dict = Dictionary::new();
         dict.set("Type", name_object(b"Font"));
         if self.is_simple() {
-            self.simple_dict(&mut dict)
+            self.simple_dict(&mut dict, n_bytes)
         } else {
             self.composite_dict(&mut dict)
         }
@@ -138,14 +152,13 @@ impl<'a> Font<'a> {
         let mut descendant = Dictionary::new();
         descendant.set("FontDescriptor", Object::Dictionary(Dictionary::new()));
         descendant.set("DW", Object::Integer(1000));
-        let widths = CidWidths::new(self.doc, self.dict);
         let listed: Vec<Object> = self
             .used
             .iter()
             .flat_map(|(&code, &number)| {
                 let width = match &self.coding {
-                    Coding::TwoBytes => widths.of(code),
-                    Coding::Ranges(map) => widths.of(map.cid(code)),
+                    Coding::TwoBytes => self.widths.of(code),
+                    Coding::Ranges(map) => self.widths.of(map.cid(code)),
                     // Their glyph numbers are in tables of their own; Latin letters are narrow.
                     _ if code < 0x2000 => DEFAULT_WIDTH,
                     _ => 1000.0,
@@ -163,10 +176,10 @@ impl<'a> Font<'a> {
         dict.set("ToUnicode", stream_object(map));
     }
 
-    fn simple_dict(&self, dict: &mut Dictionary) {
+    fn simple_dict(&self, dict: &mut Dictionary, n_bytes: &mut usize) {
         let base = name(self.doc, self.dict, b"BaseFont").unwrap_or(b"Helvetica");
         let encoding = self.encoding();
-        let needs_file = self.to_unicode.is_empty()
+        let needs_file = !self.to_unicode.has_text()
             && encoding.as_ref().is_none_or(|e| !e.has(b"BaseEncoding"))
             && !self.has_names_for_most();
         let core = core_font(base);
@@ -181,7 +194,7 @@ impl<'a> Font<'a> {
             dict.set("LastChar", Object::Integer(255));
             dict.set("Widths", Object::Array(widths));
         }
-        let file = if needs_file { self.font_file() } else { None };
+        let file = if needs_file { self.font_file(n_bytes) } else { None };
         let has_compact_file = file.as_ref().is_some_and(|(key, _)| *key == "FontFile3");
         if let Some((key, stream)) = file {
             let mut descriptor = Dictionary::new();
@@ -264,7 +277,7 @@ impl<'a> Font<'a> {
     }
 
     /// The font program, if it may tell what its codes mean.
-    fn font_file(&self) -> Option<(&'static str, Stream)> {
+    fn font_file(&self, n_bytes: &mut usize) -> Option<(&'static str, Stream)> {
         let descriptor = get_dict(self.doc, self.dict, b"FontDescriptor")?;
         ["FontFile", "FontFile3"].into_iter().find_map(|key| {
             let Some(Object::Stream(stream)) = get(self.doc, descriptor, key.as_bytes()) else {
@@ -278,7 +291,7 @@ impl<'a> Font<'a> {
             if is_compact {
                 dict.set("Subtype", name_object(b"Type1C"));
             }
-            Some((key, Stream::new(dict, decode(self.doc, stream, MAX_CMAP_BYTES)?)))
+            Some((key, Stream::new(dict, decode_counted(self.doc, stream, n_bytes))))
         })
     }
 
@@ -305,12 +318,19 @@ impl<'a> Font<'a> {
     }
 }
 
+/// A stream's data, taken from `n_bytes`.
+fn decode_counted(doc: &Document, stream: &Stream, n_bytes: &mut usize) -> Vec<u8> {
+    let data = decode(doc, stream, MAX_CMAP_BYTES.min(*n_bytes)).unwrap_or_default();
+    *n_bytes = n_bytes.saturating_sub(data.len().max(stream.content.len()));
+    data
+}
+
 /// How the strings of a composite font split.
-fn coding(doc: &Document, dict: &Dictionary) -> Coding {
+fn coding(doc: &Document, dict: &Dictionary, n_bytes: &mut usize) -> Coding {
     match get(doc, dict, b"Encoding") {
         Some(Object::Stream(stream)) => {
-            let map = CMap::parse(&decode(doc, stream, MAX_CMAP_BYTES).unwrap_or_default());
-            if map.codespaces.is_empty() { Coding::TwoBytes } else { Coding::Ranges(map) }
+            let map = CMap::parse(&decode_counted(doc, stream, n_bytes));
+            if map.has_codespaces() { Coding::Ranges(map) } else { Coding::TwoBytes }
         }
         Some(Object::Name(name)) => predefined(&String::from_utf8_lossy(name)),
         _ => Coding::TwoBytes,
@@ -341,24 +361,6 @@ fn predefined(name: &str) -> Coding {
 
 fn pairs(text: &[u8]) -> Vec<u32> {
     text.chunks_exact(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).collect()
-}
-
-/// The shortest code that lies in a range; a byte that starts none is skipped.
-fn split_by_ranges(text: &[u8], ranges: &[(usize, u32, u32)]) -> Vec<u32> {
-    let mut codes = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        let mut code = 0;
-        let n_bytes = (1..=4.min(text.len() - at)).find(|n| {
-            code = code << 8 | u32::from(text[at + n - 1]);
-            ranges.iter().any(|&(n_bytes, low, high)| n_bytes == *n && (low..=high).contains(&code))
-        });
-        if n_bytes.is_some() {
-            codes.push(code);
-        }
-        at += n_bytes.unwrap_or(1);
-    }
-    codes
 }
 
 /// Codes whose glyphs an encoding names, ascending where the file has them so.

@@ -25,15 +25,17 @@ pub(super) struct Collector {
     pub(super) glyphs: Vec<Glyph>,
     pub(super) hit_limit: bool,
     n_quarter_turns: u8,
-    max_glyphs: usize,
+    /// Characters taken, blanks counted as one.
+    pub(super) n_chars: usize,
+    max_chars: usize,
     /// What stands where, to leave out what is printed twice for boldness or shadow.
     taken: HashSet<(String, i64, i64)>,
 }
 
 impl Collector {
-    pub(super) fn new(n_quarter_turns: u8, max_glyphs: usize) -> Self {
+    pub(super) fn new(n_quarter_turns: u8, max_chars: usize) -> Self {
         let taken = HashSet::new();
-        Self { glyphs: Vec::new(), hit_limit: false, n_quarter_turns, max_glyphs, taken }
+        Self { glyphs: Vec::new(), hit_limit: false, n_quarter_turns, n_chars: 0, max_chars, taken }
     }
 }
 
@@ -55,7 +57,7 @@ impl OutputDev for Collector {
         font_size: f64,
         text: &str,
     ) -> Result<(), OutputError> {
-        if self.glyphs.len() >= self.max_glyphs {
+        if self.n_chars >= self.max_chars {
             self.hit_limit = true;
             return Err(std::fmt::Error.into());
         }
@@ -89,6 +91,7 @@ impl OutputDev for Collector {
         if glyph.text.is_empty()
             || self.taken.insert((glyph.text.clone(), place(glyph.from), place(glyph.base)))
         {
+            self.n_chars += glyph.text.chars().count().max(1);
             self.glyphs.push(glyph);
         }
         Ok(())

@@ -26,6 +26,11 @@ impl<'a> Lexer<'a> {
         Self { bytes, at: 0 }
     }
 
+    /// The offset after the last token.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
     /// Skips the data of an inline image, from after `ID` to after `EI`.
     pub(super) fn skip_inline_image(&mut self) {
         let rest = &self.bytes[self.at..];

@@ -171,7 +171,7 @@ impl Open {
         }
         self.blank_due = false;
         // Initials and superscripts must not make the line higher or lower than it is.
-        if self.line.cells.len() == 1 && self.line.cells[0].text.chars().count() < 4 {
+        if self.line.cells.len() == 1 && self.line.cells[0].text.chars().nth(3).is_none() {
             self.line.size = self.line.size.min(glyph.size).max(self.line.size * 0.5);
             self.line.base = glyph.base;
         }

@@ -1,32 +1,28 @@
 //! Bytes to an object graph: encryption, damaged cross-reference tables, bombs.
 
-use super::streams::inflates_beyond;
+use super::objects;
+use super::xref::{self, Layout, MAX_OBJECT_NUMBER};
 use crate::{Hint, Refusal, Warning, WarningCode};
-use pdf_extract::{Document, Error, LoadOptions, Object, ObjectId};
-use std::collections::BTreeMap;
-
-/// 64 MiB: object streams hold dictionaries, a few hundred bytes each.
-const MAX_OBJECT_STREAM_BYTES: u64 = 64 << 20;
+use pdf_extract::{Document, Error, LoadOptions};
+use std::collections::HashSet;
 
 /// Reads the objects of a PDF, decrypted. A broken cross-reference table is made anew.
 pub(super) fn open(bytes: &[u8], hint: &Hint, warnings: &mut Vec<Warning>) -> Result<Document, Refusal> {
-    let name = || hint.name.to_owned();
-    if has_bomb(bytes) {
-        let reason = "a compressed part expands beyond all measure".to_owned();
-        return Err(Refusal::Unreadable { name: name(), reason });
-    }
-    match load(bytes, hint) {
-        Ok(doc) if has_pages(&doc) => return Ok(doc),
-        // A password that fits no file shows that the encryption was understood.
-        Err(refusal @ (Refusal::PasswordNeeded { .. } | Refusal::WrongPassword { .. })) => {
-            return Err(refusal);
+    let bytes = from_header(bytes);
+    if let Some(layout) = xref::read(&bytes) {
+        match load(&bytes, &layout, false, hint) {
+            Ok(doc) if has_pages(&doc) => return Ok(doc),
+            // A password that fits no file shows that the encryption was understood.
+            Err(refusal @ (Refusal::PasswordNeeded { .. } | Refusal::WrongPassword { .. })) => {
+                return Err(refusal);
+            }
+            _ => {}
         }
-        _ => {}
     }
-    let doc = load(&with_new_xref(bytes), hint)?;
+    let doc = load(&bytes, &search(&bytes), true, hint)?;
     if !has_pages(&doc) {
         let reason = "it has no pages, perhaps because its end is missing".to_owned();
-        return Err(Refusal::Unreadable { name: name(), reason });
+        return Err(Refusal::Unreadable { name: hint.name.to_owned(), reason });
     }
     warnings.push(Warning {
         code: WarningCode::Damaged,
@@ -35,17 +31,38 @@ pub(super) fn open(bytes: &[u8], hint: &Hint, warnings: &mut Vec<Warning>) -> Re
     Ok(doc)
 }
 
-fn load(bytes: &[u8], hint: &Hint) -> Result<Document, Refusal> {
+/// The file from its header on, which offsets count from; with one if it has none.
+fn from_header(bytes: &[u8]) -> Vec<u8> {
+    match positions(bytes, b"%PDF-").next() {
+        Some(start) => bytes[start..].to_vec(),
+        None => [b"%PDF-1.4\n", bytes].concat(),
+    }
+}
+
+fn load(bytes: &[u8], layout: &Layout, is_guess: bool, hint: &Hint) -> Result<Document, Refusal> {
     let name = || hint.name.to_owned();
-    let options =
-        LoadOptions { password: hint.password.map(str::to_owned), filter: Some(keep_object), strict: false };
-    let loaded = super::guarded(|| Document::load_mem_with_options(bytes, options));
+    let options = LoadOptions {
+        password: hint.password.map(str::to_owned),
+        filter: Some(objects::keep),
+        strict: false,
+    };
+    let loaded = super::guarded(|| {
+        objects::begin(bytes.len());
+        let mut doc = Document::load_mem_with_options(&with_table(bytes, layout), options)?;
+        let expanded = objects::expand(&mut doc, layout, is_guess, bytes.len());
+        objects::fill_streams(&mut doc, bytes);
+        Ok((doc, expanded))
+    });
     match loaded {
-        Ok(Ok(doc)) if doc.is_encrypted() => Err(match hint.password {
+        Ok(Ok((doc, _))) if doc.is_encrypted() => Err(match hint.password {
             Some(_) => Refusal::WrongPassword { name: name() },
             None => Refusal::PasswordNeeded { name: name() },
         }),
-        Ok(Ok(doc)) => Ok(doc),
+        Ok(Ok((_, Err(objects::Bomb)))) => {
+            let reason = "a compressed part expands beyond all measure".to_owned();
+            Err(Refusal::Unreadable { name: name(), reason })
+        }
+        Ok(Ok((doc, Ok(())))) => Ok(doc),
         Ok(Err(Error::InvalidPassword)) => Err(match hint.password {
             Some(_) => Refusal::WrongPassword { name: name() },
             None => Refusal::PasswordNeeded { name: name() },
@@ -55,77 +72,57 @@ fn load(bytes: &[u8], hint: &Hint) -> Result<Document, Refusal> {
     }
 }
 
-/// Drops the data of images, which has no text, before more of it takes memory.
-fn keep_object(id: ObjectId, object: &mut Object) -> Option<(ObjectId, Object)> {
-    let Object::Stream(stream) = object else { return Some((id, object.clone())) };
-    if stream.dict.get(b"Subtype").and_then(Object::as_name).ok() == Some(b"Image") {
-        // One byte, because the library reads empty streams anew.
-        stream.content = vec![0];
-    }
-    // The library takes the returned object only where it cannot be a stream, else the mended one.
-    Some((id, Object::Null))
-}
-
 fn has_pages(doc: &Document) -> bool {
-    !super::pages::list(doc, 1).is_empty()
+    super::guarded(|| !super::pages::list(doc, 1).is_empty()).unwrap_or(false)
 }
 
-/// Whether an object stream or a cross-reference stream, which are expanded while loading, is a bomb.
-fn has_bomb(bytes: &[u8]) -> bool {
-    positions(bytes, b"stream").any(|at| {
-        let head = &bytes[at.saturating_sub(400)..at];
-        let dict = &head[positions(head, b"obj").last().unwrap_or(0)..];
-        let has = |key: &[u8]| positions(dict, key).next().is_some();
-        if !(has(b"/ObjStm") || has(b"/XRef")) || !has(b"/FlateDecode") {
-            return false;
-        }
-        let data = &bytes[at + b"stream".len()..];
-        let n_line_end = data.iter().take(2).take_while(|b| matches!(b, b'\r' | b'\n')).count();
-        inflates_beyond(&data[n_line_end..], MAX_OBJECT_STREAM_BYTES)
-    })
-}
-
-/// The file with a cross-reference table that lists every `n g obj` found in it.
-fn with_new_xref(bytes: &[u8]) -> Vec<u8> {
-    let start = positions(bytes, b"%PDF-").next().unwrap_or(0);
-    let mut fixed = match positions(bytes, b"%PDF-").next() {
-        Some(_) => bytes[start..].to_vec(),
-        None => [b"%PDF-1.4\n", bytes].concat(),
-    };
-    // The last definition of a number counts, as in a file with updates.
-    let offsets: BTreeMap<u32, usize> =
-        positions(&fixed, b"obj").filter_map(|at| object_number(&fixed, at)).collect();
-    let root = last_reference(&fixed, b"/Root").or_else(|| {
-        offsets.iter().find_map(|(&number, &at)| {
-            let head = &fixed[at..(at + 400).min(fixed.len())];
-            let end = positions(head, b"endobj").next().unwrap_or(head.len());
-            positions(&head[..end], b"/Catalog").next().map(|_| format!("{number} 0 R"))
-        })
-    });
-    let mut trailer = format!("<< /Size {}", offsets.keys().last().map_or(1, |n| n + 1));
-    for (key, value) in [
-        ("/Root", root),
-        ("/Info", last_reference(&fixed, b"/Info")),
-        ("/Encrypt", last_reference(&fixed, b"/Encrypt")),
-        ("/ID", last_array(&fixed, b"/ID")),
-    ] {
-        if let Some(value) = value {
-            trailer += &format!(" {key} {value}");
-        }
-    }
+/// The file with a plain table of the objects that stand by themselves, each place once.
+fn with_table(bytes: &[u8], layout: &Layout) -> Vec<u8> {
+    let mut fixed = bytes.to_vec();
     fixed.push(b'\n');
     let xref_at = fixed.len();
     let mut table = String::from("xref\n0 1\n0000000000 65535 f \n");
-    for (number, at) in offsets {
-        table += &format!("{number} 1\n{at:010} 00000 n \n");
+    let mut seen = HashSet::new();
+    for (number, (at, generation)) in &layout.at {
+        if seen.insert(at) {
+            table += &format!("{number} 1\n{at:010} {generation:05} n \n");
+        }
     }
-    table += &format!("trailer\n{trailer} >>\nstartxref\n{xref_at}\n%%EOF\n");
+    let size = layout.at.keys().last().map_or(1, |n| n + 1);
+    table += &format!("trailer\n<< /Size {size}");
+    for (key, value) in &layout.trailer {
+        table += &format!(" /{key} {value}");
+    }
+    table += &format!(" >>\nstartxref\n{xref_at}\n%%EOF\n");
     fixed.extend_from_slice(table.as_bytes());
     fixed
 }
 
-/// The number and the offset of the object whose keyword `obj` stands at `at`.
-fn object_number(bytes: &[u8], at: usize) -> Option<(u32, usize)> {
+/// Every `n g obj` found in the file.
+fn search(bytes: &[u8]) -> Layout {
+    let mut layout = Layout::default();
+    // The last definition of a number counts, as in a file with updates.
+    layout.at.extend(positions(bytes, b"obj").filter_map(|at| object_number(bytes, at)));
+    let root = last_reference(bytes, b"/Root").or_else(|| {
+        layout.at.iter().find_map(|(&number, &(at, _))| {
+            let head = &bytes[at..(at + 400).min(bytes.len())];
+            let end = positions(head, b"endobj").next().unwrap_or(head.len());
+            positions(&head[..end], b"/Catalog").next().map(|_| format!("{number} 0 R"))
+        })
+    });
+    for (key, value) in [
+        ("Root", root),
+        ("Info", last_reference(bytes, b"/Info")),
+        ("Encrypt", last_reference(bytes, b"/Encrypt")),
+        ("ID", last_array(bytes, b"/ID")),
+    ] {
+        layout.trailer.extend(value.map(|value| (key, value)));
+    }
+    layout
+}
+
+/// The number, offset and generation of the object whose keyword `obj` stands at `at`.
+fn object_number(bytes: &[u8], at: usize) -> Option<(u32, (usize, u16))> {
     let head = &bytes[at.saturating_sub(24)..at];
     let mut end = head.len();
     let mut back = |accept: fn(u8) -> bool| {
@@ -144,8 +141,8 @@ fn object_number(bytes: &[u8], at: usize) -> Option<(u32, usize)> {
         return None;
     }
     let number = std::str::from_utf8(&head[start..number_end]).ok()?.parse().ok()?;
-    // PDF 1.7 limits object numbers to 8,388,607 (annex C).
-    (number <= 8_388_607).then_some((number, at.saturating_sub(24) + start))
+    let generation = std::str::from_utf8(&head[generation_start..generation_end]).ok()?.parse().ok()?;
+    (number <= MAX_OBJECT_NUMBER).then_some((number, (at.saturating_sub(24) + start, generation)))
 }
 
 /// The value of the last `key n g R` in the file.
@@ -204,12 +201,14 @@ mod tests {
     #[test]
     fn a_table_is_made_from_what_is_there() {
         let source = b"%PDF-1.4\n1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n2 0 obj <</Kids[3 0 R]/Type/Pages>> endobj 3 0 obj <</Type/Page>> endobj\n1 0 obj\n<</Type/Catalog/Pages 2 0 R/New 1>>\nendobj\ntrailer <</Root 1 0 R /ID [<0a> (b)]>>";
-        let doc = load(&with_new_xref(source), &Hint::default()).expect("it is whole again");
+        let found =
+            |source: &[u8]| load(source, &search(source), true, &Hint::default()).expect("it is whole again");
+        let doc = found(source);
         assert!(has_pages(&doc));
         assert!(doc.catalog().expect("has pages").has(b"New"));
         assert_eq!(last_array(source, b"/ID").as_deref(), Some("[<0a><62>]"));
         // Without a trailer the catalog is looked for.
         let cut = &source[..source.len() - 36];
-        assert!(has_pages(&load(&with_new_xref(cut), &Hint::default()).expect("it is whole again")));
+        assert!(has_pages(&found(cut)));
     }
 }

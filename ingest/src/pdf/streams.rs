@@ -17,10 +17,14 @@ pub(super) fn decode(doc: &Document, stream: &Stream, max_bytes: usize) -> Optio
         let decoded = match filter.as_name().ok()? {
             b"FlateDecode" | b"Fl" => flate(&data, params, max_bytes),
             b"LZWDecode" | b"LZW" => {
-                let n = data.len().min(MAX_LZW_BYTES);
+                let n = data.len().min(MAX_LZW_BYTES).min(max_bytes / 16);
                 by_library("LZWDecode", &data[..n], params)?
             }
-            b"ASCII85Decode" | b"A85" => by_library("ASCII85Decode", data.trim_ascii_end(), None)?,
+            b"ASCII85Decode" | b"A85" => {
+                // Five characters make four bytes, but a `z` makes four alone.
+                let n = data.len().min(max_bytes.saturating_mul(2));
+                by_library("ASCII85Decode", data[..n].trim_ascii_end(), None)?
+            }
             b"ASCIIHexDecode" | b"AHx" => ascii_hex(&data),
             b"RunLengthDecode" | b"RL" => run_length(&data, max_bytes),
             b"Crypt" => continue,
@@ -33,7 +37,7 @@ pub(super) fn decode(doc: &Document, stream: &Stream, max_bytes: usize) -> Optio
 }
 
 /// Whether zlib data expands to more than `max_bytes`.
-pub(super) fn inflates_beyond(data: &[u8], max_bytes: u64) -> bool {
+fn inflates_beyond(data: &[u8], max_bytes: u64) -> bool {
     let mut limited = ZlibDecoder::new(data).take(max_bytes + 1);
     let mut buffer = [0; 16 << 10];
     let mut n_total = 0;
@@ -83,10 +87,13 @@ pub(super) fn number(object: &Object) -> Option<f64> {
     }
 }
 
-fn flate(data: &[u8], params: Option<&Dictionary>, max_bytes: usize) -> Vec<u8> {
-    let has_predictor =
-        params.and_then(|p| p.get(b"Predictor").ok()).is_some_and(|p| number(p).is_some_and(|n| n > 1.0));
-    if has_predictor
+/// Inflated data, cut at `max_bytes`.
+pub(super) fn flate(data: &[u8], params: Option<&Dictionary>, max_bytes: usize) -> Vec<u8> {
+    let param = |key: &[u8]| params.and_then(|p| p.get(key).ok()).and_then(number).unwrap_or(1.0).max(1.0);
+    let row_bytes = param(b"Columns") * param(b"Colors") * param(b"BitsPerComponent");
+    // The library makes room for a row however long it is said to be.
+    if param(b"Predictor") > 1.0
+        && row_bytes <= max_bytes as f64
         && !inflates_beyond(data, max_bytes as u64)
         && let Some(decoded) = by_library("FlateDecode", data, params)
     {

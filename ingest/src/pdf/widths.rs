@@ -55,6 +55,11 @@ impl CidWidths {
         }
     }
 
+    /// Widths that were gone through to read these.
+    pub(super) fn n_given(&self) -> usize {
+        self.n_given
+    }
+
     pub(super) fn of(&self, cid: u32) -> f64 {
         self.widths.get(&cid).copied().unwrap_or(self.default)
     }
