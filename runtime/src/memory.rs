@@ -84,7 +84,8 @@ mod tests {
         drop(first);
         let _second = ledger.lease(Owner::Activations, 5);
         let _kv = ledger.lease(Owner::KvCache, 9);
-        let expected = MemoryReport { weight_bytes: 100, kv_bytes: 9, activation_bytes: 5, peak_activation_bytes: 7 };
+        let expected =
+            MemoryReport { weight_bytes: 100, kv_bytes: 9, activation_bytes: 5, peak_activation_bytes: 7 };
         assert_eq!(ledger.report(), expected);
         drop(weights);
         assert_eq!(ledger.report().weight_bytes, 0);

@@ -48,7 +48,13 @@ impl<'rt> Recorder<'rt> {
     }
 
     /// `act(x * weight^T + bias)`: `x: [n, n_in]`, `weight: [n_out, n_in]`, `bias: [n_out]` -> `[n, n_out]`.
-    pub fn linear(&mut self, x: Tensor, weight: &Weight, bias: Option<&Weight>, act: Activation) -> Result<Tensor> {
+    pub fn linear(
+        &mut self,
+        x: Tensor,
+        weight: &Weight,
+        bias: Option<&Weight>,
+        act: Activation,
+    ) -> Result<Tensor> {
         self.owns(x)?;
         if x.width() != weight.width() {
             return Err(mismatch(weight.name(), format!("[_, {}]", x.width()), weight.shape()));
@@ -135,7 +141,13 @@ impl<'rt> Recorder<'rt> {
     }
 
     /// Bidirectional attention within each sequence; `q, k, v: [n, n_heads * head_dim]`.
-    pub fn attention_full(&mut self, q: Tensor, k: Tensor, v: Tensor, a: FullAttention<'_>) -> Result<Tensor> {
+    pub fn attention_full(
+        &mut self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        a: FullAttention<'_>,
+    ) -> Result<Tensor> {
         if a.n_heads == 0 || q.width() % a.n_heads != 0 {
             return Err(mismatch("attention_full", format!("[_, {} heads]", a.n_heads), q.shape));
         }
@@ -247,7 +259,11 @@ impl<'rt> Recorder<'rt> {
     }
 
     fn owns(&self, t: Tensor) -> Result<()> {
-        if t.recording == self.recording { Ok(()) } else { Err(Error::WrongOwner { what: "a tensor".into() }) }
+        if t.recording == self.recording {
+            Ok(())
+        } else {
+            Err(Error::WrongOwner { what: "a tensor".into() })
+        }
     }
 }
 
@@ -265,7 +281,11 @@ fn sequences(x: Tensor, lengths: &[u32]) -> Result<()> {
     if n_rows == x.n_rows() && !lengths.contains(&0) {
         return Ok(());
     }
-    Err(mismatch("sequence lengths", format!("non-empty, {} rows in all", x.n_rows()), format!("{lengths:?}")))
+    Err(mismatch(
+        "sequence lengths",
+        format!("non-empty, {} rows in all", x.n_rows()),
+        format!("{lengths:?}"),
+    ))
 }
 
 fn within_cache(cache: &KvCache, first_pos: usize, n_rows: usize) -> Result<()> {

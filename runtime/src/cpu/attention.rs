@@ -11,7 +11,14 @@ use crate::kernels::{CausalParams, FullParams};
 const QUERY_BLOCK: usize = 48;
 
 /// See `kernels::attention_full`.
-pub(super) fn attention_full(q: &[f32], k: &[f32], v: &[f32], lengths: &[u32], p: &FullParams, out: &mut [f32]) {
+pub(super) fn attention_full(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    lengths: &[u32],
+    p: &FullParams,
+    out: &mut [f32],
+) {
     let width = p.n_heads * p.head_dim;
     let n_rows = q.len() / width;
     // Threads take whole heads: [head][row][head_dim], put back in rows at the end.
@@ -149,7 +156,8 @@ impl Kernel for CausalHeads<'_, '_> {
             let kv_at = head / (p.n_heads / p.n_kv_heads) * p.head_dim;
             let q = &self.q[(self.first_head + i) * p.head_dim..][..p.head_dim];
             scores.clear();
-            scores.extend((0..n_keys).map(|pos| dot(s, q, &self.keys[pos * kv_width + kv_at..][..p.head_dim])));
+            scores
+                .extend((0..n_keys).map(|pos| dot(s, q, &self.keys[pos * kv_width + kv_at..][..p.head_dim])));
             softmax(s, &mut scores, p.scale);
             weighted_sum(s, &scores, &self.values[kv_at..], kv_width, out);
         }
@@ -159,12 +167,17 @@ impl Kernel for CausalHeads<'_, '_> {
 #[inline(always)]
 fn dot<S: Simd>(s: S, a: &[f32], b: &[f32]) -> f32 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut acc = [s.splat(0.0); 2];
-    for (i, (a, b)) in a.iter().zip(b).enumerate() {
-        acc[i % 2] = s.mul_add(s.load(a), s.load(b), acc[i % 2]);
+    let ((a_pairs, a_odd), (b_pairs, b_odd)) = (a.as_chunks::<2>(), b.as_chunks::<2>());
+    let (mut even, mut odd) = (s.splat(0.0), s.splat(0.0));
+    for (a, b) in a_pairs.iter().zip(b_pairs) {
+        even = s.mul_add(s.load(&a[0]), s.load(&b[0]), even);
+        odd = s.mul_add(s.load(&a[1]), s.load(&b[1]), odd);
+    }
+    for (a, b) in a_odd.iter().zip(b_odd) {
+        even = s.mul_add(s.load(a), s.load(b), even);
     }
     let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    s.sum(s.add(acc[0], acc[1])) + rest
+    s.sum(s.add(even, odd)) + rest
 }
 
 /// `out = sum_j weights[j] * rows[j * stride ..]`, 32 columns at a time in registers.
@@ -189,7 +202,8 @@ fn weighted_sum<S: Simd>(s: S, weights: &[f32], rows: &[f32], stride: usize, out
 fn sum_columns<S: Simd, const N: usize>(s: S, weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
     let mut acc = [s.splat(0.0); N];
     for (j, w) in weights.iter().enumerate() {
-        let (row, _) = rows[j * stride..].as_chunks::<LANES>();
+        let row = rows[j * stride..].as_chunks::<LANES>().0.first_chunk::<N>();
+        let row = row.expect("a cache's row has all the columns of a head");
         let w = s.splat(*w);
         for n in 0..N {
             acc[n] = s.mul_add(w, s.load(&row[n]), acc[n]);

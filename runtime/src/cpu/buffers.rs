@@ -28,9 +28,8 @@ impl Pool {
     /// A block of `len` elements: the smallest free one that fits without wasting more than it holds.
     fn take(&self, len: usize) -> Block {
         let mut free = self.free.borrow_mut();
-        let fitting = free.iter().enumerate().filter(|(_, block)| {
-            (len..=2 * len).contains(&block.values.capacity())
-        });
+        let fitting =
+            free.iter().enumerate().filter(|(_, block)| (len..=2 * len).contains(&block.values.capacity()));
         if let Some((idx, _)) = fitting.min_by_key(|(_, block)| block.values.capacity()) {
             let mut block = free.swap_remove(idx);
             block.values.resize(len, 0.0);

@@ -19,7 +19,9 @@ pub(super) fn execute(program: &Program, pool: &Pool, read: Option<BufferId>) ->
             None => run(program, op, &buffers, &mut table, &mut [])?,
         }
         let dead = op.inputs().into_iter().chain(op.output());
-        for buffer in dead.filter(|b| Some(*b) != read && last_uses[b.idx()].is_none_or(|last| last <= op_idx)) {
+        for buffer in
+            dead.filter(|b| Some(*b) != read && last_uses[b.idx()].is_none_or(|last| last <= op_idx))
+        {
             buffers.free(buffer);
         }
     }
@@ -27,7 +29,13 @@ pub(super) fn execute(program: &Program, pool: &Pool, read: Option<BufferId>) ->
 }
 
 /// Runs one operation; `to` is its output buffer.
-fn run(program: &Program, op: &Op, buffers: &Buffers<'_>, table: &mut RopeTable, to: &mut [f32]) -> Result<()> {
+fn run(
+    program: &Program,
+    op: &Op,
+    buffers: &Buffers<'_>,
+    table: &mut RopeTable,
+    to: &mut [f32],
+) -> Result<()> {
     let get = |buffer: &BufferId| buffers.get(*buffer);
     let width = |buffer: &BufferId| program.shape(*buffer).width;
     match op {

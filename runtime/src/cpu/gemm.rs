@@ -3,7 +3,7 @@
 use super::math::activate;
 use super::panels::Panels;
 use super::simd::{Kernel, LANES, Simd, dispatch};
-use super::split::{by_rows_or_columns, Part};
+use super::split::{Part, by_rows_or_columns};
 use crate::Activation;
 
 /// Columns that are summed before the next panel: 16 KiB of a panel stay in the first-level cache.
@@ -62,11 +62,14 @@ impl Kernel for Gemm<'_, '_> {
 }
 
 /// The product, one block of columns after the other.
+///
+/// There are few kinds of tiles, because all of them are inlined into one function (for the sake of
+/// the instruction set), and a browser's compiler gives up on very long ones.
 #[inline(always)]
 pub(super) fn gemm<S: Simd>(s: S, p: &Product<'_>, out: &mut [f32]) {
     let width = p.w.width;
     for first in (0..width).step_by(BLOCK) {
-        let block = Block { first, len: BLOCK.min(width - first), is_last: first + BLOCK >= width };
+        let block = Block { first, len: BLOCK.min(width - first) };
         if p.n_rows == 1 {
             panels::<S, 1, 4>(s, p, &block, out);
         } else if S::WIDE {
@@ -75,90 +78,113 @@ pub(super) fn gemm<S: Simd>(s: S, p: &Product<'_>, out: &mut [f32]) {
             panels::<S, TILE, 1>(s, p, &block, out);
         }
     }
+    if p.act != Activation::None {
+        for out in out.chunks_mut(p.out_stride).take(p.n_rows) {
+            activate_all(s, &mut out[..p.n_out], p.act);
+        }
+    }
 }
 
 struct Block {
     first: usize,
     len: usize,
-    is_last: bool,
 }
 
 /// All tiles of a block, `N` panels at a time.
 #[inline(always)]
 fn panels<S: Simd, const H: usize, const N: usize>(s: S, p: &Product<'_>, block: &Block, out: &mut [f32]) {
+    let x = interleave::<H>(p, block);
+    let x = || x.chunks_exact(block.len).zip((0..p.n_rows).step_by(H));
     let mut panel = p.panels.start;
     while panel + N <= p.panels.end {
-        rows::<S, H, N>(s, p, block, panel, out);
+        x().for_each(|(x, row)| tile::<S, H, N>(s, p, (x, block.first), (row, panel), out));
         panel += N;
     }
-    for panel in panel..p.panels.end {
-        rows::<S, H, 1>(s, p, block, panel, out);
+    if N > 1 {
+        for panel in panel..p.panels.end {
+            x().for_each(|(x, row)| tile::<S, H, 1>(s, p, (x, block.first), (row, panel), out));
+        }
     }
 }
 
+/// The block's columns of all rows, `[n_rows / H][block.len][H]`: a tile then reads one stream, without
+/// a bounds check for each of its rows. Rows beyond the last repeat it.
 #[inline(always)]
-fn rows<S: Simd, const H: usize, const N: usize>(s: S, p: &Product<'_>, block: &Block, panel: usize, out: &mut [f32]) {
-    let mut row = 0;
-    while row + H <= p.n_rows {
-        tile::<S, H, N>(s, p, block, (row, panel), out);
-        row += H;
+fn interleave<const H: usize>(p: &Product<'_>, block: &Block) -> Vec<[f32; H]> {
+    let mut tiles = vec![[0.0; H]; p.n_rows.div_ceil(H) * block.len];
+    for (t, tile) in tiles.chunks_exact_mut(block.len).enumerate() {
+        for h in 0..H {
+            let row = (t * H + h).min(p.n_rows - 1);
+            let x = &p.x[row * p.x_stride + block.first..][..block.len];
+            tile.iter_mut().zip(x).for_each(|(tile, x)| tile[h] = *x);
+        }
     }
-    match p.n_rows - row {
-        0 => {}
-        1 => tile::<S, 1, N>(s, p, block, (row, panel), out),
-        2 => tile::<S, 2, N>(s, p, block, (row, panel), out),
-        3 => tile::<S, 3, N>(s, p, block, (row, panel), out),
-        4 => tile::<S, 4, N>(s, p, block, (row, panel), out),
-        _ => tile::<S, 5, N>(s, p, block, (row, panel), out),
-    }
+    tiles
 }
 
-/// `H` rows by `8 N` outputs in registers.
+/// `H` rows by `8 N` outputs in registers: `x: [block][H]`, whose columns start at `first`.
 #[inline(always)]
 fn tile<S: Simd, const H: usize, const N: usize>(
     s: S,
     p: &Product<'_>,
-    block: &Block,
+    (x, first): (&[[f32; H]], usize),
     (row, panel): (usize, usize),
     out: &mut [f32],
 ) {
-    let x: [&[f32]; H] = std::array::from_fn(|h| &p.x[(row + h) * p.x_stride + block.first..][..block.len]);
-    let w: [&[[f32; LANES]]; N] = std::array::from_fn(|n| &p.w.panel(panel + n)[block.first..][..block.len]);
+    let w: [&[[f32; LANES]]; N] = std::array::from_fn(|n| &p.w.panel(panel + n)[first..][..x.len()]);
     let mut acc = [[s.splat(0.0); N]; H];
-    for k in 0..block.len {
-        let w: [S::F; N] = std::array::from_fn(|n| s.load(&w[n][k]));
-        for h in 0..H {
-            let x = s.splat(x[h][k]);
-            for n in 0..N {
-                acc[h][n] = s.mul_add(x, w[n], acc[h][n]);
+    if N == 1 {
+        for (x, w) in x.iter().zip(w[0]) {
+            let w = s.load(w);
+            for h in 0..H {
+                acc[h][0] = s.mul_add(s.splat(x[h]), w, acc[h][0]);
+            }
+        }
+    } else {
+        for (k, x) in x.iter().enumerate() {
+            let w: [S::F; N] = std::array::from_fn(|n| s.load(&w[n][k]));
+            for h in 0..H {
+                let x = s.splat(x[h]);
+                for n in 0..N {
+                    acc[h][n] = s.mul_add(x, w[n], acc[h][n]);
+                }
             }
         }
     }
+    let mut sums = [[[0.0; LANES]; N]; H];
     for h in 0..H {
         for n in 0..N {
+            s.store(acc[h][n], &mut sums[h][n]);
+        }
+    }
+    for (h, sums) in sums.iter().enumerate().take(p.n_rows - row) {
+        for (n, sums) in sums.iter().enumerate() {
             let column = (panel + n - p.panels.start) * LANES;
             let len = LANES.min(p.n_out - column);
             let out = &mut out[(row + h) * p.out_stride + column..][..len];
-            let before = if block.first > 0 { Some(&*out) } else { p.bias.map(|bias| &bias[column..][..len]) };
-            let mut sum = acc[h][n];
-            if let Some(before) = before {
-                sum = s.add(sum, s.load(&padded(before)));
+            // The first block starts from the bias, later ones from the sum so far.
+            if first > 0 {
+                out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+            } else if let Some(bias) = p.bias {
+                let bias = &bias[column..][..len];
+                out.iter_mut().zip(sums).zip(bias).for_each(|((out, sum), bias)| *out = sum + bias);
+            } else {
+                out.copy_from_slice(&sums[..len]);
             }
-            if block.is_last {
-                sum = activate(s, sum, p.act);
-            }
-            let mut lanes = [0.0; LANES];
-            s.store(sum, &mut lanes);
-            out.copy_from_slice(&lanes[..len]);
         }
     }
 }
 
-/// Up to eight elements, then zeros.
+/// Applies the activation function to all elements.
 #[inline(always)]
-fn padded(x: &[f32]) -> [f32; LANES] {
-    match x.try_into() {
-        Ok(lanes) => lanes,
-        Err(_) => std::array::from_fn(|i| x.get(i).copied().unwrap_or(0.0)),
+fn activate_all<S: Simd>(s: S, x: &mut [f32], act: Activation) {
+    let (vectors, rest) = x.as_chunks_mut::<LANES>();
+    for x in vectors {
+        s.store(activate(s, s.load(x), act), x);
+    }
+    for x in rest {
+        let mut lanes = [0.0; LANES];
+        s.store(activate(s, s.splat(*x), act), &mut lanes);
+        *x = lanes[0];
     }
 }

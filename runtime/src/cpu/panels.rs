@@ -40,7 +40,13 @@ impl Panels {
     }
 
     /// Takes the transpose of `n_rows x width` elements that stand at `at(row)` in `source`.
-    pub(super) fn fill_transposed(&mut self, n_rows: usize, width: usize, row: impl Fn(usize) -> usize, source: &[f32]) {
+    pub(super) fn fill_transposed(
+        &mut self,
+        n_rows: usize,
+        width: usize,
+        row: impl Fn(usize) -> usize,
+        source: &[f32],
+    ) {
         // (n_rows, width) -> panels of (width, n_rows)
         self.reshape(width, n_rows);
         for r in 0..n_rows {

@@ -167,7 +167,15 @@ pub(super) fn linear(x: &[f32], w: &QuantPanels, bias: Option<&[f32]>, act: Acti
         let first = part.first_column / LANES;
         let panels = first..first + part.n_columns.div_ceil(LANES);
         let bias = bias.map(|bias| &bias[part.first_column..][..part.n_columns]);
-        dispatch(Product { x: &x, rows: part.first_row..part.first_row + part.n_rows, w, panels, bias, act, out });
+        dispatch(Product {
+            x: &x,
+            rows: part.first_row..part.first_row + part.n_rows,
+            w,
+            panels,
+            bias,
+            act,
+            out,
+        });
     });
 }
 
@@ -204,7 +212,8 @@ impl Product<'_, '_> {
     #[inline(always)]
     fn tile<S: Simd, const H: usize>(&mut self, s: S, row: usize, panel: usize) {
         let n_groups = self.w.n_groups();
-        let pairs: [&[[i32; PAIRS]]; H] = std::array::from_fn(|h| &self.x.pairs[(row + h) * n_groups..][..n_groups]);
+        let pairs: [&[[i32; PAIRS]]; H] =
+            std::array::from_fn(|h| &self.x.pairs[(row + h) * n_groups..][..n_groups]);
         let x_scales: [&[(f32, f32)]; H] =
             std::array::from_fn(|h| &self.x.scales[(row + h) * n_groups..][..n_groups]);
         let scales = &self.w.scales[panel * n_groups..][..n_groups];

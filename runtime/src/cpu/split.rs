@@ -36,7 +36,15 @@ pub(super) fn by_rows_or_columns(
     } else {
         let part_rows = share(n_rows);
         platform::parallel_chunks_mut(out, part_rows * n_columns, |idx, out| {
-            f(Part { first_row: idx * part_rows, n_rows: out.len() / n_columns, first_column: 0, n_columns }, out);
+            f(
+                Part {
+                    first_row: idx * part_rows,
+                    n_rows: out.len() / n_columns,
+                    first_column: 0,
+                    n_columns,
+                },
+                out,
+            );
         });
     }
 }

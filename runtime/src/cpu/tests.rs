@@ -4,7 +4,10 @@ use half::f16;
 
 use crate::kernels::{self, CausalParams, FullParams};
 use crate::op::{Rows, Shape};
-use crate::{Activation, CausalAttention, FullAttention, Options, Recorder, Rope, RopeStyle, Runtime, Tensor, TierChoice, Weight};
+use crate::{
+    Activation, CausalAttention, FullAttention, Options, Recorder, Rope, RopeStyle, Runtime, Tensor,
+    TierChoice, Weight,
+};
 
 fn runtime() -> Runtime {
     platform::block_on(Runtime::open(&Options { tier: TierChoice::Cpu })).unwrap()
@@ -70,7 +73,10 @@ fn assert_close(what: &str, got: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(got.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(1e-30f32, |max, x| max.max(x.abs()));
     for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
-        assert!((got - expected).abs() <= tolerance * largest, "{what}: element {i} is {got}, not {expected}");
+        assert!(
+            (got - expected).abs() <= tolerance * largest,
+            "{what}: element {i} is {got}, not {expected}"
+        );
     }
 }
 
@@ -113,7 +119,14 @@ fn quantised_linear_equals_its_twin_at_every_tile_border() {
                 let q = Quantised::new(is_q4, n_in * n_out);
                 let (weight, bias) = (quantised_weight(&rt, n_out, n_in, &q), weight(&rt, &[n_out], &b));
                 let mut expected = vec![0.0; n * n_out];
-                kernels::linear(&x, &kernels::dequantize(q.rows()), Some(&b), Activation::Silu, n_in, &mut expected);
+                kernels::linear(
+                    &x,
+                    &kernels::dequantize(q.rows()),
+                    Some(&b),
+                    Activation::Silu,
+                    n_in,
+                    &mut expected,
+                );
                 let got = run(&rt, |rec| {
                     let x = rec.input(n, n_in, x.clone())?;
                     rec.linear(x, &weight, Some(&bias), Activation::Silu)
@@ -150,24 +163,35 @@ fn rows_and_elements_equal_their_twins() {
         let (a, b) = (numbers(1, n * width), numbers(2, n * width));
         let (gamma, beta) = (numbers(3, width), numbers(4, width));
         let (g, bt) = (weight(&rt, &[width], &gamma), weight(&rt, &[width], &beta));
-        let check = |what: &str, tolerance, twin: &dyn Fn(&mut [f32]), record: &dyn Fn(&mut Recorder<'_>, Tensor, Tensor) -> crate::Result<Tensor>| {
-            let mut expected = vec![0.0; n * width];
-            twin(&mut expected);
-            let got = run(&rt, |rec| {
-                let (a, b) = (rec.input(n, width, a.clone())?, rec.input(n, width, b.clone())?);
-                record(rec, a, b)
-            });
-            assert_close(&format!("{what} [{n}, {width}]"), &got, &expected, tolerance);
-        };
+        let check =
+            |what: &str,
+             tolerance,
+             twin: &dyn Fn(&mut [f32]),
+             record: &dyn Fn(&mut Recorder<'_>, Tensor, Tensor) -> crate::Result<Tensor>| {
+                let mut expected = vec![0.0; n * width];
+                twin(&mut expected);
+                let got = run(&rt, |rec| {
+                    let (a, b) = (rec.input(n, width, a.clone())?, rec.input(n, width, b.clone())?);
+                    record(rec, a, b)
+                });
+                assert_close(&format!("{what} [{n}, {width}]"), &got, &expected, tolerance);
+            };
         check("add", 0.0, &|out| kernels::add(&a, &b, out), &|rec, a, b| rec.add(a, b));
         check("silu_mul", 1e-6, &|out| kernels::silu_mul(&a, &b, out), &|rec, a, b| rec.silu_mul(a, b));
-        check("l2_normalize", 1e-6, &|out| kernels::l2_normalize(&a, width, out), &|rec, a, _| rec.l2_normalize(a));
+        check("l2_normalize", 1e-6, &|out| kernels::l2_normalize(&a, width, out), &|rec, a, _| {
+            rec.l2_normalize(a)
+        });
         let tolerance = sum_tolerance(width);
-        check("rms_norm", tolerance, &|out| kernels::rms_norm(&a, &gamma, 1e-5, out), &|rec, a, _| rec.rms_norm(a, &g, 1e-5));
+        check("rms_norm", tolerance, &|out| kernels::rms_norm(&a, &gamma, 1e-5, out), &|rec, a, _| {
+            rec.rms_norm(a, &g, 1e-5)
+        });
         if width > 1 {
-            check("layer_norm", tolerance, &|out| kernels::layer_norm(&a, &gamma, &beta, 1e-12, out), &|rec, a, _| {
-                rec.layer_norm(a, &g, &bt, 1e-12)
-            });
+            check(
+                "layer_norm",
+                tolerance,
+                &|out| kernels::layer_norm(&a, &gamma, &beta, 1e-12, out),
+                &|rec, a, _| rec.layer_norm(a, &g, &bt, 1e-12),
+            );
         }
     }
 }
@@ -200,7 +224,14 @@ fn full_attention_equals_its_twin_on_ragged_batches() {
             let [q, k, v] = [1, 2, 3].map(|seed| numbers(seed, n * width));
             let scale = 3.0 / (head_dim as f32).sqrt();
             let mut expected = vec![0.0; q.len()];
-            kernels::attention_full(&q, &k, &v, &lengths, &FullParams { n_heads, head_dim, scale }, &mut expected);
+            kernels::attention_full(
+                &q,
+                &k,
+                &v,
+                &lengths,
+                &FullParams { n_heads, head_dim, scale },
+                &mut expected,
+            );
             let got = run(&rt, |rec| {
                 let [q, k, v] = [&q, &k, &v].map(|x| rec.input(n, width, x.clone()).unwrap());
                 rec.attention_full(q, k, v, FullAttention { lengths: &lengths, n_heads, scale })

@@ -1,7 +1,7 @@
 //! Weights as the CPU tier keeps them.
 
-use super::quantised::QuantPanels;
 use super::panels::Panels;
+use super::quantised::QuantPanels;
 use crate::kernels::dequantize;
 use crate::memory::{Lease, Ledger, Owner};
 use crate::op::{Rows, Shape};

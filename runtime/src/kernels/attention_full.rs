@@ -13,7 +13,14 @@ pub(crate) struct FullParams {
 
 /// `q, k, v, out: [sum(lengths), n_heads * head_dim]`:
 /// `out[i] = softmax_j(scale * q[i] . k[j]) . v`, `j` over the rows of `i`'s sequence, per head.
-pub(crate) fn attention_full(q: &[f32], k: &[f32], v: &[f32], lengths: &[u32], p: &FullParams, out: &mut [f32]) {
+pub(crate) fn attention_full(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    lengths: &[u32],
+    p: &FullParams,
+    out: &mut [f32],
+) {
     let width = p.n_heads * p.head_dim;
     let n_rows: usize = lengths.iter().map(|len| *len as usize).sum();
     assert!(q.len() == n_rows * width && k.len() == q.len() && v.len() == q.len() && out.len() == q.len());
@@ -25,7 +32,8 @@ pub(crate) fn attention_full(q: &[f32], k: &[f32], v: &[f32], lengths: &[u32], p
                 let at = |row: usize| row * width + head * p.head_dim;
                 let scores = rows.clone().map(|other| {
                     let (q, k) = (&q[at(row)..][..p.head_dim], &k[at(other)..][..p.head_dim]);
-                    q.iter().zip(k).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum::<f64>() * f64::from(p.scale)
+                    q.iter().zip(k).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum::<f64>()
+                        * f64::from(p.scale)
                 });
                 let weights = softmax(scores.collect());
                 for i in 0..p.head_dim {

@@ -4,7 +4,14 @@ use crate::Activation;
 
 /// `out = act(x * weight^T + bias)`; `x: [n, n_in]`, `weight: [n_out, n_in]` in f32 (dequantised),
 /// `bias: [n_out]`, `out: [n, n_out]`.
-pub(crate) fn linear(x: &[f32], weight: &[f32], bias: Option<&[f32]>, act: Activation, n_in: usize, out: &mut [f32]) {
+pub(crate) fn linear(
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    act: Activation,
+    n_in: usize,
+    out: &mut [f32],
+) {
     let n_out = weight.len() / n_in;
     assert!(x.len() / n_in * n_out == out.len() && bias.is_none_or(|bias| bias.len() == n_out));
     for (out, x) in out.chunks_exact_mut(n_out).zip(x.chunks_exact(n_in)) {

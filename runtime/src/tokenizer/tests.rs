@@ -47,7 +47,8 @@ fn sound() -> Vec<Entry> {
 
 fn tokenizer(entries: Vec<Entry>) -> Result<Tokenizer> {
     let bytes = Gguf::sound().with(|file| {
-        let entries = entries.iter().map(|(key, kind, value)| (format!("tokenizer.ggml.{key}"), *kind, value.clone()));
+        let entries =
+            entries.iter().map(|(key, kind, value)| (format!("tokenizer.ggml.{key}"), *kind, value.clone()));
         file.meta.extend(entries);
     });
     Tokenizer::from_gguf(&Weights::open(Box::new(bytes))?)

@@ -36,9 +36,13 @@ impl DType {
     pub(crate) fn row_bytes(self, width: usize) -> Result<u64> {
         let (n_elements, n_bytes) = self.block();
         if width as u64 % n_elements != 0 {
-            return Err(Error::corrupt(format!("{self:?} needs rows of a multiple of {n_elements}, got {width}")));
+            return Err(Error::corrupt(format!(
+                "{self:?} needs rows of a multiple of {n_elements}, got {width}"
+            )));
         }
-        (width as u64 / n_elements).checked_mul(n_bytes).ok_or_else(|| Error::corrupt("a tensor's size overflows"))
+        (width as u64 / n_elements)
+            .checked_mul(n_bytes)
+            .ok_or_else(|| Error::corrupt("a tensor's size overflows"))
     }
 
     /// Bytes of a tensor; quantised types have blocks along the last dimension.

@@ -79,7 +79,9 @@ pub(super) fn read_header(source: &dyn ReadAt, n_bytes: u64) -> Result<Header> {
     let mut r = Reader { source, n_bytes, pos: MAGIC.len() as u64, piece: vec![], piece_start: 0 };
     let version = r.u32()?;
     if !(2..=3).contains(&version) {
-        return Err(Error::UnsupportedWeights { what: format!("GGUF version {version} (2 and 3 are known)") });
+        return Err(Error::UnsupportedWeights {
+            what: format!("GGUF version {version} (2 and 3 are known)"),
+        });
     }
     let n_tensors = r.count("tensors", MAX_TENSORS as u64, 1)?;
     let n_meta = r.count("metadata entries", MAX_META, 1)?;
@@ -116,11 +118,17 @@ struct Entry {
 }
 
 /// Checks that every tensor lies within `data` and that none overlaps another.
-fn place_tensors(header: &mut Header, entries: Vec<Entry>, data: std::ops::Range<u64>, alignment: u64) -> Result<()> {
+fn place_tensors(
+    header: &mut Header,
+    entries: Vec<Entry>,
+    data: std::ops::Range<u64>,
+    alignment: u64,
+) -> Result<()> {
     let mut ranges = vec![];
     for Entry { name, shape, kind, offset } in entries {
         let start = data.start.checked_add(offset).filter(|_| offset % alignment == 0);
-        let start = start.ok_or_else(|| Error::corrupt(format!("the tensor `{name}` has the offset {offset}")))?;
+        let start =
+            start.ok_or_else(|| Error::corrupt(format!("the tensor `{name}` has the offset {offset}")))?;
         if header.tensors.contains_key(&name) || header.unsupported.contains_key(&name) {
             return Err(Error::corrupt(format!("the tensor `{name}` is there twice")));
         }
@@ -264,7 +272,8 @@ impl Reader<'_> {
         shape.reverse();
         let sizes = shape.iter().map(|size| usize::try_from(*size).ok().filter(|size| *size > 0));
         let shape = sizes.collect::<Option<Vec<_>>>();
-        let shape = shape.ok_or_else(|| Error::corrupt(format!("the tensor `{name}` has an impossible size")))?;
+        let shape =
+            shape.ok_or_else(|| Error::corrupt(format!("the tensor `{name}` has an impossible size")))?;
         Ok(Entry { name, shape, kind: self.u32()?, offset: self.u64()? })
     }
 }

@@ -26,8 +26,8 @@ pub(super) fn read_header(source: &dyn ReadAt, n_bytes: u64) -> Result<Header> {
     source.read_at(&mut json, PREFIX_BYTES)?;
     // The deserializer checks that the tensors follow each other without gaps or overlaps and that
     // every size is that of its shape and type.
-    let metadata: Metadata =
-        serde_json::from_slice(&json).map_err(|e| Error::corrupt(format!("its header is no safetensors header: {e}")))?;
+    let metadata: Metadata = serde_json::from_slice(&json)
+        .map_err(|e| Error::corrupt(format!("its header is no safetensors header: {e}")))?;
     let expected = data_start + metadata.data_len() as u64;
     if expected != n_bytes {
         return Err(Error::corrupt(format!("it has {n_bytes} bytes, its header promises {expected}")));

@@ -23,8 +23,11 @@ fn a_sound_gguf_file_is_read() {
         (6, 0.5f32.to_le_bytes().into(), MetaValue::F64(0.5)),
         (7, vec![1], MetaValue::Bool(true)),
         (8, text("höhe"), MetaValue::Text("höhe".into())),
-        (9, [&8u32.to_le_bytes()[..], &2u64.to_le_bytes(), &text("x"), &text("")].concat(),
-            MetaValue::Array(vec![MetaValue::Text("x".into()), MetaValue::Text(String::new())])),
+        (
+            9,
+            [&8u32.to_le_bytes()[..], &2u64.to_le_bytes(), &text("x"), &text("")].concat(),
+            MetaValue::Array(vec![MetaValue::Text("x".into()), MetaValue::Text(String::new())]),
+        ),
         (10, u64::MAX.to_le_bytes().into(), MetaValue::U64(u64::MAX)),
         (11, i64::MIN.to_le_bytes().into(), MetaValue::I64(i64::MIN)),
         (12, 0.1f64.to_le_bytes().into(), MetaValue::F64(0.1)),
