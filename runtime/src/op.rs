@@ -300,9 +300,9 @@ impl Rows<'_> {
         let fits = whole
             && self.layout() == layout
             && n_rows * shape.width == self.n_elements()
-            && first_row % UPLOAD_ROWS == 0
+            && first_row.is_multiple_of(UPLOAD_ROWS)
             && first_row + n_rows <= shape.n_rows
-            && (n_rows % UPLOAD_ROWS == 0 || first_row + n_rows == shape.n_rows);
+            && (n_rows.is_multiple_of(UPLOAD_ROWS) || first_row + n_rows == shape.n_rows);
         if fits {
             return Ok(n_rows);
         }

@@ -91,7 +91,8 @@ impl<'rt> Recorder<'rt> {
 
     /// Rotary position embedding of every head of `x: [n, n_heads * head_dim]`.
     pub fn rope(&mut self, x: Tensor, rope: Rope) -> Result<Tensor> {
-        if rope.head_dim == 0 || rope.head_dim % 2 != 0 || x.width() % rope.head_dim != 0 {
+        if rope.head_dim == 0 || !rope.head_dim.is_multiple_of(2) || !x.width().is_multiple_of(rope.head_dim)
+        {
             return Err(mismatch("rope", format!("[_, heads of {} elements]", rope.head_dim), x.shape));
         }
         let out = self.like("rope", &[x])?;
@@ -119,7 +120,7 @@ impl<'rt> Recorder<'rt> {
     pub fn attention_causal(&mut self, q: Tensor, a: CausalAttention<'_>) -> Result<Tensor> {
         let (width, n_kv_heads) = (a.keys.width(), a.n_kv_heads);
         let head_dim = width.checked_div(n_kv_heads).unwrap_or(0);
-        let grouped = head_dim > 0 && width % n_kv_heads == 0 && q.width() % width == 0;
+        let grouped = head_dim > 0 && width % n_kv_heads == 0 && q.width().is_multiple_of(width);
         if !grouped || a.values.width() != width {
             let expected = format!("[_, a multiple of {width} in {n_kv_heads} heads]");
             return Err(mismatch("attention_causal", expected, q.shape));
@@ -148,7 +149,7 @@ impl<'rt> Recorder<'rt> {
         v: Tensor,
         a: FullAttention<'_>,
     ) -> Result<Tensor> {
-        if a.n_heads == 0 || q.width() % a.n_heads != 0 {
+        if a.n_heads == 0 || !q.width().is_multiple_of(a.n_heads) {
             return Err(mismatch("attention_full", format!("[_, {} heads]", a.n_heads), q.shape));
         }
         sequences(q, a.lengths)?;

@@ -32,7 +32,7 @@ struct Inner {
 /// The tier that was chosen.
 pub(crate) enum AnyExecutor {
     Cpu(Cpu),
-    Gpu(Gpu),
+    Gpu(Box<Gpu>),
 }
 
 impl Runtime {
@@ -65,7 +65,7 @@ impl Runtime {
 
     async fn open_gpu(ledger: &Ledger, policy: AdapterPolicy, reason: &str) -> Result<Self> {
         let gpu = Gpu::open(ledger, policy).await?;
-        let runtime = Self::open_on(AnyExecutor::Gpu(gpu), ledger.clone(), reason.into()).await?;
+        let runtime = Self::open_on(AnyExecutor::Gpu(Box::new(gpu)), ledger.clone(), reason.into()).await?;
         let test = &runtime.0.report.self_test;
         if test.passed {
             return Ok(runtime);

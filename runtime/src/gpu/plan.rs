@@ -394,7 +394,7 @@ impl Planner<'_> {
     fn attention(&mut self, q: BufferId, storage: Vec<Rc<GpuBuffer>>, call: AttentionCall) -> Result<()> {
         let shape = self.shape(q);
         let head_dim = shape.width / call.n_heads;
-        if head_dim % 4 != 0 || head_dim > MAX_HEAD_DIM {
+        if !head_dim.is_multiple_of(4) || head_dim > MAX_HEAD_DIM {
             let expected = format!("heads of a multiple of 4, at most {MAX_HEAD_DIM} elements");
             return Err(Error::ShapeMismatch {
                 what: "attention".into(),
@@ -458,7 +458,7 @@ fn vector(weight: &Weight) -> Result<Rc<GpuBuffer>> {
 
 /// Vectors of four in a row.
 fn quarter(kernel: Kernel, width: usize) -> Result<u32> {
-    if width % 4 == 0 {
+    if width.is_multiple_of(4) {
         return Ok((width / 4) as u32);
     }
     let what = format!("{} on the GPU", kernel.spec().stem);

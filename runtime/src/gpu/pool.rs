@@ -118,7 +118,11 @@ mod tests {
         }
         for n_bytes in (1..100_000u64).step_by(37) {
             let class = size_class(n_bytes);
-            assert!(class >= n_bytes && class % 16 == 0 && class <= (n_bytes.max(256) * 5).div_ceil(4) + 16);
+            assert!(
+                class >= n_bytes
+                    && class.is_multiple_of(16)
+                    && class <= (n_bytes.max(256) * 5).div_ceil(4) + 16
+            );
             assert_eq!(size_class(class), class, "a class is its own class");
         }
     }

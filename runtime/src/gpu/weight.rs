@@ -57,7 +57,7 @@ impl GpuWeight {
             Layout::F16 => 4,
             Layout::Q8 | Layout::Q4 => GROUP,
         };
-        if shape.width % needed != 0 {
+        if !shape.width.is_multiple_of(needed) {
             let expected = format!("[_, a multiple of {needed}]");
             return Err(Error::ShapeMismatch { what: name.into(), expected, got: shape.to_string() });
         }

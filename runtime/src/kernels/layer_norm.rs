@@ -4,7 +4,7 @@
 /// `x, out: [n, width]`, `gamma, beta: [width]`.
 pub(crate) fn layer_norm(x: &[f32], gamma: &[f32], beta: &[f32], eps: f32, out: &mut [f32]) {
     let width = gamma.len();
-    assert!(beta.len() == width && x.len() == out.len() && x.len() % width == 0);
+    assert!(beta.len() == width && x.len() == out.len() && x.len().is_multiple_of(width));
     for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
         let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / width as f64;
         let var = x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / width as f64;

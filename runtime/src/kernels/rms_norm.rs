@@ -3,7 +3,7 @@
 /// `out = x / sqrt(mean(x^2) + eps) * gamma` per row; `x, out: [n, width]`, `gamma: [width]`.
 pub(crate) fn rms_norm(x: &[f32], gamma: &[f32], eps: f32, out: &mut [f32]) {
     let width = gamma.len();
-    assert!(x.len() == out.len() && x.len() % width == 0);
+    assert!(x.len() == out.len() && x.len().is_multiple_of(width));
     for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
         let mean = x.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / width as f64;
         let factor = 1.0 / (mean + f64::from(eps)).sqrt();

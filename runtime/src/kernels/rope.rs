@@ -5,7 +5,7 @@ use crate::op::{Rope, RopeStyle};
 /// Turns pair `i` of every head of row `r` by the angle `(first_pos + r) * base^(-2i/head_dim)`:
 /// `(a, b) -> (a cos - b sin, a sin + b cos)`; `x, out: [n, width]`.
 pub(crate) fn rope(x: &[f32], p: &Rope, width: usize, out: &mut [f32]) {
-    assert!(x.len() == out.len() && width % p.head_dim == 0 && p.head_dim % 2 == 0);
+    assert!(x.len() == out.len() && width.is_multiple_of(p.head_dim) && p.head_dim.is_multiple_of(2));
     let n_pairs = p.head_dim / 2;
     for (row, (out, x)) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).enumerate() {
         for i in 0..n_pairs {

@@ -65,7 +65,8 @@ fn changed(key: &str, value: Vec<u8>) -> Vec<Entry> {
 fn text_is_merged_digits_stay_apart_and_special_tokens_are_whole() {
     let t = tokenizer(sound()).unwrap();
     assert_eq!((t.n_vocab(), t.token_id("hello"), t.token_id("nothing")), (19, Some(7), None));
-    let cases: [(&str, &[u32], &[(usize, usize)]); 5] = [
+    type Case = (&'static str, &'static [u32], &'static [(usize, usize)]);
+    let cases: [Case; 5] = [
         ("hello", &[7], &[(0, 5)]),
         ("hello hell", &[7, 10, 6], &[(0, 5), (5, 6), (6, 10)]),
         ("12", &[8, 9], &[(0, 1), (1, 2)]),

@@ -35,7 +35,7 @@ impl DType {
     /// Bytes of one row of `width` elements.
     pub(crate) fn row_bytes(self, width: usize) -> Result<u64> {
         let (n_elements, n_bytes) = self.block();
-        if width as u64 % n_elements != 0 {
+        if !(width as u64).is_multiple_of(n_elements) {
             return Err(Error::corrupt(format!(
                 "{self:?} needs rows of a multiple of {n_elements}, got {width}"
             )));
