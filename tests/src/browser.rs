@@ -83,6 +83,16 @@ impl Browser {
         self.wait_for("the page is loaded", &format!("{script} && document.readyState !== 'loading'"), 30);
     }
 
+    /// Loads the page again, as the user's reload button does.
+    #[track_caller]
+    pub fn reload(&mut self) {
+        self.eval("globalThis.isBeforeReload = true");
+        let session = self.session.clone();
+        self.call(&session, "Page.reload", json!({}));
+        let loaded = "!globalThis.isBeforeReload && document.readyState !== 'loading'";
+        self.wait_for("the page is loaded again", loaded, 30);
+    }
+
     /// Evaluates JavaScript in the page, awaits it if it is a promise, and returns it as JSON.
     #[track_caller]
     pub fn eval(&mut self, script: &str) -> Value {

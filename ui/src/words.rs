@@ -39,7 +39,7 @@ pub const WELCOME_TEXT: &str = "Drop a few documents, ask a question, and follow
 pub const WELCOME_BACK: &str = "What would you like to know?";
 /// Its text.
 pub const WELCOME_BACK_TEXT: &str =
-    "Your documents are still here. Each answer quotes them and links to the place.";
+    "Each answer quotes your documents, and each footnote opens the place it rests on.";
 /// While passages are looked up.
 pub const SEARCHING: &str = "Looking through your documents…";
 /// Between the quotes and the first word.

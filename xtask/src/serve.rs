@@ -19,7 +19,14 @@ pub fn serve(port: u16) -> Outcome {
 /// Runs a benchmark with what it needs in place.
 pub fn bench(args: &[String]) -> Outcome {
     match args.first().map(String::as_str) {
-        Some("web" | "size") => drop(web::build()?),
+        Some("web") => {
+            web::build()?;
+            build_footnote()?;
+            fetch_models()?;
+            let mut bench = cargo(&["run", "--package", "tests", "--example", "web", "--"]);
+            return run(bench.args(&args[1..]));
+        }
+        Some("size") => drop(web::build()?),
         Some("embed" | "generate" | "search") => {
             build_footnote()?;
             fetch_models()?;

@@ -22,7 +22,7 @@ fn from_dropped_files_to_footnotes_and_back_after_a_reload() {
     check_markdown_footnote(&mut browser);
     check_refusal(&mut browser);
 
-    browser.eval("location.reload()");
+    browser.reload();
     let ready = "document.querySelectorAll('#documents .doc').length === 3 && document.querySelector('#notice').innerText === ''";
     browser.wait_for("the documents are back", ready, 120);
     check_pdf_footnote(&mut browser);
