@@ -123,7 +123,7 @@ impl Browser {
                    await new Promise((wake) => setTimeout(wake, 50)); }} }})()"
             );
             match self.try_eval(&script, Duration::from_secs(20)) {
-                Ok(value) if value == json!(true) => return,
+                Ok(Value::Bool(true)) => return,
                 Ok(_) => last.clear(),
                 Err(reason) => {
                     last = reason;

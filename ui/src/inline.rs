@@ -97,8 +97,11 @@ fn emphasis(text: &str, at: usize) -> Option<Run> {
     let opens = !before.is_some_and(char::is_alphanumeric)
         && rest[n_marks..].chars().next().is_some_and(|c| !c.is_whitespace());
     let marks = &rest[..n_marks];
+    if !opens {
+        return None;
+    }
     let mut from = n_marks;
-    while opens {
+    loop {
         let close = rest[from..].find(marks)? + from;
         let after = rest[close + n_marks..].chars().next();
         let inside = &rest[n_marks..close];
@@ -110,7 +113,6 @@ fn emphasis(text: &str, at: usize) -> Option<Run> {
         }
         from = close + n_marks;
     }
-    None
 }
 
 fn plain(text: &str) -> String {

@@ -106,7 +106,6 @@ pub enum TierChoice {
 
 /// What the engine tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "events are few and short-lived")]
 pub enum Event {
     /// A step on the way to `Ready`.
     Starting(Step),
@@ -284,7 +283,6 @@ pub struct ToIngest {
 
 /// What the ingest worker answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "one reply per worker")]
 pub enum FromIngest {
     /// The document.
     Read {

@@ -107,9 +107,6 @@ pub const UNLOCK: &str = "Unlock";
 pub const PERSISTED: &str = "kept until you delete it";
 /// The store is not protected.
 pub const NOT_PERSISTED: &str = "the browser may clear it when the disk is full";
-/// The page cannot work here.
-pub const NO_STORAGE: &str =
-    "This window cannot store files (private windows often cannot). Open Footnote in a normal window.";
 
 /// `1 page`, `3 pages`.
 pub fn count(n: u64, one: &str, many: &str) -> String {
