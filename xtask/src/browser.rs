@@ -12,26 +12,23 @@ const CHROMIUM_NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrom
 
 /// Makes Chromium and a Vulkan adapter available.
 pub fn ensure() -> Outcome {
+    if let Some(given) = env::var_os("CHROMIUM").filter(|given| !Path::new(given).is_file()) {
+        return Err(format!("CHROMIUM names {}, which is not there", given.display()).into());
+    }
     if !has_chromium() {
-        apt::install(&["chromium"], "Chromium, in which the browser tests run,")?;
-        if !has_chromium() {
-            return Err("Chromium was installed but is not on the path; name it in CHROMIUM".into());
-        }
+        apt::install(&["chromium"], "Chromium (for the browser tests)")?;
     }
     if cfg!(target_os = "linux") && !has_vulkan_adapter() {
         apt::install(
             &["mesa-vulkan-drivers", "libvulkan1"],
-            "a Vulkan adapter, on which the kernels are tested,",
+            "a Vulkan driver (for the tests of the kernels)",
         )?;
     }
     Ok(())
 }
 
 fn has_chromium() -> bool {
-    match env::var_os("CHROMIUM") {
-        Some(given) => Path::new(&given).is_file(),
-        None => find_program(&CHROMIUM_NAMES).is_some(),
-    }
+    env::var_os("CHROMIUM").is_some() || find_program(&CHROMIUM_NAMES).is_some()
 }
 
 /// Whether some driver is registered with the Vulkan loader. A software driver will do.
