@@ -253,7 +253,8 @@ fn repeats_itself(text: &str) -> bool {
     let spans = ingest::sentences(&text);
     let Some((last, earlier)) = spans.split_last().filter(|_| ends) else { return false };
     let terms = words::term_set(ingest::slice(&text, *last));
-    !terms.is_empty() && earlier.iter().any(|span| words::term_set(ingest::slice(&text, *span)).is_superset(&terms))
+    !terms.is_empty()
+        && earlier.iter().any(|span| words::term_set(ingest::slice(&text, *span)).is_superset(&terms))
 }
 
 /// The text without sentences that were there before, and without a last one that was cut short.

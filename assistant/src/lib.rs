@@ -50,7 +50,7 @@ pub use assistant::Assistant;
 pub use error::{Error, Result};
 pub use open::{Options, Place};
 pub use types::{
-    Added, Answer, AnswerEvent, AnswerSentence, AskOptions, Citation, Leg, ModelState, Progress,
-    Quote, SearchHit, Signals, Source, SourceFile, State, TierState,
+    Added, Answer, AnswerEvent, AnswerSentence, AskOptions, Citation, Leg, ModelState, Progress, Quote,
+    SearchHit, Signals, Source, SourceFile, State, TierState,
 };
 pub use vectordb::DocumentInfo;

@@ -1,8 +1,6 @@
 //! The façade on real models: add, search, ask, remove.
 
-use assistant::{
-    Answer, AnswerEvent, AskOptions, Assistant, Error, Options, Place, Progress, SourceFile,
-};
+use assistant::{Answer, AnswerEvent, AskOptions, Assistant, Error, Options, Place, Progress, SourceFile};
 use platform::block_on;
 use runtime::TierChoice;
 
@@ -154,7 +152,8 @@ fn the_generator_goes_on_from_the_best_quote_and_can_be_stopped() {
     }
 
     let stopped = block_on(async {
-        let mut asking = assistant.ask("How long does green tea steep?", &AskOptions::default()).await.unwrap();
+        let mut asking =
+            assistant.ask("How long does green tea steep?", &AskOptions::default()).await.unwrap();
         asking.next().await.unwrap();
         asking.next().await.unwrap();
         asking.stop();
