@@ -176,7 +176,7 @@ impl Asking {
         let sources: Vec<_> = self.quotes.iter().map(|q| (q, self.passage_of(q))).collect();
         let messages = prompt::messages(&self.question, &sources, budget, generator)?;
         // The model goes on from the quote, as if it had written it itself.
-        let prompt = format!("{}{}", generator.chat_prompt(&messages)?, self.text);
+        let prompt = format!("{}{}", generator.chat_prompt(&messages)?, prompt::defuse(&self.text));
         let max_tokens = if self.max_tokens == 0 { budget.answer_tokens } else { self.max_tokens };
         let sampling = Sampling { stop: prompt::stops(), ..Sampling::greedy(max_tokens) };
         Ok(Some(generator.start(&prompt, &sampling).await?))

@@ -95,7 +95,7 @@ pub(crate) fn stops() -> Vec<String> {
 }
 
 /// One line, without control words.
-fn defuse(text: &str) -> String {
+pub(crate) fn defuse(text: &str) -> String {
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for (word, harmless) in CONTROL_WORDS {
         if text.contains(word) {

@@ -10,7 +10,7 @@ use crate::index::Index;
 use crate::postings::Terms;
 use crate::schema;
 use crate::values::{Columns, floats};
-use crate::{ChunkId, DocumentId, DocumentInfo, EmbedderTag, Error, Result};
+use crate::{ChunkId, DocumentId, DocumentInfo, EmbedderTag, Error, MAX_DOCUMENT_CHUNKS, Result};
 
 /// A stored document, and where the ids of its chunks begin.
 #[derive(Debug, Clone)]
@@ -78,7 +78,12 @@ fn document(row: &[cozo::DataValue]) -> std::result::Result<Stored, Failure> {
         n_chunks: columns.number()?,
         warnings: columns.json()?,
     };
-    Ok(Stored { info, first_chunk: columns.number()? })
+    let first_chunk: u64 = columns.number()?;
+    if info.n_chunks as usize > MAX_DOCUMENT_CHUNKS || first_chunk.checked_add(info.n_chunks.into()).is_none()
+    {
+        return Err(Failure::corrupt("a document has more passages than can be"));
+    }
+    Ok(Stored { info, first_chunk })
 }
 
 /// Fills the indexes from the rows of all vectors and terms.
