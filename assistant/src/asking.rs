@@ -48,7 +48,7 @@ enum Stage {
     Quotes,
     Lead,
     Prefill,
-    Generate(Session),
+    Generate(Box<Session>),
     Check,
     Over,
 }
@@ -162,7 +162,7 @@ impl Asking {
 
     async fn prefill(&mut self) -> Stage {
         match self.try_prefill().await {
-            Ok(Some(session)) => Stage::Generate(session),
+            Ok(Some(session)) => Stage::Generate(Box::new(session)),
             Ok(None) => Stage::Check,
             Err(e) => {
                 self.problem = Some(e.to_string());
@@ -183,7 +183,7 @@ impl Asking {
     }
 
     /// The next generated piece; `None` at the end.
-    async fn generate(&mut self, mut session: Session) -> Option<String> {
+    async fn generate(&mut self, mut session: Box<Session>) -> Option<String> {
         match session.next().await {
             Ok(Some(piece)) => {
                 self.generated = true;

@@ -1,5 +1,7 @@
 //! The façade on real models: add, search, ask, remove.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use assistant::{Answer, AnswerEvent, AskOptions, Assistant, Error, Options, Place, Progress, SourceFile};
 use platform::block_on;
 use runtime::TierChoice;

@@ -1,5 +1,7 @@
 //! The program as a user runs it: what it prints, and with which exit code it ends.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,5 +1,7 @@
 //! Documents of many producers, where the evaluation data lies beside the project.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::{count_tokens, eval_dir, files_below, ingest_within};

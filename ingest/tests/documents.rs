@@ -1,5 +1,7 @@
 //! Real documents of every kind, read as a user would have them read.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::{Outcome, assert_sound, count_tokens, read_doc};

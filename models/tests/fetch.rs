@@ -1,5 +1,7 @@
 //! Fetching against a small server that cuts, lies and forgets ranges.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use models::{Cancel, Catalog, Error, FileEntry, FileState, ModelEntry, ModelKind, Store};
 use platform::block_on;
 use sha2::{Digest, Sha256};

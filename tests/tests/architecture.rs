@@ -1,5 +1,7 @@
 //! The floor table of `docs/ARCHITECTURE.md` against what `cargo metadata` says.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

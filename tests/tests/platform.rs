@@ -1,5 +1,7 @@
 //! The body of tests that `platform`'s twins share, in a worker of headless Chromium.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::Path;
 

@@ -117,7 +117,7 @@ impl Slab {
     /// The rows that a filter lets through, without repetition.
     fn rows(&self, filter: &Filter) -> Vec<Range<usize>> {
         match &filter.documents {
-            None => Vec::from_iter([0..self.n_rows()]),
+            None => std::iter::once(0..self.n_rows()).collect(),
             Some(documents) => {
                 let mut rows: Vec<_> =
                     documents.iter().filter_map(|id| self.documents.get(id).cloned()).collect();
