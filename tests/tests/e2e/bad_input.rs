@@ -71,8 +71,8 @@ fn a_full_disk_is_told_and_costs_nothing_else() {
     browser.wait_for_documents(1, 60);
     browser.limit_storage(&site.origin(), Some(1));
     let folder = target_folder().join("e2e-files");
-    let text: String =
-        (0..3_000).map(|i| format!("Line {i} of a log that fills the disk, word by word.\n")).collect();
+    // A megabyte of text in few words: much to store, little to embed.
+    let text = format!("{}\n", "x".repeat(2_000)).repeat(500);
     browser.drop_files("#drop", &[write(&folder, "large-log.txt", text.as_bytes())]);
     browser.wait_for("the failure is told", "document.querySelector('.job.failed') !== null", 240);
     let reason = browser.text(".job.failed .reason");
