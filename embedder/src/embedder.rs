@@ -67,7 +67,7 @@ impl Embedder {
     /// One unit vector per passage, in the passages' order.
     ///
     /// # Errors
-    /// [`Error::Runtime`] when the device is lost or out of memory, [`Error::NotFinite`] when it computes nonsense.
+    /// [`Error::Runtime`] when the device is out of memory, [`Error::NotFinite`] when it computes nonsense.
     pub async fn embed_passages(&self, passages: &[&str]) -> Result<Vec<Vec<f32>>> {
         self.embed(&self.prompts.passage, passages).await
     }
@@ -115,9 +115,7 @@ impl Embedder {
         for batch in batches(&sequences, max_tokens) {
             let ids: Vec<u32> = batch.iter().flat_map(|&i| sequences[i].iter().copied()).collect();
             let lengths: Vec<u32> = batch.iter().map(|&i| sequences[i].len() as u32).collect();
-            let mut rec = self.rt.recorder();
-            let pooled = self.model.embed(&mut rec, &ids, &lengths, self.pooling)?; // [n_sequences, D]
-            let flat = rec.read(&pooled).await?;
+            let flat = self.embed_batch(&ids, &lengths).await?; // [n_sequences * D]
             if !flat.iter().all(|v| v.is_finite()) {
                 return Err(Error::NotFinite);
             }
@@ -127,6 +125,18 @@ impl Embedder {
             platform::yield_now().await;
         }
         Ok(vectors)
+    }
+
+    /// One batch, begun anew when the device is lost meanwhile.
+    async fn embed_batch(&self, ids: &[u32], lengths: &[u32]) -> Result<Vec<f32>> {
+        loop {
+            let mut rec = self.rt.recorder();
+            let pooled = self.model.embed(&mut rec, ids, lengths, self.pooling)?; // [n_sequences, D]
+            match rec.read(&pooled).await {
+                Err(error) if error.is_device_lost() => self.rt.recover().await?,
+                read => return Ok(read?),
+            }
+        }
     }
 
     /// Token ids with the special ones, cut to the longest sequence: `[CLS] a b c [SEP]`.

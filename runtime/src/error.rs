@@ -61,8 +61,8 @@ pub enum Error {
         /// Why: none offered, only a software one, or a limit too small.
         reason: String,
     },
-    /// The GPU device is gone; everything on it is lost. Open a new [`Runtime`](crate::Runtime).
-    #[error("the GPU device was lost ({reason}); load the models again")]
+    /// The GPU device is gone; [`Runtime::recover`](crate::Runtime::recover) brings back what was on it.
+    #[error("the GPU device was lost ({reason}); ask again")]
     DeviceLost {
         /// What the driver said.
         reason: String,
@@ -95,6 +95,11 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// Whether [`Runtime::recover`](crate::Runtime::recover) helps, and the call may then be repeated.
+    pub fn is_device_lost(&self) -> bool {
+        matches!(self, Self::DeviceLost { .. })
+    }
+
     /// A [`Error::CorruptWeights`] with `reason`.
     pub(crate) fn corrupt(reason: impl Into<String>) -> Self {
         Self::CorruptWeights { reason: reason.into() }

@@ -25,12 +25,14 @@
 //! - Both tiers execute the same list of operations, and tests hold them to the same scalar twins.
 //! - Nothing runs while recording; a recording checks every shape before anything runs.
 //! - Weight files are read tensor by tensor by range; a whole file is never in memory.
-//! - A lost device is an error value ([`Error::DeviceLost`]); opening a new `Runtime` recovers.
+//! - A lost device is an error value ([`Error::DeviceLost`]); [`Runtime::recover`] opens another one and
+//!   fills every handle again.
 
 mod error;
 mod memory;
 mod op;
 mod recorder;
+mod recovery;
 mod runtime;
 mod self_test;
 mod tensor;

@@ -1,15 +1,17 @@
 //! The runtime: which tier, and the objects that live on it.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::cpu::Cpu;
 use crate::gpu::{AdapterPolicy, Gpu};
 use crate::memory::{Ledger, MemoryReport};
 use crate::op::{BufferId, Executor, Program, Rows, Shape};
+use crate::recovery::Recovery;
 use crate::self_test::self_test;
-use crate::tensor::{KvCache, Layout, Storage, Weight};
+use crate::tensor::{CacheStorage, KvCache, Layout, Storage, Weight, WeightStorage};
 use crate::tier::{Options, Tier, TierChoice, TierReport};
-use crate::upload::{WeightFormat, vector_or_matrix};
+use crate::upload::{Source, WeightFormat, vector_or_matrix};
 use crate::weights::Weights;
 use crate::{Error, Recorder, Result, upload};
 
@@ -21,12 +23,15 @@ const MAX_CACHE_ELEMENTS: usize = 1 << 28;
 /// Executes forward passes on one tier. One per worker or thread serves all its models; clones
 /// share it.
 #[derive(Clone)]
-pub struct Runtime(Rc<Inner>);
+pub struct Runtime(pub(crate) Rc<Inner>);
 
-struct Inner {
-    executor: AnyExecutor,
-    ledger: Ledger,
-    report: TierReport,
+pub(crate) struct Inner {
+    /// What executes now; another one after a lost device. Whoever works with it holds on to it.
+    executor: RefCell<Rc<AnyExecutor>>,
+    report: RefCell<TierReport>,
+    pub(crate) choice: TierChoice,
+    pub(crate) ledger: Ledger,
+    pub(crate) recovery: Recovery,
 }
 
 /// The tier that was chosen.
@@ -42,72 +47,28 @@ impl Runtime {
     /// [`Error::NoAdapter`] when the GPU is forced and there is none, or it fails the self-test.
     pub async fn open(options: &Options) -> Result<Self> {
         let ledger = Ledger::default();
-        match options.tier {
-            TierChoice::Cpu => Self::open_cpu(ledger, "the CPU was asked for".into()).await,
-            TierChoice::Gpu => Self::open_gpu(&ledger, AdapterPolicy::Any, "the GPU was asked for").await,
-            TierChoice::Auto => {
-                let policy = AdapterPolicy::HardwareOnly;
-                match Self::open_gpu(&ledger, policy, "a hardware GPU is there and passed the self-test")
-                    .await
-                {
-                    Ok(runtime) => Ok(runtime),
-                    Err(Error::NoAdapter { reason }) => Self::open_cpu(Ledger::default(), reason).await,
-                    Err(error) => Self::open_cpu(Ledger::default(), error.to_string()).await,
-                }
-            }
-        }
+        let (executor, report) = open_tier(&ledger, options.tier).await?;
+        Ok(Self::on(executor, report, options.tier, ledger))
     }
 
-    async fn open_cpu(ledger: Ledger, reason: String) -> Result<Self> {
-        let cpu = Cpu::open(&ledger);
-        Self::open_on(AnyExecutor::Cpu(cpu), ledger, reason).await
-    }
-
-    async fn open_gpu(ledger: &Ledger, policy: AdapterPolicy, reason: &str) -> Result<Self> {
-        let gpu = Gpu::open(ledger, policy).await?;
-        let runtime = Self::open_on(AnyExecutor::Gpu(Box::new(gpu)), ledger.clone(), reason.into()).await?;
-        let test = &runtime.0.report.self_test;
-        if test.passed {
-            return Ok(runtime);
-        }
-        let adapter = runtime.0.report.adapter.as_deref().unwrap_or("the GPU");
-        let (worst, error) = (&test.worst, test.max_error);
-        Err(Error::NoAdapter { reason: format!("{adapter} computes {worst} wrongly (error {error:e})") })
-    }
-
-    async fn open_on(executor: AnyExecutor, ledger: Ledger, reason: String) -> Result<Self> {
-        let (tier, adapter) = match &executor {
-            AnyExecutor::Cpu(_) => (Tier::Cpu, None),
-            AnyExecutor::Gpu(gpu) => (Tier::Gpu, Some(gpu.adapter().to_owned())),
-        };
-        let report = TierReport {
-            tier,
-            adapter,
-            simd: Cpu::simd_name(),
-            n_threads: platform::n_threads(),
-            reason,
-            self_test: crate::SelfTest {
-                passed: false,
-                max_error: f32::NAN,
-                worst: String::new(),
-                took_ms: 0.0,
-            },
-        };
-        let mut runtime = Self(Rc::new(Inner { executor, ledger, report }));
-        let test = self_test(&runtime).await?;
-        let inner = Rc::get_mut(&mut runtime.0).expect("the self-test keeps no clone of the runtime");
-        inner.report.self_test = test;
-        Ok(runtime)
+    fn on(executor: AnyExecutor, report: TierReport, choice: TierChoice, ledger: Ledger) -> Self {
+        Self(Rc::new(Inner {
+            executor: RefCell::new(Rc::new(executor)),
+            report: RefCell::new(report),
+            choice,
+            ledger,
+            recovery: Recovery::default(),
+        }))
     }
 
     /// The tier that executes.
     pub fn tier(&self) -> Tier {
-        self.0.report.tier
+        self.0.report.borrow().tier
     }
 
     /// What was chosen, and why.
     pub fn describe(&self) -> TierReport {
-        self.0.report.clone()
+        self.0.report.borrow().clone()
     }
 
     /// Bytes held by this runtime's weights, caches and activations.
@@ -121,7 +82,8 @@ impl Runtime {
     }
 
     /// Loads the tensor `name` of a weight file, by range, in pieces. `expected_shape` is `[n]` for
-    /// a vector and `[n_out, n_in]` for a matrix.
+    /// a vector and `[n_out, n_in]` for a matrix. The file stays open, so that the weight can be
+    /// brought back after a loss; one that happens meanwhile is mended here.
     ///
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::ShapeMismatch`], and what reading and allocating gives.
@@ -132,7 +94,14 @@ impl Runtime {
         expected_shape: &[usize],
         format: WeightFormat,
     ) -> Result<Weight> {
-        upload::load(self, weights, name, expected_shape, format).await
+        let (shape, layout) = upload::plan(weights, name, expected_shape, format)?;
+        let source = Rc::new(Source::File { weights: weights.clone(), name: name.into() });
+        loop {
+            match self.weight_from(name, shape, layout, &source).await {
+                Err(error) if error.is_device_lost() => self.recover().await?,
+                weight => return weight,
+            }
+        }
     }
 
     /// A weight from numbers in memory, in f32; `shape` is `[n]` or `[n_out, n_in]`.
@@ -145,7 +114,8 @@ impl Runtime {
             let (expected, got) = (shape.to_string(), format!("{} elements", data.len()));
             return Err(Error::ShapeMismatch { what: name.into(), expected, got });
         }
-        self.weight_from_rows(name, shape, Rows::F32(data)).await
+        let source = Rc::new(Source::Numbers(data.into()));
+        self.weight_from(name, shape, Layout::F32, &source).await
     }
 
     /// An empty cache of `n_ctx` positions of `width` elements.
@@ -161,69 +131,175 @@ impl Runtime {
             let (got, max) = (n_ctx as u64 * width as u64, MAX_CACHE_ELEMENTS as u64);
             return Err(Error::OutOfRange { what: "elements of a cache".into(), got, max });
         }
-        let storage = match &self.0.executor {
+        let cache = KvCache::new(n_ctx, width, self.create_cache(n_ctx, width).await?);
+        self.0.recovery.remember_cache(&cache);
+        Ok(cache)
+    }
+
+    pub(crate) async fn create_cache(&self, n_ctx: usize, width: usize) -> Result<CacheStorage> {
+        let executor = self.executor();
+        let storage = match &*executor {
             AnyExecutor::Cpu(cpu) => Storage::Cpu(cpu.create_cache(n_ctx, width).await?),
             AnyExecutor::Gpu(gpu) => Storage::Gpu(gpu.create_cache(n_ctx, width).await?),
         };
-        Ok(KvCache::new(n_ctx, width, storage))
+        self.still(&executor)?;
+        Ok(storage)
     }
 
-    /// A weight whose rows are all in memory.
-    pub(crate) async fn weight_from_rows(&self, name: &str, shape: Shape, rows: Rows<'_>) -> Result<Weight> {
-        let mut pending = self.create_weight(name, shape, rows.layout()).await?;
-        pending.write(self, 0, rows)?;
-        Ok(pending.finish())
+    /// A weight that can be brought back.
+    async fn weight_from(
+        &self,
+        name: &str,
+        shape: Shape,
+        layout: Layout,
+        source: &Rc<Source>,
+    ) -> Result<Weight> {
+        let storage = self.create_weight(name, shape, layout, source).await?;
+        let weight = Weight::new(name, shape, layout, storage);
+        self.0.recovery.remember_weight(&weight, Rc::clone(source));
+        Ok(weight)
     }
 
-    /// Allocates a weight that is then filled piece by piece.
+    /// Allocates a weight's place and fills it.
     pub(crate) async fn create_weight(
         &self,
         name: &str,
         shape: Shape,
         layout: Layout,
-    ) -> Result<PendingWeight> {
-        let storage = match &self.0.executor {
+        source: &Source,
+    ) -> Result<WeightStorage> {
+        let mut pending = self.pending_weight(name, shape, layout).await?;
+        upload::fill(&mut pending, source)?;
+        Ok(pending.storage)
+    }
+
+    /// A weight whose rows are all in memory, for tests of a tier: it is not brought back.
+    pub(crate) async fn weight_from_rows(&self, name: &str, shape: Shape, rows: Rows<'_>) -> Result<Weight> {
+        let mut pending = self.pending_weight(name, shape, rows.layout()).await?;
+        pending.write(0, rows)?;
+        Ok(Weight::new(name, shape, pending.layout, pending.storage))
+    }
+
+    async fn pending_weight(&self, name: &str, shape: Shape, layout: Layout) -> Result<PendingWeight> {
+        let executor = self.executor();
+        let storage = match &*executor {
             AnyExecutor::Cpu(cpu) => Storage::Cpu(cpu.create_weight(name, shape, layout).await?),
             AnyExecutor::Gpu(gpu) => Storage::Gpu(gpu.create_weight(name, shape, layout).await?),
         };
-        Ok(PendingWeight { name: name.into(), shape, layout, storage })
+        self.still(&executor)?;
+        Ok(PendingWeight { executor, shape, layout, storage })
+    }
+
+    /// What executes now.
+    pub(crate) fn executor(&self) -> Rc<AnyExecutor> {
+        Rc::clone(&self.0.executor.borrow())
+    }
+
+    /// Puts another executor in its place.
+    pub(crate) fn replace_executor(&self, executor: AnyExecutor, report: TierReport) {
+        self.0.executor.replace(Rc::new(executor));
+        self.0.report.replace(report);
+    }
+
+    /// Fails when `executor` was replaced while something was awaited.
+    fn still(&self, executor: &Rc<AnyExecutor>) -> Result<()> {
+        if Rc::ptr_eq(executor, &self.0.executor.borrow()) {
+            return Ok(());
+        }
+        Err(Error::DeviceLost { reason: "another one was opened meanwhile".into() })
     }
 
     pub(crate) async fn execute(&self, program: &Program, read: Option<BufferId>) -> Result<Vec<f32>> {
-        match &self.0.executor {
+        match &*self.executor() {
             AnyExecutor::Cpu(cpu) => cpu.execute(program, read).await,
             AnyExecutor::Gpu(gpu) => gpu.execute(program, read).await,
         }
     }
 }
 
+/// Opens a tier by choice and tests it.
+pub(crate) async fn open_tier(ledger: &Ledger, choice: TierChoice) -> Result<(AnyExecutor, TierReport)> {
+    match choice {
+        TierChoice::Cpu => open_cpu(ledger, "the CPU was asked for".into()).await,
+        TierChoice::Gpu => open_gpu(ledger, AdapterPolicy::Any, "the GPU was asked for").await,
+        TierChoice::Auto => {
+            let reason = "a hardware GPU is there and passed the self-test";
+            match open_gpu(ledger, AdapterPolicy::HardwareOnly, reason).await {
+                Ok(opened) => Ok(opened),
+                Err(Error::NoAdapter { reason }) => open_cpu(ledger, reason).await,
+                Err(error) => open_cpu(ledger, error.to_string()).await,
+            }
+        }
+    }
+}
+
+pub(crate) async fn open_cpu(ledger: &Ledger, reason: String) -> Result<(AnyExecutor, TierReport)> {
+    tested(AnyExecutor::Cpu(Cpu::open(ledger)), ledger, reason).await
+}
+
+async fn open_gpu(ledger: &Ledger, policy: AdapterPolicy, reason: &str) -> Result<(AnyExecutor, TierReport)> {
+    let gpu = Gpu::open(ledger, policy).await?;
+    let (executor, report) = tested(AnyExecutor::Gpu(Box::new(gpu)), ledger, reason.into()).await?;
+    if report.self_test.passed {
+        return Ok((executor, report));
+    }
+    let adapter = report.adapter.as_deref().unwrap_or("the GPU");
+    let (worst, error) = (&report.self_test.worst, report.self_test.max_error);
+    Err(Error::NoAdapter { reason: format!("{adapter} computes {worst} wrongly (error {error:e})") })
+}
+
+/// Runs the self-test on an executor.
+async fn tested(executor: AnyExecutor, ledger: &Ledger, reason: String) -> Result<(AnyExecutor, TierReport)> {
+    let (tier, adapter) = match &executor {
+        AnyExecutor::Cpu(_) => (Tier::Cpu, None),
+        AnyExecutor::Gpu(gpu) => (Tier::Gpu, Some(gpu.adapter().to_owned())),
+    };
+    let untested = crate::SelfTest { passed: false, max_error: f32::NAN, worst: String::new(), took_ms: 0.0 };
+    let report = TierReport {
+        tier,
+        adapter,
+        simd: Cpu::simd_name(),
+        n_threads: platform::n_threads(),
+        reason,
+        self_test: untested,
+    };
+    let runtime = Runtime::on(executor, report, TierChoice::Cpu, ledger.clone());
+    let self_test = self_test(&runtime).await?;
+    let inner = Rc::into_inner(runtime.0).expect("the self-test keeps no clone of the runtime");
+    let executor = Rc::into_inner(inner.executor.into_inner()).expect("nothing runs after the self-test");
+    Ok((executor, TierReport { self_test, ..inner.report.into_inner() }))
+}
+
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Runtime").field(&self.0.report).finish()
+        f.debug_tuple("Runtime").field(&self.0.report.borrow()).finish()
     }
 }
 
 /// A weight that is being filled.
 pub(crate) struct PendingWeight {
-    name: String,
+    executor: Rc<AnyExecutor>,
     shape: Shape,
     layout: Layout,
-    storage: Storage<<Cpu as Executor>::Weight, <Gpu as Executor>::Weight>,
+    storage: WeightStorage,
 }
 
 impl PendingWeight {
-    /// Writes whole rows from `first_row` on; see [`Rows::check`].
-    pub(crate) fn write(&mut self, runtime: &Runtime, first_row: usize, rows: Rows<'_>) -> Result<()> {
-        rows.check(self.shape, self.layout, first_row)?;
-        match (&runtime.0.executor, &mut self.storage) {
-            (AnyExecutor::Cpu(cpu), Storage::Cpu(weight)) => cpu.write_rows(weight, first_row, rows),
-            (AnyExecutor::Gpu(gpu), Storage::Gpu(weight)) => gpu.write_rows(weight, first_row, rows),
-            _ => Err(Error::WrongOwner { what: format!("`{}`", self.name) }),
-        }
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
     }
 
-    /// The weight, once all rows are written.
-    pub(crate) fn finish(self) -> Weight {
-        Weight::new(&self.name, self.shape, self.layout, self.storage)
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Writes whole rows from `first_row` on; see [`Rows::check`].
+    pub(crate) fn write(&mut self, first_row: usize, rows: Rows<'_>) -> Result<()> {
+        rows.check(self.shape, self.layout, first_row)?;
+        match (&*self.executor, &mut self.storage) {
+            (AnyExecutor::Cpu(cpu), Storage::Cpu(weight)) => cpu.write_rows(weight, first_row, rows),
+            (AnyExecutor::Gpu(gpu), Storage::Gpu(weight)) => gpu.write_rows(weight, first_row, rows),
+            _ => unreachable!("the storage was made by this executor"),
+        }
     }
 }

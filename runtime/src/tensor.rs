@@ -1,6 +1,7 @@
 //! Handles: tensors of a recording, weights and caches of a runtime.
 
-use std::rc::Rc;
+use std::cell::{Ref, RefCell};
+use std::rc::{Rc, Weak};
 
 use crate::cpu::Cpu;
 use crate::gpu::Gpu;
@@ -44,13 +45,16 @@ pub enum Layout {
 pub(crate) enum Storage<C, G> {
     Cpu(C),
     Gpu(G),
+    /// The device that had it is gone, and it was not brought back yet.
+    Lost,
 }
 
-type WeightStorage = Storage<<Cpu as Executor>::Weight, <Gpu as Executor>::Weight>;
-type CacheStorage = Storage<<Cpu as Executor>::Cache, <Gpu as Executor>::Cache>;
+pub(crate) type WeightStorage = Storage<<Cpu as Executor>::Weight, <Gpu as Executor>::Weight>;
+pub(crate) type CacheStorage = Storage<<Cpu as Executor>::Cache, <Gpu as Executor>::Cache>;
 
 /// A loaded weight, `[n_rows, width]` (a matrix `[n_out, n_in]`, or a vector as one row). Clones
-/// share it; the last one frees it.
+/// share it; the last one frees it. It outlives a lost device: see
+/// [`Runtime::recover`](crate::Runtime::recover).
 #[derive(Clone)]
 pub struct Weight(Rc<WeightInner>);
 
@@ -58,12 +62,21 @@ struct WeightInner {
     name: String,
     shape: Shape,
     layout: Layout,
-    storage: WeightStorage,
+    storage: RefCell<WeightStorage>,
+}
+
+/// A weight that may have been dropped.
+pub(crate) struct WeakWeight(Weak<WeightInner>);
+
+impl WeakWeight {
+    pub(crate) fn upgrade(&self) -> Option<Weight> {
+        self.0.upgrade().map(Weight)
+    }
 }
 
 impl Weight {
     pub(crate) fn new(name: &str, shape: Shape, layout: Layout, storage: WeightStorage) -> Self {
-        Self(Rc::new(WeightInner { name: name.into(), shape, layout, storage }))
+        Self(Rc::new(WeightInner { name: name.into(), shape, layout, storage: RefCell::new(storage) }))
     }
 
     /// Its name in the weight file.
@@ -90,18 +103,25 @@ impl Weight {
         self.0.shape
     }
 
-    pub(crate) fn cpu(&self) -> Result<&<Cpu as Executor>::Weight> {
-        match &self.0.storage {
-            Storage::Cpu(weight) => Ok(weight),
-            Storage::Gpu(_) => Err(wrong_owner(self.name())),
-        }
+    pub(crate) fn cpu(&self) -> Result<Ref<'_, <Cpu as Executor>::Weight>> {
+        self.0.storage.cpu(self.name())
     }
 
-    pub(crate) fn gpu(&self) -> Result<&<Gpu as Executor>::Weight> {
-        match &self.0.storage {
-            Storage::Gpu(weight) => Ok(weight),
-            Storage::Cpu(_) => Err(wrong_owner(self.name())),
-        }
+    pub(crate) fn gpu(&self) -> Result<Ref<'_, <Gpu as Executor>::Weight>> {
+        self.0.storage.gpu(self.name())
+    }
+
+    /// Gives the content another place; what it had before is freed.
+    pub(crate) fn replace(&self, storage: WeightStorage) {
+        self.0.storage.replace(storage);
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(*self.0.storage.borrow(), Storage::Lost)
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakWeight {
+        WeakWeight(Rc::downgrade(&self.0))
     }
 }
 
@@ -112,18 +132,28 @@ impl std::fmt::Debug for Weight {
 }
 
 /// Keys or values of past positions, f32 `[n_ctx, width]`. Clones share it; the last one frees it.
+/// After [`Runtime::recover`](crate::Runtime::recover) it is there, but zeroed.
 #[derive(Clone)]
 pub struct KvCache(Rc<CacheInner>);
 
 struct CacheInner {
     n_ctx: usize,
     width: usize,
-    storage: CacheStorage,
+    storage: RefCell<CacheStorage>,
+}
+
+/// A cache that may have been dropped.
+pub(crate) struct WeakCache(Weak<CacheInner>);
+
+impl WeakCache {
+    pub(crate) fn upgrade(&self) -> Option<KvCache> {
+        self.0.upgrade().map(KvCache)
+    }
 }
 
 impl KvCache {
     pub(crate) fn new(n_ctx: usize, width: usize, storage: CacheStorage) -> Self {
-        Self(Rc::new(CacheInner { n_ctx, width, storage }))
+        Self(Rc::new(CacheInner { n_ctx, width, storage: RefCell::new(storage) }))
     }
 
     /// Number of positions it can hold.
@@ -136,18 +166,25 @@ impl KvCache {
         self.0.width
     }
 
-    pub(crate) fn cpu(&self) -> Result<&<Cpu as Executor>::Cache> {
-        match &self.0.storage {
-            Storage::Cpu(cache) => Ok(cache),
-            Storage::Gpu(_) => Err(wrong_owner("the cache")),
-        }
+    pub(crate) fn cpu(&self) -> Result<Ref<'_, <Cpu as Executor>::Cache>> {
+        self.0.storage.cpu("the cache")
     }
 
-    pub(crate) fn gpu(&self) -> Result<&<Gpu as Executor>::Cache> {
-        match &self.0.storage {
-            Storage::Gpu(cache) => Ok(cache),
-            Storage::Cpu(_) => Err(wrong_owner("the cache")),
-        }
+    pub(crate) fn gpu(&self) -> Result<Ref<'_, <Gpu as Executor>::Cache>> {
+        self.0.storage.gpu("the cache")
+    }
+
+    /// Gives the content another place; what it had before is freed.
+    pub(crate) fn replace(&self, storage: CacheStorage) {
+        self.0.storage.replace(storage);
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(*self.0.storage.borrow(), Storage::Lost)
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakCache {
+        WeakCache(Rc::downgrade(&self.0))
     }
 }
 
@@ -157,6 +194,33 @@ impl std::fmt::Debug for KvCache {
     }
 }
 
-fn wrong_owner(what: &str) -> Error {
-    Error::WrongOwner { what: format!("`{what}`") }
+/// The content of a handle, on the tier that asks for it.
+trait Place<C, G> {
+    fn cpu(&self, what: &str) -> Result<Ref<'_, C>>;
+    fn gpu(&self, what: &str) -> Result<Ref<'_, G>>;
+}
+
+impl<C, G> Place<C, G> for RefCell<Storage<C, G>> {
+    fn cpu(&self, what: &str) -> Result<Ref<'_, C>> {
+        let content = Ref::filter_map(self.borrow(), |storage| match storage {
+            Storage::Cpu(content) => Some(content),
+            Storage::Gpu(_) | Storage::Lost => None,
+        });
+        content.map_err(|storage| misplaced(what, &storage))
+    }
+
+    fn gpu(&self, what: &str) -> Result<Ref<'_, G>> {
+        let content = Ref::filter_map(self.borrow(), |storage| match storage {
+            Storage::Gpu(content) => Some(content),
+            Storage::Cpu(_) | Storage::Lost => None,
+        });
+        content.map_err(|storage| misplaced(what, &storage))
+    }
+}
+
+fn misplaced<C, G>(what: &str, storage: &Storage<C, G>) -> Error {
+    match storage {
+        Storage::Lost => Error::DeviceLost { reason: format!("`{what}` went with it") },
+        Storage::Cpu(_) | Storage::Gpu(_) => Error::WrongOwner { what: format!("`{what}`") },
+    }
 }

@@ -4,9 +4,9 @@ use half::f16;
 
 use crate::op::{GROUP, Rows, Shape, UPLOAD_ROWS};
 use crate::runtime::PendingWeight;
-use crate::tensor::{Layout, Weight};
+use crate::tensor::Layout;
 use crate::weights::{DType, Weights, blocks};
-use crate::{Error, Result, Runtime};
+use crate::{Error, Result};
 
 /// A piece is read and converted at a time: 4 MiB keep wasm's heap small and calls few.
 const PIECE_BYTES: usize = 4 << 20;
@@ -36,44 +36,65 @@ pub(crate) fn vector_or_matrix(name: &str, shape: &[usize]) -> Result<Shape> {
     }
 }
 
-pub(crate) async fn load(
-    runtime: &Runtime,
+/// Where a weight's numbers come from: once at loading, and again whenever a device was lost.
+pub(crate) enum Source {
+    /// The tensor `name` of a file, which stays open.
+    File { weights: Weights, name: String },
+    /// All rows in f32, for what comes from no file.
+    Numbers(Box<[f32]>),
+}
+
+/// The shape and the layout that the tensor `name` gets.
+pub(crate) fn plan(
     weights: &Weights,
     name: &str,
     expected_shape: &[usize],
     format: WeightFormat,
-) -> Result<Weight> {
+) -> Result<(Shape, Layout)> {
     let info = weights.require(name)?;
     if info.shape != expected_shape {
         let (expected, got) = (format!("{expected_shape:?}"), format!("{:?}", info.shape));
         return Err(Error::ShapeMismatch { what: name.into(), expected, got });
     }
-    let shape = vector_or_matrix(name, &info.shape)?;
-    let layout = match (format, info.dtype) {
+    Ok((vector_or_matrix(name, &info.shape)?, layout(format, info.dtype)))
+}
+
+fn layout(format: WeightFormat, dtype: DType) -> Layout {
+    match (format, dtype) {
         (WeightFormat::F32, _) | (WeightFormat::Native, DType::F32 | DType::BF16) => Layout::F32,
         (WeightFormat::F16, _) | (WeightFormat::Native, DType::F16) => Layout::F16,
         (WeightFormat::Native, DType::Q8_0) => Layout::Q8,
         (WeightFormat::Native, DType::Q4_0 | DType::Q4_1) => Layout::Q4,
-    };
-    let dtype = info.dtype;
-    let row_bytes = dtype.row_bytes(shape.width)? as usize;
+    }
+}
+
+/// Writes all rows of `source` to a weight.
+pub(crate) fn fill(pending: &mut PendingWeight, source: &Source) -> Result<()> {
+    match source {
+        Source::File { weights, name } => fill_from_file(pending, weights, name),
+        Source::Numbers(values) => pending.write(0, Rows::F32(values)),
+    }
+}
+
+fn fill_from_file(pending: &mut PendingWeight, weights: &Weights, name: &str) -> Result<()> {
+    let info = weights.require(name)?;
+    let (shape, layout) = (pending.shape(), pending.layout());
+    let row_bytes = info.dtype.row_bytes(shape.width)? as usize;
     let piece_rows = (PIECE_BYTES / row_bytes).max(1).next_multiple_of(UPLOAD_ROWS).min(shape.n_rows);
-    let mut pending = runtime.create_weight(name, shape, layout).await?;
     let mut bytes = vec![0; piece_rows * row_bytes];
     let mut first_row = 0;
     while first_row < shape.n_rows {
         let n_rows = piece_rows.min(shape.n_rows - first_row);
         let piece = &mut bytes[..n_rows * row_bytes];
         weights.read_piece(info, first_row as u64 * row_bytes as u64, piece)?;
-        write_piece(runtime, &mut pending, first_row, piece, dtype, layout)?;
+        write_piece(pending, first_row, piece, info.dtype, layout)?;
         first_row += n_rows;
     }
-    Ok(pending.finish())
+    Ok(())
 }
 
 /// Converts a piece from the file's type to the layout and writes it.
 fn write_piece(
-    runtime: &Runtime,
     pending: &mut PendingWeight,
     first_row: usize,
     piece: &[u8],
@@ -81,17 +102,17 @@ fn write_piece(
     layout: Layout,
 ) -> Result<()> {
     match layout {
-        Layout::F32 => pending.write(runtime, first_row, Rows::F32(&blocks::to_f32(dtype, piece))),
+        Layout::F32 => pending.write(first_row, Rows::F32(&blocks::to_f32(dtype, piece))),
         Layout::F16 => {
             let bits: Vec<u16> = match dtype {
                 DType::F16 => blocks::u16s(piece),
                 _ => blocks::to_f32(dtype, piece).into_iter().map(|x| f16::from_f32(x).to_bits()).collect(),
             };
-            pending.write(runtime, first_row, Rows::F16(&bits))
+            pending.write(first_row, Rows::F16(&bits))
         }
         Layout::Q8 => {
             let (scales, quants) = blocks::split_q8_0(piece);
-            pending.write(runtime, first_row, Rows::Q8 { scales: &scales, quants: &quants })
+            pending.write(first_row, Rows::Q8 { scales: &scales, quants: &quants })
         }
         Layout::Q4 => {
             let (scales, mins, quants) = match dtype {
@@ -99,7 +120,7 @@ fn write_piece(
                 _ => blocks::split_q4_1(piece),
             };
             debug_assert_eq!(quants.len(), scales.len() * GROUP / 2);
-            pending.write(runtime, first_row, Rows::Q4 { scales: &scales, mins: &mins, quants: &quants })
+            pending.write(first_row, Rows::Q4 { scales: &scales, mins: &mins, quants: &quants })
         }
     }
 }

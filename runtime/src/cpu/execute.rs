@@ -47,7 +47,7 @@ fn run(
         }
         Op::Linear { x, weight, bias, act, .. } => {
             let bias = bias.as_ref().map(|bias| bias.cpu()).transpose()?;
-            linear(get(x), weight.cpu()?, bias.map(CpuWeight::vector), *act, to);
+            linear(get(x), &*weight.cpu()?, bias.as_deref().map(CpuWeight::vector), *act, to);
         }
         Op::Add { a, b, .. } => rows::add(get(a), get(b), to),
         Op::LayerNorm { x, gamma, beta, eps, .. } => {
@@ -63,7 +63,8 @@ fn run(
             let head_dim = width(q) / n_heads;
             let (n_heads, n_kv_heads) = (*n_heads, *n_kv_heads);
             let p = CausalParams { first_pos: *first_pos, n_heads, n_kv_heads, head_dim, scale: *scale };
-            let (keys, values) = (keys.cpu()?.values.borrow(), values.cpu()?.values.borrow());
+            let (keys, values) = (keys.cpu()?, values.cpu()?);
+            let (keys, values) = (keys.values.borrow(), values.values.borrow());
             attention::attention_causal(get(q), &keys, &values, &p, to);
         }
         Op::AttentionFull { q, k, v, lengths, n_heads, scale, .. } => {

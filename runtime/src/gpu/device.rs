@@ -12,6 +12,9 @@ use crate::{Error, Result};
 /// Bytes between two dispatches' parameters: the largest alignment that WebGPU may ask for.
 pub(super) const UNIFORM_STRIDE: usize = 256;
 
+/// Time within which a browser tells that a device is lost, once a read-back has failed.
+const LOSS_NEWS_MS: u32 = 100;
+
 /// An open device.
 #[derive(Debug)]
 pub(super) struct Device {
@@ -93,6 +96,13 @@ impl Device {
         }
     }
 
+    /// Why the device is lost, once it is; natively a loss is only told when asked for.
+    pub(super) fn loss(&self) -> Option<String> {
+        // Polling a lost device fails; the reason comes through the callback.
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        locked(&self.lost).clone()
+    }
+
     /// As [`Self::check`], after hearing what the driver has to say: natively a loss is only told when
     /// asked for.
     pub(super) fn check_now(&self) -> Result<()> {
@@ -141,10 +151,16 @@ impl Device {
         }
         let mapped = receiver.await;
         self.check()?;
-        match mapped {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(failed(error.to_string())),
-            Err(_) => return Err(failed("the device was dropped".into())),
+        let problem = match mapped {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the device was dropped".into()),
+        };
+        if let Some(reason) = problem {
+            // A browser may tell of the loss only after it has refused what waited.
+            platform::sleep_ms(LOSS_NEWS_MS).await;
+            self.check()?;
+            return Err(failed(reason));
         }
         let view = buffer.slice(..).get_mapped_range().map_err(|error| failed(error.to_string()))?;
         let values = bytemuck::pod_collect_to_vec(&view);

@@ -132,6 +132,16 @@ impl Gpu {
         })
     }
 
+    /// Why the device is gone, once it is.
+    pub(crate) fn loss(&self) -> Option<String> {
+        self.device.loss()
+    }
+
+    /// Takes the device away, as a driver's reset does.
+    pub(crate) fn destroy_device(&self) {
+        self.device.device.destroy();
+    }
+
     /// The adapter's name, for people.
     pub(crate) fn adapter(&self) -> &str {
         &self.device.adapter
@@ -247,7 +257,7 @@ impl Executor for Gpu {
     type Cache = GpuCache;
 
     async fn create_weight(&self, name: &str, shape: Shape, layout: Layout) -> Result<GpuWeight> {
-        self.device.check()?;
+        self.device.check_now()?;
         let create = || GpuWeight::create(&self.pool, self.max_binding_bytes, name, shape, layout);
         let (weight, errors) = self.device.scoped(name, weight::n_bytes(shape, layout), create);
         errors.await?;
@@ -266,7 +276,7 @@ impl Executor for Gpu {
     }
 
     async fn create_cache(&self, n_ctx: usize, width: usize) -> Result<GpuCache> {
-        self.device.check()?;
+        self.device.check_now()?;
         let create = || GpuCache::create(&self.pool, n_ctx, width);
         let (cache, errors) =
             self.device.scoped("a key-value cache", 4 * n_ctx as u64 * width as u64, create);

@@ -362,7 +362,8 @@ impl Planner<'_> {
             None => self.gpu.nothing.clone(),
         };
         let activation = activation_code(act);
-        let GpuWeight { layout, parts, .. } = weight.gpu()?;
+        let weight = weight.gpu()?;
+        let GpuWeight { layout, parts, .. } = &*weight;
         for part in parts {
             let [values, scales] = self.weight_bindings(part);
             let storage = vec![self.buffer(x), values, scales, bias.clone(), self.buffer(out)];
@@ -451,7 +452,8 @@ fn activation_code(act: Activation) -> u32 {
 
 /// A bias, gamma or beta.
 fn vector(weight: &Weight) -> Result<Rc<GpuBuffer>> {
-    let parts = &weight.gpu()?.parts;
+    let weight = weight.gpu()?;
+    let parts = &weight.parts;
     assert!(parts.len() == 1, "a vector is one row");
     Ok(parts[0].values.clone())
 }

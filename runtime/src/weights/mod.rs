@@ -11,6 +11,7 @@ mod safetensors;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 pub use dtype::DType;
 pub use gguf::MetaValue;
@@ -44,7 +45,11 @@ struct Header {
 }
 
 /// An opened weight file. Only its header is in memory; tensors are read when they are asked for.
-pub struct Weights {
+/// Clones share it; the last one closes the file.
+#[derive(Clone)]
+pub struct Weights(Rc<Opened>);
+
+struct Opened {
     source: Box<dyn ReadAt>,
     header: Header,
 }
@@ -67,22 +72,22 @@ impl Weights {
         } else {
             safetensors::read_header(source.as_ref(), n_bytes)?
         };
-        Ok(Self { source, header })
+        Ok(Self(Rc::new(Opened { source, header })))
     }
 
     /// Names of all tensors of supported types, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.header.tensors.keys().map(String::as_str)
+        self.0.header.tensors.keys().map(String::as_str)
     }
 
     /// Shape and type of a tensor.
     pub fn tensor_info(&self, name: &str) -> Option<&TensorInfo> {
-        self.header.tensors.get(name)
+        self.0.header.tensors.get(name)
     }
 
     /// A value of the metadata: GGUF's keys, or the texts of safetensors' `__metadata__`.
     pub fn meta(&self, key: &str) -> Option<&MetaValue> {
-        self.header.meta.get(key)
+        self.0.header.meta.get(key)
     }
 
     /// A tensor's bytes as they stand in the file.
@@ -92,7 +97,7 @@ impl Weights {
     pub fn read_bytes(&self, name: &str) -> Result<Vec<u8>> {
         let info = self.require(name)?;
         let mut bytes = vec![0; info.n_bytes as usize];
-        self.source.read_at(&mut bytes, info.offset)?;
+        self.0.source.read_at(&mut bytes, info.offset)?;
         Ok(bytes)
     }
 
@@ -106,7 +111,7 @@ impl Weights {
 
     /// Shape and type of a tensor that must be there.
     pub(crate) fn require(&self, name: &str) -> Result<&TensorInfo> {
-        self.header.tensors.get(name).ok_or_else(|| match self.header.unsupported.get(name) {
+        self.0.header.tensors.get(name).ok_or_else(|| match self.0.header.unsupported.get(name) {
             Some(dtype) => Error::UnsupportedWeights { what: format!("the type {dtype} for `{name}`") },
             None => Error::MissingTensor { name: name.into() },
         })
@@ -115,6 +120,6 @@ impl Weights {
     /// Fills `piece` with a tensor's bytes from `offset` within the tensor on.
     pub(crate) fn read_piece(&self, info: &TensorInfo, offset: u64, piece: &mut [u8]) -> Result<()> {
         assert!(offset + piece.len() as u64 <= info.n_bytes, "a piece lies within its tensor");
-        self.source.read_at(piece, info.offset + offset)
+        self.0.source.read_at(piece, info.offset + offset)
     }
 }

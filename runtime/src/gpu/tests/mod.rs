@@ -6,6 +6,7 @@
 
 mod device;
 mod linear;
+mod recovery;
 mod rest;
 mod shaders;
 
