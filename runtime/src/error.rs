@@ -68,12 +68,27 @@ pub enum Error {
         reason: String,
     },
     /// The device has no room.
-    #[error("no memory for {what} ({n_bytes} bytes); close other programs or choose a smaller model")]
+    #[error("no memory for {what} ({}); close other programs or choose a smaller model", megabytes(*n_bytes))]
     OutOfMemory {
         /// What was to be allocated.
         what: String,
         /// Its size.
         n_bytes: u64,
+    },
+    /// The memory budget has no room.
+    #[error(
+        "no memory for {what}: it needs {}, and {} of {} are free; choose a smaller model or allow more memory",
+        megabytes(*n_bytes), megabytes(*free_bytes), megabytes(*budget_bytes)
+    )]
+    OverBudget {
+        /// What was to be allocated.
+        what: String,
+        /// Its size.
+        n_bytes: u64,
+        /// What is left of the budget.
+        free_bytes: u64,
+        /// The budget.
+        budget_bytes: u64,
     },
     /// The GPU refused a command.
     #[error("the GPU refused {what}: {reason}")]
@@ -100,8 +115,18 @@ impl Error {
         matches!(self, Self::DeviceLost { .. })
     }
 
+    /// Whether there was no room: it may help to free something, or to ask for less.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::OutOfMemory { .. } | Self::OverBudget { .. })
+    }
+
     /// A [`Error::CorruptWeights`] with `reason`.
     pub(crate) fn corrupt(reason: impl Into<String>) -> Self {
         Self::CorruptWeights { reason: reason.into() }
     }
+}
+
+/// Sizes as people compare them: "94.4 MB".
+fn megabytes(n_bytes: u64) -> String {
+    format!("{:.1} MB", n_bytes as f64 / 1e6)
 }

@@ -46,7 +46,7 @@ mod gpu;
 mod kernels;
 
 pub use error::{Error, Result};
-pub use memory::MemoryReport;
+pub use memory::{Forecast, MemoryReport, ModelMemory};
 pub use op::{Activation, CausalAttention, FullAttention, Rope, RopeStyle};
 pub use recorder::Recorder;
 pub use runtime::Runtime;

@@ -6,15 +6,17 @@
 //! anew.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
 
+use crate::memory::ModelMemory;
 use crate::runtime::{AnyExecutor, open_cpu, open_tier};
 use crate::tensor::{KvCache, Storage, WeakCache, WeakWeight, Weight};
 use crate::tier::{Tier, TierReport};
 use crate::upload::Source;
-use crate::{Error, Result, Runtime};
+use crate::{Result, Runtime};
 
 /// Losses within [`LOSS_WINDOW_MS`] after which the CPU goes on: a device that is lost three times
 /// while one answer is written will be lost again.
@@ -46,6 +48,18 @@ impl Recovery {
             weights.retain(|(weight, _)| weight.upgrade().is_some());
         }
         weights.push((weight.downgrade(), source));
+    }
+
+    /// The weights that live, by model.
+    pub(crate) fn models(&self) -> Vec<ModelMemory> {
+        let mut models = BTreeMap::new();
+        for (weight, source) in self.weights.borrow().iter() {
+            let n_bytes = weight.upgrade().map_or(0, |weight| weight.n_bytes());
+            *models.entry(source.model().to_owned()).or_default() += n_bytes;
+        }
+        models.retain(|_, n_bytes| *n_bytes > 0);
+        let model = |(model, weight_bytes)| ModelMemory { model, weight_bytes };
+        models.into_iter().map(model).collect()
     }
 
     pub(crate) fn remember_cache(&self, cache: &KvCache) {
@@ -101,10 +115,9 @@ impl Runtime {
             }
             match self.bring_back().await {
                 Err(error) if error.is_device_lost() => {}
-                Err(Error::OutOfMemory { what, n_bytes }) if self.tier() == Tier::Gpu => {
+                Err(error) if error.is_out_of_memory() && self.tier() == Tier::Gpu => {
                     // Another program took the room meanwhile.
-                    let reason =
-                        format!("the GPU was lost, and came back without room for {what} ({n_bytes} bytes)");
+                    let reason = format!("the GPU was lost, and came back with less room: {error}");
                     self.forget_content();
                     self.fall(reason).await?;
                 }
@@ -143,7 +156,7 @@ impl Runtime {
             if attempt > 0 {
                 platform::sleep_ms(REOPEN_PAUSE_MS).await;
             }
-            match open_tier(&self.0.ledger, self.0.choice).await {
+            match open_tier(&self.0.ledger, &self.0.options).await {
                 Ok((executor, report)) if report.tier == Tier::Gpu => {
                     let reason = format!("{}; it was lost ({reason}) and came back", report.reason);
                     self.install(executor, TierReport { reason, ..report });

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::cpu::Cpu;
 use crate::gpu::{AdapterPolicy, Gpu};
-use crate::memory::{Ledger, MemoryReport};
+use crate::memory::{Ledger, MemoryReport, check_heap};
 use crate::op::{BufferId, Executor, Program, Rows, Shape};
 use crate::recovery::Recovery;
 use crate::self_test::self_test;
@@ -20,6 +20,10 @@ const MAX_CTX: usize = 1 << 20;
 /// Largest cache: 2^28 f32 are 1 GiB, a quarter of what wasm32 can address.
 const MAX_CACHE_ELEMENTS: usize = 1 << 28;
 
+/// What the heap must have left beside an allocation: the pieces in which a weight is read and
+/// converted (`upload.rs`: 4 MiB and up to eight times as much in f32), and small things.
+const HEAP_MARGIN_BYTES: u64 = 48 << 20;
+
 /// Executes forward passes on one tier. One per worker or thread serves all its models; clones
 /// share it.
 #[derive(Clone)]
@@ -29,7 +33,7 @@ pub(crate) struct Inner {
     /// What executes now; another one after a lost device. Whoever works with it holds on to it.
     executor: RefCell<Rc<AnyExecutor>>,
     report: RefCell<TierReport>,
-    pub(crate) choice: TierChoice,
+    pub(crate) options: Options,
     pub(crate) ledger: Ledger,
     pub(crate) recovery: Recovery,
 }
@@ -47,15 +51,15 @@ impl Runtime {
     /// [`Error::NoAdapter`] when the GPU is forced and there is none, or it fails the self-test.
     pub async fn open(options: &Options) -> Result<Self> {
         let ledger = Ledger::default();
-        let (executor, report) = open_tier(&ledger, options.tier).await?;
-        Ok(Self::on(executor, report, options.tier, ledger))
+        let (executor, report) = open_tier(&ledger, options).await?;
+        Ok(Self::on(executor, report, options.clone(), ledger))
     }
 
-    fn on(executor: AnyExecutor, report: TierReport, choice: TierChoice, ledger: Ledger) -> Self {
+    fn on(executor: AnyExecutor, report: TierReport, options: Options, ledger: Ledger) -> Self {
         Self(Rc::new(Inner {
             executor: RefCell::new(Rc::new(executor)),
             report: RefCell::new(report),
-            choice,
+            options,
             ledger,
             recovery: Recovery::default(),
         }))
@@ -73,7 +77,43 @@ impl Runtime {
 
     /// Bytes held by this runtime's weights, caches and activations.
     pub fn memory(&self) -> MemoryReport {
-        self.0.ledger.report()
+        MemoryReport { models: self.0.recovery.models(), ..self.0.ledger.report() }
+    }
+
+    /// Bounds what this runtime may hold, with [`Self::set_other_bytes`]; `None` is as much as there
+    /// is. What is held already stays; what would go beyond fails with [`Error::OverBudget`].
+    pub fn set_budget(&self, budget_bytes: Option<u64>) {
+        self.0.ledger.set_budget(budget_bytes);
+    }
+
+    /// Counts what the caller holds besides (an index, say) towards the budget.
+    pub fn set_other_bytes(&self, n_bytes: u64) {
+        self.0.ledger.set_other_bytes(n_bytes);
+    }
+
+    /// Bytes that all matrices of a weight file will take on this tier in `format`, and its vectors
+    /// in f32; from the header alone.
+    pub fn forecast_weights(&self, weights: &Weights, format: WeightFormat) -> u64 {
+        upload::plan_all(weights, format).map(|(shape, layout)| self.weight_bytes(shape, layout)).sum()
+    }
+
+    /// Fails when `n_bytes` more for `what` are beyond the budget, so that nothing is begun in vain.
+    ///
+    /// # Errors
+    /// [`Error::OverBudget`].
+    pub fn check_room(&self, what: &str, n_bytes: u64) -> Result<()> {
+        self.0.ledger.check_room(what, n_bytes).or_else(|_| {
+            self.trim();
+            self.0.ledger.check_room(what, n_bytes)
+        })
+    }
+
+    /// Frees what is only kept for later: idle buffers.
+    pub fn trim(&self) {
+        match &*self.executor() {
+            AnyExecutor::Cpu(cpu) => cpu.trim(),
+            AnyExecutor::Gpu(gpu) => gpu.trim(),
+        }
     }
 
     /// An empty recording.
@@ -138,9 +178,16 @@ impl Runtime {
 
     pub(crate) async fn create_cache(&self, n_ctx: usize, width: usize) -> Result<CacheStorage> {
         let executor = self.executor();
+        self.check_allocation("a key-value cache", 4 * n_ctx as u64 * width as u64)?;
         let storage = match &*executor {
             AnyExecutor::Cpu(cpu) => Storage::Cpu(cpu.create_cache(n_ctx, width).await?),
-            AnyExecutor::Gpu(gpu) => Storage::Gpu(gpu.create_cache(n_ctx, width).await?),
+            AnyExecutor::Gpu(gpu) => Storage::Gpu(match gpu.create_cache(n_ctx, width).await {
+                Err(Error::OutOfMemory { .. }) => {
+                    gpu.trim();
+                    gpu.create_cache(n_ctx, width).await?
+                }
+                cache => cache?,
+            }),
         };
         self.still(&executor)?;
         Ok(storage)
@@ -169,7 +216,7 @@ impl Runtime {
         source: &Source,
     ) -> Result<WeightStorage> {
         let mut pending = self.pending_weight(name, shape, layout).await?;
-        upload::fill(&mut pending, source)?;
+        upload::fill(&mut pending, source, &self.0.ledger)?;
         Ok(pending.storage)
     }
 
@@ -182,12 +229,38 @@ impl Runtime {
 
     async fn pending_weight(&self, name: &str, shape: Shape, layout: Layout) -> Result<PendingWeight> {
         let executor = self.executor();
+        self.check_allocation(name, self.weight_bytes(shape, layout))?;
         let storage = match &*executor {
             AnyExecutor::Cpu(cpu) => Storage::Cpu(cpu.create_weight(name, shape, layout).await?),
-            AnyExecutor::Gpu(gpu) => Storage::Gpu(gpu.create_weight(name, shape, layout).await?),
+            AnyExecutor::Gpu(gpu) => Storage::Gpu(match gpu.create_weight(name, shape, layout).await {
+                Err(Error::OutOfMemory { .. }) => {
+                    gpu.trim();
+                    gpu.create_weight(name, shape, layout).await?
+                }
+                weight => weight?,
+            }),
         };
         self.still(&executor)?;
         Ok(PendingWeight { executor, shape, layout, storage })
+    }
+
+    fn weight_bytes(&self, shape: Shape, layout: Layout) -> u64 {
+        match self.tier() {
+            Tier::Cpu => Cpu::weight_bytes(shape, layout),
+            Tier::Gpu => Gpu::weight_bytes(shape, layout),
+        }
+    }
+
+    /// Fails where the budget, or the heap that the CPU tier lives on, has no room.
+    fn check_allocation(&self, what: &str, n_bytes: u64) -> Result<()> {
+        self.check_room(what, n_bytes)?;
+        match self.tier() {
+            Tier::Cpu => check_heap(what, n_bytes + HEAP_MARGIN_BYTES).or_else(|_| {
+                self.trim();
+                check_heap(what, n_bytes + HEAP_MARGIN_BYTES)
+            }),
+            Tier::Gpu => Ok(()),
+        }
     }
 
     /// What executes now.
@@ -212,14 +285,21 @@ impl Runtime {
     pub(crate) async fn execute(&self, program: &Program, read: Option<BufferId>) -> Result<Vec<f32>> {
         match &*self.executor() {
             AnyExecutor::Cpu(cpu) => cpu.execute(program, read).await,
-            AnyExecutor::Gpu(gpu) => gpu.execute(program, read).await,
+            AnyExecutor::Gpu(gpu) => match gpu.execute(program, read).await {
+                // Caches are written at places of their own, so that nothing is done twice.
+                Err(Error::OutOfMemory { .. }) => {
+                    gpu.trim();
+                    gpu.execute(program, read).await
+                }
+                outcome => outcome,
+            },
         }
     }
 }
 
 /// Opens a tier by choice and tests it.
-pub(crate) async fn open_tier(ledger: &Ledger, choice: TierChoice) -> Result<(AnyExecutor, TierReport)> {
-    match choice {
+pub(crate) async fn open_tier(ledger: &Ledger, options: &Options) -> Result<(AnyExecutor, TierReport)> {
+    match options.tier {
         TierChoice::Cpu => open_cpu(ledger, "the CPU was asked for".into()).await,
         TierChoice::Gpu => open_gpu(ledger, AdapterPolicy::Any, "the GPU was asked for").await,
         TierChoice::Auto => {
@@ -263,7 +343,7 @@ async fn tested(executor: AnyExecutor, ledger: &Ledger, reason: String) -> Resul
         reason,
         self_test: untested,
     };
-    let runtime = Runtime::on(executor, report, TierChoice::Cpu, ledger.clone());
+    let runtime = Runtime::on(executor, report, Options::default(), ledger.clone());
     let self_test = self_test(&runtime).await?;
     let inner = Rc::into_inner(runtime.0).expect("the self-test keeps no clone of the runtime");
     let executor = Rc::into_inner(inner.executor.into_inner()).expect("nothing runs after the self-test");

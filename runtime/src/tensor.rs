@@ -116,6 +116,15 @@ impl Weight {
         self.0.storage.replace(storage);
     }
 
+    /// Bytes of its content.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        match &*self.0.storage.borrow() {
+            Storage::Cpu(weight) => weight.n_bytes(),
+            Storage::Gpu(weight) => weight.n_bytes(),
+            Storage::Lost => 0,
+        }
+    }
+
     pub(crate) fn is_lost(&self) -> bool {
         matches!(*self.0.storage.borrow(), Storage::Lost)
     }

@@ -2,6 +2,7 @@
 
 use half::f16;
 
+use crate::memory::{Ledger, Owner};
 use crate::op::{GROUP, Rows, Shape, UPLOAD_ROWS};
 use crate::runtime::PendingWeight;
 use crate::tensor::Layout;
@@ -44,6 +45,26 @@ pub(crate) enum Source {
     Numbers(Box<[f32]>),
 }
 
+impl Source {
+    /// Name of the model; empty where it has none.
+    pub(crate) fn model(&self) -> &str {
+        match self {
+            Self::File { weights, .. } => weights.model(),
+            Self::Numbers(_) => "",
+        }
+    }
+}
+
+/// Shapes and layouts of all tensors that can be loaded; vectors are always kept in f32.
+pub(crate) fn plan_all(weights: &Weights, format: WeightFormat) -> impl Iterator<Item = (Shape, Layout)> {
+    let infos = weights.names().filter_map(|name| weights.tensor_info(name));
+    infos.filter_map(move |info| {
+        let shape = vector_or_matrix("", &info.shape).ok()?;
+        let is_vector = info.shape.len() == 1;
+        Some((shape, if is_vector { Layout::F32 } else { layout(format, info.dtype) }))
+    })
+}
+
 /// The shape and the layout that the tensor `name` gets.
 pub(crate) fn plan(
     weights: &Weights,
@@ -69,18 +90,20 @@ fn layout(format: WeightFormat, dtype: DType) -> Layout {
 }
 
 /// Writes all rows of `source` to a weight.
-pub(crate) fn fill(pending: &mut PendingWeight, source: &Source) -> Result<()> {
+pub(crate) fn fill(pending: &mut PendingWeight, source: &Source, ledger: &Ledger) -> Result<()> {
     match source {
-        Source::File { weights, name } => fill_from_file(pending, weights, name),
+        Source::File { weights, name } => fill_from_file(pending, weights, name, ledger),
         Source::Numbers(values) => pending.write(0, Rows::F32(values)),
     }
 }
 
-fn fill_from_file(pending: &mut PendingWeight, weights: &Weights, name: &str) -> Result<()> {
+fn fill_from_file(pending: &mut PendingWeight, weights: &Weights, name: &str, ledger: &Ledger) -> Result<()> {
     let info = weights.require(name)?;
     let (shape, layout) = (pending.shape(), pending.layout());
     let row_bytes = info.dtype.row_bytes(shape.width)? as usize;
     let piece_rows = (PIECE_BYTES / row_bytes).max(1).next_multiple_of(UPLOAD_ROWS).min(shape.n_rows);
+    // The piece, and what it is converted to.
+    let _lease = ledger.lease(Owner::Staging, (piece_rows * (row_bytes + 4 * shape.width)) as u64);
     let mut bytes = vec![0; piece_rows * row_bytes];
     let mut first_row = 0;
     while first_row < shape.n_rows {

@@ -44,6 +44,11 @@ impl Pool {
         self.free.borrow_mut().push(block);
     }
 
+    /// Frees all blocks.
+    pub(super) fn clear(&self) {
+        self.free.borrow_mut().clear();
+    }
+
     /// Frees blocks until little enough is pooled, the oldest first.
     pub(super) fn trim(&self) {
         let mut free = self.free.borrow_mut();

@@ -42,6 +42,16 @@ impl Cpu {
         Self { ledger: ledger.clone(), pool: Pool::new(ledger) }
     }
 
+    /// Bytes that a weight takes here, at most.
+    pub(crate) fn weight_bytes(shape: Shape, layout: Layout) -> u64 {
+        CpuWeight::max_bytes(shape, layout)
+    }
+
+    /// Frees what is only kept for later.
+    pub(crate) fn trim(&self) {
+        self.pool.clear();
+    }
+
     /// The instruction set in use.
     pub(crate) fn simd_name() -> &'static str {
         simd::name()

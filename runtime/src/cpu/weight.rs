@@ -2,6 +2,7 @@
 
 use super::panels::Panels;
 use super::quantised::QuantPanels;
+use super::simd::LANES;
 use crate::kernels::dequantize;
 use crate::memory::{Lease, Ledger, Owner};
 use crate::op::{Rows, Shape};
@@ -10,7 +11,7 @@ use crate::tensor::Layout;
 /// A weight in the CPU tier's layout.
 pub(crate) struct CpuWeight {
     pub(super) values: Values,
-    _lease: Lease,
+    lease: Lease,
 }
 
 /// Layouts that have kernels. F16 is widened to f32: neither wasm nor AVX2 computes with halves.
@@ -22,6 +23,22 @@ pub(super) enum Values {
 }
 
 impl CpuWeight {
+    /// What [`Self::n_bytes`] will be, at most: rows come in panels of [`LANES`], and a group of 32
+    /// has its scale, and in `Q4` its minimum, in f32.
+    pub(super) fn max_bytes(shape: Shape, layout: Layout) -> u64 {
+        let n_rows = if shape.n_rows == 1 { 1 } else { shape.n_rows.next_multiple_of(LANES) };
+        let n_elements = (n_rows * shape.width) as u64;
+        match layout {
+            Layout::F32 | Layout::F16 => 4 * n_elements,
+            Layout::Q8 => n_elements + n_elements / 8,
+            Layout::Q4 => n_elements / 2 + n_elements / 4,
+        }
+    }
+
+    pub(crate) fn n_bytes(&self) -> u64 {
+        self.lease.n_bytes()
+    }
+
     pub(super) fn zeroed(ledger: &Ledger, shape: Shape, layout: Layout) -> Self {
         let Shape { n_rows, width } = shape;
         let (values, n_bytes) = match layout {
@@ -38,7 +55,7 @@ impl CpuWeight {
                 (Values::Quantised(panels), n_bytes)
             }
         };
-        Self { values, _lease: ledger.lease(Owner::Weights, n_bytes) }
+        Self { values, lease: ledger.lease(Owner::Weights, n_bytes) }
     }
 
     pub(super) fn write_rows(&mut self, first_row: usize, rows: Rows<'_>) {

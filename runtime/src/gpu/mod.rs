@@ -132,6 +132,16 @@ impl Gpu {
         })
     }
 
+    /// Bytes that a weight takes here, but for the rounding of buffers.
+    pub(crate) fn weight_bytes(shape: Shape, layout: Layout) -> u64 {
+        weight::n_bytes(shape, layout)
+    }
+
+    /// Frees what is only kept for later.
+    pub(crate) fn trim(&self) {
+        self.pool.clear();
+    }
+
     /// Why the device is gone, once it is.
     pub(crate) fn loss(&self) -> Option<String> {
         self.device.loss()

@@ -92,6 +92,12 @@ impl Pool {
         }
     }
 
+    /// Destroys all idle buffers.
+    pub(super) fn clear(&self) {
+        self.idle.borrow_mut().clear();
+        self.idle_bytes.set(0);
+    }
+
     /// Number of buffers that were ever destroyed.
     pub(super) fn n_destroyed(&self) -> u64 {
         self.n_destroyed.get()

@@ -87,6 +87,11 @@ impl GpuWeight {
         Ok(Self { layout, parts, width: shape.width })
     }
 
+    pub(crate) fn n_bytes(&self) -> u64 {
+        let buffers = self.parts.iter().flat_map(|part| std::iter::once(&part.values).chain(&part.scales));
+        buffers.map(|buffer| buffer.buffer.size()).sum()
+    }
+
     /// Writes rows from `first_row` on, and gives the number of bytes.
     pub(super) fn write(&self, device: &Device, first_row: usize, rows: Rows<'_>) -> usize {
         let n_rows = rows.n_elements() / self.width;

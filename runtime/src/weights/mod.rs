@@ -47,7 +47,10 @@ struct Header {
 /// An opened weight file. Only its header is in memory; tensors are read when they are asked for.
 /// Clones share it; the last one closes the file.
 #[derive(Clone)]
-pub struct Weights(Rc<Opened>);
+pub struct Weights {
+    opened: Rc<Opened>,
+    model: Rc<str>,
+}
 
 struct Opened {
     source: Box<dyn ReadAt>,
@@ -72,22 +75,33 @@ impl Weights {
         } else {
             safetensors::read_header(source.as_ref(), n_bytes)?
         };
-        Ok(Self(Rc::new(Opened { source, header })))
+        Ok(Self { opened: Rc::new(Opened { source, header }), model: "".into() })
+    }
+
+    /// The same file under the name of its model, by which its weights are counted.
+    #[must_use]
+    pub fn named(self, model: &str) -> Self {
+        Self { model: model.into(), ..self }
+    }
+
+    /// The name of its model; empty where it was given none.
+    pub fn model(&self) -> &str {
+        &self.model
     }
 
     /// Names of all tensors of supported types, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.header.tensors.keys().map(String::as_str)
+        self.opened.header.tensors.keys().map(String::as_str)
     }
 
     /// Shape and type of a tensor.
     pub fn tensor_info(&self, name: &str) -> Option<&TensorInfo> {
-        self.0.header.tensors.get(name)
+        self.opened.header.tensors.get(name)
     }
 
     /// A value of the metadata: GGUF's keys, or the texts of safetensors' `__metadata__`.
     pub fn meta(&self, key: &str) -> Option<&MetaValue> {
-        self.0.header.meta.get(key)
+        self.opened.header.meta.get(key)
     }
 
     /// A tensor's bytes as they stand in the file.
@@ -97,7 +111,7 @@ impl Weights {
     pub fn read_bytes(&self, name: &str) -> Result<Vec<u8>> {
         let info = self.require(name)?;
         let mut bytes = vec![0; info.n_bytes as usize];
-        self.0.source.read_at(&mut bytes, info.offset)?;
+        self.opened.source.read_at(&mut bytes, info.offset)?;
         Ok(bytes)
     }
 
@@ -111,7 +125,7 @@ impl Weights {
 
     /// Shape and type of a tensor that must be there.
     pub(crate) fn require(&self, name: &str) -> Result<&TensorInfo> {
-        self.0.header.tensors.get(name).ok_or_else(|| match self.0.header.unsupported.get(name) {
+        self.opened.header.tensors.get(name).ok_or_else(|| match self.opened.header.unsupported.get(name) {
             Some(dtype) => Error::UnsupportedWeights { what: format!("the type {dtype} for `{name}`") },
             None => Error::MissingTensor { name: name.into() },
         })
@@ -120,6 +134,6 @@ impl Weights {
     /// Fills `piece` with a tensor's bytes from `offset` within the tensor on.
     pub(crate) fn read_piece(&self, info: &TensorInfo, offset: u64, piece: &mut [u8]) -> Result<()> {
         assert!(offset + piece.len() as u64 <= info.n_bytes, "a piece lies within its tensor");
-        self.0.source.read_at(piece, info.offset + offset)
+        self.opened.source.read_at(piece, info.offset + offset)
     }
 }
