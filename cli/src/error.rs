@@ -16,7 +16,9 @@ pub enum Error {
     Question { path: PathBuf, line: usize, reason: String },
     #[error("there is no knowledge base {path}; make it with `footnote index --kb {path} PATH..`")]
     NoKnowledgeBase { path: String },
-    #[error("no document could be read from {paths}; give files or folders with PDF, Markdown, HTML or text")]
+    #[error(
+        "no document could be read from {paths}; give files or folders with documents, books, tables, letters or text"
+    )]
     NothingRead { paths: String },
     #[error("no folder for models is known; name one with --models DIR or FOOTNOTE_MODELS")]
     NoModelFolder,

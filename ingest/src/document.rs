@@ -38,17 +38,38 @@ pub enum Kind {
     Markdown,
     /// HTML or XHTML.
     Html,
+    /// Word document (Office Open XML).
+    Docx,
+    /// PowerPoint presentation (Office Open XML).
+    Pptx,
+    /// Excel workbook (Office Open XML).
+    Xlsx,
+    /// OpenDocument text.
+    Odt,
+    /// OpenDocument spreadsheet.
+    Ods,
+    /// OpenDocument presentation.
+    Odp,
+    /// EPUB book.
+    Epub,
     /// Any other text.
     PlainText,
 }
 
 impl Kind {
-    /// The name used in databases and JSON: `pdf`, `markdown`, `html` or `text`.
+    /// The name used in databases and JSON, such as `pdf`, `markdown` or `text`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pdf => "pdf",
             Self::Markdown => "markdown",
             Self::Html => "html",
+            Self::Docx => "docx",
+            Self::Pptx => "pptx",
+            Self::Xlsx => "xlsx",
+            Self::Odt => "odt",
+            Self::Ods => "ods",
+            Self::Odp => "odp",
+            Self::Epub => "epub",
             Self::PlainText => "text",
         }
     }
@@ -61,6 +82,12 @@ pub struct Document {
     pub kind: Kind,
     /// The title the file gives itself, if any.
     pub title: Option<String>,
+    /// The authors the file names; a letter's sender.
+    #[serde(default)]
+    pub authors: Vec<String>,
+    /// When it was written, as the file says it; usually ISO 8601.
+    #[serde(default)]
+    pub created: Option<String>,
     /// The extracted text. For Markdown and plain text it is the decoded file, verbatim.
     pub text: String,
     /// Blocks in reading order; they neither overlap nor nest, and each lies within `text`.
@@ -127,6 +154,8 @@ pub enum WarningCode {
     Truncated,
     /// The character encoding was guessed or did not fit everywhere.
     Encoding,
+    /// Something that an ordinary view of the document does not show was left out.
+    Hidden,
     /// A damaged file was read as far as possible.
     Damaged,
 }

@@ -123,7 +123,7 @@ impl Writer {
             "nav" => !self.keeps_navigation,
             // Within an article they belong to it; a whole page's own are banners.
             "header" | "footer" | "aside" if !is_whole_page => e.name() == "footer",
-            _ => e.attr("hidden").is_some() || e.attr("aria-hidden") == Some("true"),
+            _ => e.attr("hidden").is_some() || e.attr("aria-hidden") == Some("true") || is_note_link(e),
         }
     }
 
@@ -244,6 +244,12 @@ impl Writer {
         let block = self.blocks.iter().find(|b| matches!(b.kind, BlockKind::Heading { .. }))?;
         Some(self.text[block.start..block.end].replace('\n', " "))
     }
+}
+
+/// The number that links to a note, and the arrow that links back.
+fn is_note_link(e: &Element) -> bool {
+    let role = e.attr("role").or_else(|| e.attr("epub:type")).unwrap_or("");
+    matches!(role, "doc-noteref" | "doc-backlink" | "noteref" | "backlink")
 }
 
 /// Tables that hold tables, headings or lists arrange a page; they are no data.

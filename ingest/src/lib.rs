@@ -28,19 +28,27 @@
 //! - It knows no model: token counts come in as a function.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod blocks;
 mod chunk;
+mod compose;
 mod decode;
 mod document;
+mod epub;
 mod html;
 mod limits;
 mod markdown;
+mod odf;
+mod office;
+mod paths;
 mod pdf;
 mod plain;
 mod read;
 mod sentences;
 mod sniff;
+mod table;
 mod text;
+mod xml;
 
 pub use chunk::{Chunk, ChunkPolicy, chunk};
 pub use document::{Block, BlockKind, Document, Kind, Refusal, Span, Warning, WarningCode};

@@ -24,6 +24,10 @@ pub struct Limits {
     pub max_text_chars: u32,
     /// Text of one page is cut here, with a warning. Code points.
     pub max_page_chars: u32,
+    /// Files in an archive; further ones are left out, with a warning.
+    pub max_members: u32,
+    /// What all that is unpacked from one archive may take. A larger part is refused.
+    pub max_unpacked_bytes: u64,
 }
 
 impl Default for Limits {
@@ -33,6 +37,8 @@ impl Default for Limits {
             max_pages: MAX_PAGES,
             max_text_chars: MAX_TEXT_CHARS,
             max_page_chars: MAX_PAGE_CHARS,
+            max_members: MAX_MEMBERS,
+            max_unpacked_bytes: MAX_UNPACKED_BYTES,
         }
     }
 }
@@ -45,3 +51,7 @@ const MAX_PAGES: u32 = 10_000;
 const MAX_TEXT_CHARS: u32 = 20_000_000;
 /// A dense newspaper page has 50,000 code points.
 const MAX_PAGE_CHARS: u32 = 200_000;
+/// The largest presentations and books have some thousand parts; an entry takes 100 bytes.
+const MAX_MEMBERS: u32 = 20_000;
+/// 512 MiB, twice the largest file: text and XML shrink to a tenth, but large files hold pictures.
+const MAX_UNPACKED_BYTES: u64 = 512 << 20;

@@ -10,6 +10,7 @@ mod cmap;
 mod flatten;
 mod fonts;
 mod glyphs;
+mod info;
 mod lexer;
 mod lines;
 mod objects;
@@ -50,8 +51,10 @@ pub(crate) fn read(bytes: &[u8], hint: &Hint, limits: &Limits) -> Result<(Docume
     let page_starts: Vec<u32> = assembled.page_starts.iter().map(|&at| chars.at(at)).collect();
     let blocks = complete(&assembled.text, assembled.blocks);
     let blocks = to_blocks(&assembled.text, &blocks, &page_starts);
-    let title = guarded(|| info_title(&file)).unwrap_or_default().or(assembled.heading);
-    let document = Document { kind: Kind::Pdf, title, text: assembled.text, blocks, page_starts };
+    let title = guarded(|| info::title(&file)).unwrap_or_default().or(assembled.heading);
+    let (authors, created) = guarded(|| info::authors_and_date(&file)).unwrap_or_default();
+    let document =
+        Document { kind: Kind::Pdf, title, authors, created, text: assembled.text, blocks, page_starts };
     Ok((document, warnings))
 }
 
@@ -184,39 +187,6 @@ fn page_list(numbers: &[usize]) -> String {
         n => format!(" and {n} more"),
     };
     format!("{noun} {}{more}", named.join(", "))
-}
-
-/// The title in the file's metadata, unless it is a file name or a placeholder.
-fn info_title(file: &pdf_extract::Document) -> Option<String> {
-    let info = streams::get_dict(file, &file.trailer, b"Info")?;
-    let title = streams::get(file, info, b"Title")?;
-    let title = pdf_extract::decode_text_string(title).ok()?;
-    let title = title.trim_matches(|c: char| c.is_whitespace() || c.is_control());
-    let title = title.strip_prefix("Microsoft Word - ").unwrap_or(title).trim();
-    let lower = title.to_lowercase();
-    let is_placeholder = ["untitled", "unbenannt", "document", "title", "none"]
-        .iter()
-        .any(|p| lower.starts_with(p) && lower.len() < p.len() + 4);
-    let is_file = lower.rsplit_once('.').is_some_and(|(_, ext)| {
-        matches!(
-            ext,
-            "doc"
-                | "docx"
-                | "pdf"
-                | "tex"
-                | "dvi"
-                | "indd"
-                | "ps"
-                | "odt"
-                | "xls"
-                | "ppt"
-                | "pptx"
-                | "html"
-                | "txt"
-                | "rtf"
-        )
-    });
-    (!title.is_empty() && !is_placeholder && !is_file).then(|| title.to_owned())
 }
 
 /// Runs `work`; a panic in it becomes a reason, quietly. Where panics abort, it is not caught.

@@ -1,9 +1,11 @@
 //! The one way in: bytes to a document, by the parser of their kind.
 
+use crate::archive::Archive;
 use crate::blocks::{complete, to_blocks};
 use crate::text::truncate_chars;
 use crate::{
-    Document, Hint, Kind, Limits, Refusal, Warning, WarningCode, decode, html, markdown, pdf, plain, sniff,
+    Document, Hint, Kind, Limits, Refusal, Warning, WarningCode, decode, epub, html, markdown, odf, office,
+    pdf, plain, sniff,
 };
 
 /// Reads a file. What could not be read of it is told in the warnings.
@@ -19,6 +21,9 @@ pub fn ingest(bytes: &[u8], hint: &Hint, limits: &Limits) -> Result<(Document, V
     let n_bytes = bytes.len() as u64;
     if n_bytes > limits.max_bytes {
         return Err(Refusal::TooLarge { name: name(), n_bytes, max_bytes: limits.max_bytes });
+    }
+    if sniff::is_zip(bytes) {
+        return packed(bytes, hint, limits);
     }
     let kind = sniff::kind_of(bytes, hint)?;
     if kind == Kind::Pdf {
@@ -50,7 +55,21 @@ pub fn ingest(bytes: &[u8], hint: &Hint, limits: &Limits) -> Result<(Document, V
         return Err(Refusal::Unreadable { name: name(), reason: "the page has no text".to_owned() });
     }
     let blocks = to_blocks(&text, &complete(&text, blocks), &[]);
-    Ok((Document { kind, title, text, blocks, page_starts: Vec::new() }, warnings))
+    let (authors, created) = (Vec::new(), None);
+    Ok((Document { kind, title, authors, created, text, blocks, page_starts: Vec::new() }, warnings))
+}
+
+/// Reads a document that is an archive of parts.
+fn packed(bytes: &[u8], hint: &Hint, limits: &Limits) -> Result<(Document, Vec<Warning>), Refusal> {
+    let unreadable =
+        |reason: &str| Refusal::Unreadable { name: hint.name.to_owned(), reason: reason.to_owned() };
+    let archive = Archive::open(bytes, limits).ok_or_else(|| unreadable("it is damaged"))?;
+    match sniff::archive_kind(&archive) {
+        Ok(kind @ (Kind::Odt | Kind::Ods | Kind::Odp)) => odf::read(&archive, kind, hint, limits),
+        Ok(Kind::Epub) => epub::read(&archive, hint, limits),
+        Ok(kind) => office::read(archive, kind, hint, limits),
+        Err(looks_like) => Err(sniff::unknown(hint, looks_like)),
+    }
 }
 
 /// 32 MiB: the tree of an HTML page takes tens of bytes per byte of source.

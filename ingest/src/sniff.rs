@@ -1,11 +1,12 @@
 //! What kind of file some bytes are.
 
+use crate::archive::Archive;
 use crate::{Hint, Kind, Refusal, decode};
 
 /// A PDF header may stand anywhere in the first kilobyte (ISO 32000-1, annex H.3.4.1).
 const MAX_PDF_HEADER_AT: usize = 1024;
 
-const SUPPORTED: &str = "supported are PDF, Markdown, HTML and plain text";
+const SUPPORTED: &str = "supported are PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, EPUB, HTML, Markdown and text";
 
 /// The kind by content; the name only decides between Markdown, HTML fragments and plain text.
 pub(crate) fn kind_of(bytes: &[u8], hint: &Hint) -> Result<Kind, Refusal> {
@@ -33,7 +34,7 @@ pub(crate) fn kind_of(bytes: &[u8], hint: &Hint) -> Result<Kind, Refusal> {
     })
 }
 
-fn unknown(hint: &Hint, looks_like: &str) -> Refusal {
+pub(crate) fn unknown(hint: &Hint, looks_like: &str) -> Refusal {
     Refusal::UnknownKind {
         name: hint.name.to_owned(),
         looks_like: looks_like.to_owned(),
@@ -88,9 +89,6 @@ fn looks_like(bytes: &[u8]) -> Option<&'static str> {
         (b"OTTO\0", "a font"),
         (b"GGUF", "a GGUF model file"),
     ];
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
-        return Some(zip_content(bytes));
-    }
     if bytes.starts_with(b"RIFF") && bytes.len() > 12 {
         return Some(match &bytes[8..12] {
             b"WEBP" => "a WebP image",
@@ -107,23 +105,42 @@ fn looks_like(bytes: &[u8]) -> Option<&'static str> {
     MAGICS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|&(_, name)| name)
 }
 
-/// Office documents and e-books are ZIP archives; the first entries give them away.
-fn zip_content(bytes: &[u8]) -> &'static str {
-    let head = &bytes[..bytes.len().min(8192)];
-    let has = |name: &[u8]| find(head, name).is_some();
-    if has(b"mimetypeapplication/epub+zip") {
-        "an EPUB book"
-    } else if has(b"mimetypeapplication/vnd.oasis.opendocument") {
-        "an OpenDocument file"
-    } else if has(b"word/") {
-        "a Word document (DOCX)"
-    } else if has(b"xl/") {
-        "an Excel workbook (XLSX)"
-    } else if has(b"ppt/") {
-        "a PowerPoint presentation (PPTX)"
-    } else {
-        "a ZIP archive"
+/// Whether the bytes are a ZIP archive.
+pub(crate) fn is_zip(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
+}
+
+/// Office documents and e-books are ZIP archives; what is in them gives them away.
+pub(crate) fn archive_kind(archive: &Archive<'_>) -> Result<Kind, &'static str> {
+    let has = |name: &str| archive.find(name).is_some();
+    if let Ok(mime) = archive.read("mimetype") {
+        let mime = String::from_utf8_lossy(&mime);
+        match mime.trim().strip_prefix("application/").unwrap_or("") {
+            "epub+zip" => return Ok(Kind::Epub),
+            m if m.starts_with("vnd.oasis.opendocument.text") => return Ok(Kind::Odt),
+            m if m.starts_with("vnd.oasis.opendocument.spreadsheet") => return Ok(Kind::Ods),
+            m if m.starts_with("vnd.oasis.opendocument.presentation") => return Ok(Kind::Odp),
+            m if m.starts_with("vnd.oasis.opendocument") => return Err("an OpenDocument drawing or formula"),
+            _ => {}
+        }
     }
+    if has("META-INF/container.xml") && archive.members().any(|m| m.name.ends_with(".opf")) {
+        return Ok(Kind::Epub);
+    }
+    let has_folder = |name: &str| archive.members().any(|m| m.name.starts_with(name));
+    match archive.find("[Content_Types].xml").is_some() {
+        true if has("word/document.xml") => return Ok(Kind::Docx),
+        true if has("ppt/presentation.xml") => return Ok(Kind::Pptx),
+        true if has("xl/workbook.xml") => return Ok(Kind::Xlsx),
+        true if has("xl/workbook.bin") => return Err("a binary Excel workbook (XLSB)"),
+        true if has_folder("visio/") => return Err("a Visio drawing"),
+        true if has_folder("word/") => return Ok(Kind::Docx),
+        _ => {}
+    }
+    if has_folder("Index/") && archive.members().any(|m| m.name.ends_with(".iwa")) {
+        return Err("an Apple iWork document");
+    }
+    Err("a ZIP archive")
 }
 
 fn is_html(start: &str, extension: &str, mime: Option<&str>) -> bool {
@@ -174,7 +191,7 @@ mod tests {
 
     #[test]
     fn content_decides_and_names_only_where_it_is_ambiguous() {
-        let cases: [(&str, &[u8], Result<Kind, &str>); 24] = [
+        let cases: [(&str, &[u8], Result<Kind, &str>); 22] = [
             ("a.pdf", b"%PDF-1.4", Ok(Kind::Pdf)),
             ("a.txt", b"junk before\n%PDF-1.4", Ok(Kind::Pdf)),
             ("a.pdf", b"# Not a PDF\n", Ok(Kind::PlainText)),
@@ -193,8 +210,6 @@ mod tests {
             ("a.html", b"no tags", Ok(Kind::PlainText)),
             ("a.md", b"<p align=center>badge</p>\n\n# Title", Ok(Kind::Markdown)),
             ("a.txt", b"<header> is a tag", Ok(Kind::PlainText)),
-            ("a.md", b"PK\x03\x04....", Err("a ZIP archive")),
-            ("a.pdf", b"PK\x03\x04....word/document.xml", Err("a Word document (DOCX)")),
             ("a.txt", b"\x89PNG\r\n\x1a\n", Err("a PNG image")),
             (
                 "a.pdf",
@@ -220,7 +235,7 @@ mod tests {
             kind_of(b"\x89PNG", &Hint { name: "scan.pdf", ..Hint::default() }).expect_err("an image");
         assert_eq!(
             refusal.to_string(),
-            "scan.pdf looks like a PNG image, which cannot be read; supported are PDF, Markdown, HTML and plain text"
+            format!("scan.pdf looks like a PNG image, which cannot be read; {SUPPORTED}")
         );
     }
 }

@@ -152,7 +152,7 @@ fn refusals_name_the_file_and_what_to_do() {
         (
             b"PK\x03\x04\x14\0word/document.xml",
             "letter.docx",
-            "letter.docx looks like a Word document (DOCX), which cannot be read; supported are PDF, Markdown, HTML and plain text",
+            "letter.docx cannot be read: it is damaged; open it",
         ),
     ] {
         let message = refuse(bytes, name);

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{docs_dir, files_below, ingest_within, read_doc};
+use common::{docs_dir, documents, files_below, ingest_within, read_doc};
 use ingest::Refusal;
 use std::fmt::Write;
 use std::io::Write as _;
@@ -30,13 +30,11 @@ impl Random {
 }
 
 fn fixtures() -> Vec<(String, Vec<u8>)> {
-    files_below(&docs_dir(), &["md", "html", "txt", "pdf"])
-        .into_iter()
-        .map(|path| {
-            let name = path.file_name().expect("files have names").to_string_lossy().into_owned();
-            (name, std::fs::read(path).expect("the fixture is readable"))
-        })
-        .collect()
+    let docs = files_below(&docs_dir(), &["md", "html", "txt", "pdf"]).into_iter().map(|path| {
+        let name = path.file_name().expect("files have names").to_string_lossy().into_owned();
+        (name, std::fs::read(path).expect("the fixture is readable"))
+    });
+    docs.chain(documents()).collect()
 }
 
 #[test]

@@ -11,10 +11,13 @@ pub const TAGLINE: &str = "Ask your own documents. They stay in this browser.";
 pub const SKIP: &str = "Skip to the question";
 /// Heading of the list.
 pub const DOCUMENTS: &str = "Documents";
+/// What the file chooser offers. Other files can be dropped: their content decides.
+pub const ACCEPTED: &str = ".pdf,.docx,.pptx,.xlsx,.odt,.ods,.odp,.epub,.html,.htm,.md,.markdown,.rst,.txt,.log,\
+    .csv,.tsv,.json,.jsonl,.xml,.yaml,.toml,.eml,.mbox,.srt,.vtt,text/*,application/json";
 /// The button that opens the file dialog.
 pub const CHOOSE: &str = "Choose files";
 /// Beside it.
-pub const DROP_HERE: &str = "or drop them here. PDF, Markdown, HTML, plain text.";
+pub const DROP_HERE: &str = "or drop them here. PDF, Office, books, web pages, tables, letters, text.";
 /// Label of the question field.
 pub const QUESTION: &str = "Question";
 /// In the empty field.

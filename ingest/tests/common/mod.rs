@@ -13,6 +13,26 @@ pub fn docs_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures/docs")
 }
 
+/// Where documents made by other programs lie.
+pub fn documents_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures/documents")
+}
+
+/// The documents made by other programs with their names, in the order of these.
+pub fn documents() -> Vec<(String, Vec<u8>)> {
+    let mut found: Vec<(String, Vec<u8>)> = std::fs::read_dir(documents_dir())
+        .expect("the folder is in the project")
+        .map(|entry| entry.expect("the folder is readable").path())
+        .filter(|path| path.is_file() && !path.ends_with("README.md"))
+        .map(|path| {
+            let name = path.file_name().expect("files have names").to_string_lossy().into_owned();
+            (name, std::fs::read(&path).expect("the fixture is readable"))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
 /// A folder of evaluation data beside the project, if it is there.
 pub fn eval_dir(name: &str) -> Option<PathBuf> {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/eval").join(name);

@@ -54,7 +54,7 @@ fn drop_zone(app: App, link: Link) -> View {
             button(class="button", r#type="button", on:click=choose, disabled=is_off) { (words::CHOOSE) }
             p { (words::DROP_HERE) }
             input(id="files", r#type="file", multiple=true, hidden=true, aria-label=words::CHOOSE,
-                accept=".pdf,.md,.markdown,.html,.htm,.txt,text/*,application/pdf", r#ref=input, on:change=take)
+                accept=words::ACCEPTED, r#ref=input, on:change=take)
         }
     }
 }

@@ -1,0 +1,143 @@
+//! Archives that are damaged, or made to break readers: an answer comes for each, and soon.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use common::{documents_dir, ingest_within};
+use ingest::{Refusal, WarningCode};
+use std::io::Write;
+use std::time::Duration;
+
+/// Ten times what the slowest of these takes on a machine of 2 cores.
+const MAX: Duration = Duration::from_secs(20);
+
+/// A ZIP archive of members that are deflated.
+fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut file, mut directory) = (Vec::new(), Vec::new());
+    for (name, content) in members {
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(content).unwrap();
+        let packed = encoder.finish().unwrap();
+        let mut crc = flate2::Crc::new();
+        crc.update(content);
+        let mut common = vec![20, 0, 0, 0, 8, 0, 0, 0, 0, 0];
+        for n in [crc.sum(), packed.len() as u32, content.len() as u32] {
+            common.extend_from_slice(&n.to_le_bytes());
+        }
+        common.extend_from_slice(&(name.len() as u16).to_le_bytes());
+        common.extend_from_slice(&[0, 0]);
+        let at = file.len() as u32;
+        file.extend_from_slice(&[b"PK\x03\x04".as_slice(), &common, name.as_bytes(), &packed].concat());
+        directory.extend_from_slice(&[b"PK\x01\x02\x14\0".as_slice(), &common, &[0; 10]].concat());
+        directory.extend_from_slice(&at.to_le_bytes());
+        directory.extend_from_slice(name.as_bytes());
+    }
+    let (at, n_bytes, n) = (file.len() as u32, directory.len() as u32, members.len() as u16);
+    file.extend_from_slice(&directory);
+    file.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+    file.extend_from_slice(&[n.to_le_bytes(), n.to_le_bytes()].concat());
+    file.extend_from_slice(&[n_bytes.to_le_bytes(), at.to_le_bytes()].concat());
+    file.extend_from_slice(&[0, 0]);
+    file
+}
+
+fn docx(document: &[u8]) -> Vec<u8> {
+    zip(&[("[Content_Types].xml", b"<Types/>"), ("word/document.xml", document)])
+}
+
+fn xlsx(strings: &str, sheet: &str) -> Vec<u8> {
+    let relations = r#"<Relationships>
+        <Relationship Id="rId1" Type="x/worksheet" Target="worksheets/sheet1.xml"/>
+        <Relationship Id="rId2" Type="x/sharedStrings" Target="sharedStrings.xml"/></Relationships>"#;
+    let book = r#"<workbook><sheets><sheet name="S" r:id="rId1"/></sheets></workbook>"#;
+    zip(&[
+        ("[Content_Types].xml", b"<Types/>"),
+        ("xl/workbook.xml", book.as_bytes()),
+        ("xl/_rels/workbook.xml.rels", relations.as_bytes()),
+        ("xl/sharedStrings.xml", strings.as_bytes()),
+        ("xl/worksheets/sheet1.xml", sheet.as_bytes()),
+    ])
+}
+
+const HELLO: &[u8] = b"<w:document><w:p><w:r><w:t>Hello there</w:t></w:r></w:p></w:document>";
+
+#[test]
+fn the_archive_maker_of_these_tests_makes_archives() {
+    let (outcome, _) = ingest_within(MAX, "a.docx", docx(HELLO), None);
+    let (doc, warnings) = outcome.expect("it is a document");
+    assert_eq!((doc.text.as_str(), warnings.len()), ("Hello there", 0));
+}
+
+#[test]
+fn archives_without_their_directory_are_read_with_a_warning() {
+    for name in ["python.docx", "python.pptx", "python.xlsx", "libreoffice.docx"] {
+        let whole = std::fs::read(documents_dir().join(name)).unwrap();
+        let (outcome, _) = ingest_within(MAX, name, whole.clone(), None);
+        let text = outcome.expect("the fixture is readable").0.text;
+        let directory_at = whole.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+        let (outcome, _) = ingest_within(MAX, name, whole[..directory_at].to_vec(), None);
+        let (doc, warnings) = outcome.expect("everything but the directory is there");
+        assert_eq!(doc.text, text, "{name}");
+        assert!(warnings.iter().any(|w| w.code == WarningCode::Damaged), "{name}: {warnings:?}");
+    }
+}
+
+#[test]
+fn bombs_are_refused_or_cut() {
+    let bomb = [HELLO, &vec![b' '; 600 << 20]].concat();
+    let (outcome, _) = ingest_within(MAX, "bomb.docx", docx(&bomb), None);
+    let refusal = outcome.expect_err("it expands to more than the limit");
+    assert!(
+        matches!(&refusal, Refusal::Unreadable { reason, .. } if reason.contains("expands")),
+        "{refusal}"
+    );
+
+    let laughs = "<!DOCTYPE w [<!ENTITY a 'ha'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'>]><w:document><w:p><w:r><w:t>Hello&b;</w:t></w:r></w:p></w:document>";
+    let (outcome, _) = ingest_within(MAX, "laughs.docx", docx(laughs.as_bytes()), None);
+    assert_eq!(outcome.expect("entities are left out").0.text, "Hello");
+
+    for open in ["<w:p>", "<w:tbl><w:tr><w:tc>", "<w:txbxContent><w:p>", "<w:del>"] {
+        let deep = format!("<w:document><w:p><w:r><w:t>Hello</w:t></w:r></w:p>{}", open.repeat(200_000));
+        let (outcome, _) = ingest_within(MAX, "deep.docx", docx(deep.as_bytes()), None);
+        let (doc, warnings) = outcome.expect("the start is read");
+        assert_eq!(doc.text, "Hello");
+        assert!(warnings.iter().any(|w| w.code == WarningCode::Damaged), "{warnings:?}");
+    }
+}
+
+#[test]
+fn sheets_that_multiply_text_or_cells_end() {
+    let long = format!("<sst><si><t>{}</t></si></sst>", "words ".repeat(5_000));
+    let cells = "<row><c t='s'><v>0</v></c><c t='s'><v>0</v></c></row>".repeat(100_000);
+    let (outcome, elapsed) = ingest_within(MAX, "long.xlsx", xlsx(&long, &cells), None);
+    let (doc, warnings) = outcome.expect("a part is read");
+    eprintln!("long strings: {elapsed:?}, {} bytes", doc.text.len());
+    assert!(warnings.iter().any(|w| w.code == WarningCode::Truncated), "{warnings:?}");
+
+    let many = "<row><c><v>1</v></c><c><v>2</v></c></row>".repeat(1 << 20);
+    let (outcome, elapsed) = ingest_within(MAX, "many.xlsx", xlsx("", &many), None);
+    let (_, warnings) = outcome.expect("a part is read");
+    eprintln!("many cells: {elapsed:?}");
+    assert!(warnings.iter().any(|w| w.code == WarningCode::Truncated), "{warnings:?}");
+
+    let far = "<row r='4294967295'><c r='ZZZZ1'><v>1</v></c><c r='A1'><v>2</v></c></row>";
+    let (outcome, _) = ingest_within(MAX, "far.xlsx", xlsx("", far), None);
+    assert_eq!(outcome.expect("places may be anything").0.text, "S\n\n| 1 | 2");
+}
+
+#[test]
+fn directories_that_lie_are_harmless() {
+    let whole = docx(HELLO);
+    // Every field of the end record and of the first entry, at its largest.
+    let directory_at = whole.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    for start in [0, directory_at, whole.len() - 22] {
+        for at in start + 4..(start + 46).min(whole.len()) {
+            let mut file = whole.clone();
+            file[at] = 0xff;
+            let _ = ingest_within(MAX, "lies.docx", file.clone(), None);
+            file[at..(at + 8).min(whole.len())].fill(0xff);
+            let _ = ingest_within(MAX, "lies.docx", file, None);
+        }
+    }
+}
