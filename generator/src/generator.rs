@@ -3,16 +3,16 @@
 use crate::chat::{ChatTemplate, Message};
 use crate::config::{ChatConfig, LlamaConfig};
 use crate::error::{Error, Result};
-use crate::llama::{Llama, State};
+use crate::kept::Kept;
+use crate::llama::Llama;
 use crate::sampling::Sampling;
 use crate::session::Session;
 use models::ModelFiles;
 use runtime::{Runtime, Tokenizer, Weights};
-use std::cell::RefCell;
 use std::rc::Rc;
 
 /// Positions of a session, however many the model was trained for: three passages, a question and an
-/// answer need about 1,200; a cache of 2,048 has 94 MB for a model with 30 layers of 3 heads of 64.
+/// answer need about 1,200; 2,048 take 94 MB for a model with 30 layers of 3 heads of 64.
 const MAX_N_CTX: usize = 2048;
 
 /// Tokens that end a text in the families there are; models often name only one of theirs.
@@ -40,8 +40,8 @@ pub(crate) struct Inner {
     chat: Option<ChatTemplate>,
     bos_id: Option<u32>,
     end_ids: Vec<u32>,
-    /// The caches of the session that ended last, for the next one.
-    spare: RefCell<Option<State>>,
+    /// What past sessions left for the next ones.
+    pub(crate) kept: Kept,
 }
 
 impl Generator {
@@ -93,7 +93,7 @@ impl Generator {
             tokenizer,
             chat: template,
             end_ids,
-            spare: RefCell::new(None),
+            kept: Kept::default(),
         })))
     }
 
@@ -106,8 +106,9 @@ impl Generator {
         self.0.chat.as_ref().ok_or(Error::NoChatTemplate)?.render(messages)
     }
 
-    /// Reads the prompt (a long one takes its time: it runs through the model) and stands ready to
-    /// give the tokens after it. Dropping the future, or the session, stops the work.
+    /// Reads the prompt and stands ready to give the tokens after it. What past sessions' prompts
+    /// began with alike is not read again; the rest runs through the model, which takes its time.
+    /// Dropping the future, or the session, stops the work within a step, and keeps what was done.
     ///
     /// # Errors
     /// [`Error::PromptEmpty`], [`Error::PromptTooLong`] for a prompt that fills the whole context,
@@ -148,21 +149,6 @@ impl Generator {
 impl Inner {
     pub(crate) fn is_end(&self, token: u32) -> bool {
         self.end_ids.binary_search(&token).is_ok()
-    }
-
-    pub(crate) async fn take_state(&self) -> Result<State> {
-        let spare = self.spare.borrow_mut().take();
-        match spare {
-            Some(mut state) => {
-                state.n_past = 0;
-                Ok(state)
-            }
-            None => self.model.new_state(&self.rt, self.n_ctx).await,
-        }
-    }
-
-    pub(crate) fn give_back(&self, state: State) {
-        *self.spare.borrow_mut() = Some(state);
     }
 }
 

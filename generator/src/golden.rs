@@ -90,7 +90,7 @@ async fn greedy(generator: &Generator, prompt: &str, n_tokens: usize) -> (Vec<u3
 /// the golden one).
 async fn forced(generator: &Generator, row: &Generation, n_steps: usize) -> Vec<(u32, f32)> {
     let inner = generator.inner();
-    let mut state = inner.take_state().await.unwrap();
+    let mut state = inner.model.new_state(&inner.rt, row.prompt_ids.len() + row.tokens.len()).await.unwrap();
     let mut steps = Vec::new();
     let mut unseen = row.prompt_ids.clone();
     for &golden in row.tokens.iter().take(n_steps) {
@@ -103,7 +103,6 @@ async fn forced(generator: &Generator, row: &Generation, n_steps: usize) -> Vec<
         steps.push((argmax(&logits).unwrap(), logits[golden as usize]));
         unseen = vec![golden];
     }
-    inner.give_back(state);
     steps
 }
 

@@ -18,6 +18,8 @@
 //!
 //! Invariants:
 //! - Tokens are pulled: nothing runs between two calls of [`Session::next`], and dropping a session stops it.
+//! - What was asked before, or given up half-way, changes no text: prefixes are reused in the pieces they
+//!   were computed in.
 //! - The same seed, prompt, model and tier give the same text.
 //! - Text comes in whole characters; a stop string is never shown, not even in part.
 //! - Chat templates are the model's own; a template can neither read files nor run for ever.
@@ -30,6 +32,7 @@ mod error;
 mod generator;
 #[cfg(test)]
 mod golden;
+mod kept;
 mod llama;
 mod sampling;
 mod session;

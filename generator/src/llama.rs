@@ -32,13 +32,47 @@ struct Layer {
     down: Weight,           // [D, F]
 }
 
-/// What one conversation has in memory: keys and values of every position so far.
+/// What one conversation has in memory: keys and values of every position so far. Clones share the
+/// caches.
+#[derive(Clone)]
 pub(crate) struct State {
     /// Per layer, `[n_ctx, G * E]` each.
     keys: Vec<KvCache>,
     values: Vec<KvCache>,
     /// Positions in use.
     pub(crate) n_past: usize,
+    /// Tokens of the first positions, as far as they ran in whole pieces of a prompt.
+    pub(crate) ids: Vec<u32>,
+}
+
+impl State {
+    /// The same caches with only the first `n` positions in use, all of them of whole pieces.
+    pub(crate) fn cut(mut self, n: usize) -> Self {
+        debug_assert!(n <= self.ids.len());
+        self.ids.truncate(n);
+        self.n_past = n;
+        self
+    }
+
+    /// Positions there is room for.
+    pub(crate) fn n_ctx(&self) -> usize {
+        self.keys.first().map_or(0, KvCache::n_ctx)
+    }
+
+    /// Bytes of all caches.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        self.caches().map(KvCache::n_bytes).sum()
+    }
+
+    /// All caches, in an order that is the same for all states of a model.
+    pub(crate) fn caches(&self) -> impl Iterator<Item = &KvCache> {
+        self.keys.iter().chain(&self.values)
+    }
+
+    /// Whether both are in the same caches.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.caches().zip(other.caches()).any(|(a, b)| a.is(b))
+    }
 }
 
 impl Llama {
@@ -80,7 +114,13 @@ impl Llama {
             keys.push(rt.kv_cache(n_ctx, width).await?);
             values.push(rt.kv_cache(n_ctx, width).await?);
         }
-        Ok(State { keys, values, n_past: 0 })
+        Ok(State { keys, values, n_past: 0, ids: Vec::new() })
+    }
+
+    /// Bytes of a state with room for `n_ctx` positions.
+    pub(crate) fn state_bytes(&self, n_ctx: usize) -> u64 {
+        let width = self.config.n_kv_heads * self.config.head_dim;
+        2 * self.layers.len() as u64 * KvCache::bytes_for(n_ctx, width)
     }
 
     /// Records a pass over `ids: [T]` at positions `state.n_past ..`; gives the last layer's output
@@ -240,6 +280,56 @@ mod tests {
                 assert_eq!(tokens, row.tokens, "{:?} in pieces of {piece}", row.text);
             }
         }
+    }
+
+    /// Ids that look like nothing in particular.
+    fn some_ids(n: usize, n_vocab: usize) -> Vec<u32> {
+        (0..n).map(|i| ((i * i * 31 + i * 17 + 5) % n_vocab) as u32).collect()
+    }
+
+    /// Logits after each of `lengths` first ids, on one tier: at once, and beginning with a copy of
+    /// what another state has.
+    async fn prefills(tier: TierChoice, ids: &[u32], lengths: &[usize]) -> Vec<[Vec<f32>; 2]> {
+        let rt = Runtime::open(&Options { tier }).await.unwrap();
+        let file: &'static [u8] = include_bytes!("../../fixtures/tiny/llama_untied/model.safetensors");
+        let config = include_bytes!("../../fixtures/tiny/llama_untied/config.json");
+        let weights = Weights::open(Box::new(file)).unwrap();
+        let model = Llama::load(&rt, &weights, LlamaConfig::from_json(config).unwrap()).await.unwrap();
+        let mut rows = Vec::new();
+        for &n in lengths {
+            let mut whole = model.new_state(&rt, 256).await.unwrap();
+            let at_once = logits(&rt, &model, &mut whole, &ids[..n]).await;
+            let n_reused = n / 2;
+            let mut copy = model.new_state(&rt, 300).await.unwrap();
+            let pairs: Vec<_> = whole.caches().zip(copy.caches()).collect();
+            rt.copy_caches(&pairs, n_reused).await.unwrap();
+            copy.n_past = n_reused;
+            let reused = logits(&rt, &model, &mut copy, &ids[n_reused..n]).await;
+            rows.push([at_once, reused]);
+        }
+        rows
+    }
+
+    #[test]
+    fn the_tiers_agree_on_prompts_of_every_length() {
+        platform::block_on(async {
+            let lengths = [1, 63, 64, 65, 200];
+            let ids = some_ids(200, 256);
+            let cpu = prefills(TierChoice::Cpu, &ids, &lengths).await;
+            let gpu = prefills(TierChoice::Gpu, &ids, &lengths).await;
+            for ((cpu, gpu), n) in cpu.iter().zip(&gpu).zip(lengths) {
+                let expected = &cpu[0];
+                let largest = expected.iter().fold(0f32, |max, l| max.max(l.abs()));
+                for (name, got) in
+                    [("the CPU, reused", &cpu[1]), ("the GPU", &gpu[0]), ("the GPU, reused", &gpu[1])]
+                {
+                    let error = got.iter().zip(expected).fold(0f32, |max, (g, e)| max.max((g - e).abs()));
+                    // As for the golden logits of a GPU.
+                    assert!(error <= 1e-4 * largest, "{name}, {n} tokens: {error} of {largest}");
+                    assert_eq!(argmax(got).unwrap(), argmax(expected).unwrap(), "{name}, {n} tokens");
+                }
+            }
+        });
     }
 
     macro_rules! tiny {

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::generator::Inner;
+use crate::kept::Need;
 use crate::llama::State;
 use crate::sampling::{Sampler, Sampling, argmax};
 use crate::stop::StopMatcher;
@@ -9,11 +10,11 @@ use runtime::{Tier, TokenStream};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 
-/// Prompt tokens of one recording on the CPU: enough for the matrix kernels to reach their speed,
-/// and in a browser about a second, after which other messages get their turn.
-const MAX_PREFILL_TOKENS_CPU: usize = 64;
-/// Prompt tokens of one recording on the GPU.
-const MAX_PREFILL_TOKENS_GPU: usize = 512;
+/// Prompt tokens of one recording on the CPU: enough for the matrix kernels to reach their speed.
+const PIECE_TOKENS_CPU: usize = 64;
+/// Prompt tokens of one recording on the GPU: enough to fill a large one, and a third of a second of
+/// a slow integrated one (100 G multiplications per second) with a model of 135 M weights.
+const PIECE_TOKENS_GPU: usize = 128;
 
 /// One generated token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,15 +43,18 @@ pub enum Finish {
 /// A text in the making; dropping it stops the work.
 pub struct Session {
     inner: Rc<Inner>,
-    /// Given back to the generator when the session ends.
+    /// Kept by the generator when the session ends.
     state: Option<State>,
     sampler: Sampler,
     stop: StopMatcher,
     text: TokenStream,
-    /// Tokens the model has not seen yet: the last one, at first the whole prompt.
-    unseen: Vec<u32>,
+    /// The prompt and what was generated. The model has seen as many as its state has positions in
+    /// use: all but the last one, at first less.
+    tokens: Vec<u32>,
     n_prompt: usize,
-    n_generated: usize,
+    n_reused: usize,
+    /// Prompt tokens of one recording; they begin at multiples of it.
+    piece: usize,
     max_tokens: usize,
     is_greedy: bool,
     finish: Option<Finish>,
@@ -58,17 +62,24 @@ pub struct Session {
 
 impl Session {
     pub(crate) async fn new(inner: Rc<Inner>, prompt_ids: Vec<u32>, sampling: &Sampling) -> Result<Self> {
-        let state = Some(inner.take_state().await?);
+        let piece = match inner.rt.tier() {
+            Tier::Cpu => PIECE_TOKENS_CPU,
+            Tier::Gpu => PIECE_TOKENS_GPU,
+        };
+        let n_positions = prompt_ids.len().saturating_add(sampling.max_tokens).min(inner.n_ctx);
+        let need = Need { prompt: &prompt_ids, piece, n_positions, n_ctx: inner.n_ctx };
+        let state = inner.kept.take(&inner.rt, &inner.model, &need).await?;
         let text = inner.tokenizer.streamer();
         let mut session = Self {
             inner,
-            state,
             sampler: Sampler::new(sampling),
             stop: StopMatcher::new(&sampling.stop),
             text,
             n_prompt: prompt_ids.len(),
-            unseen: prompt_ids,
-            n_generated: 0,
+            n_reused: state.n_past,
+            state: Some(state),
+            tokens: prompt_ids,
+            piece,
             max_tokens: sampling.max_tokens,
             is_greedy: sampling.is_greedy(),
             finish: (sampling.max_tokens == 0).then_some(Finish::MaxTokens),
@@ -94,15 +105,14 @@ impl Session {
             let text = self.rest();
             return Ok((!text.is_empty()).then_some(Piece { text, token }));
         }
-        self.n_generated += 1;
-        self.unseen.push(token);
+        self.tokens.push(token);
         let decoded = self.text.push(token).unwrap_or_default();
         let (mut text, stopped) = self.stop.push(&decoded);
         if stopped {
             self.finish = Some(Finish::StopString);
-        } else if self.n_generated == self.max_tokens {
+        } else if self.n_generated() == self.max_tokens {
             self.finish = Some(Finish::MaxTokens);
-        } else if self.n_prompt + self.n_generated >= self.inner.n_ctx {
+        } else if self.tokens.len() >= self.inner.n_ctx {
             self.finish = Some(Finish::ContextFull);
         }
         if self.finish.is_some() && !stopped {
@@ -121,25 +131,26 @@ impl Session {
         self.n_prompt
     }
 
+    /// Tokens of the prompt that an earlier session had run already.
+    pub fn n_reused(&self) -> usize {
+        self.n_reused
+    }
+
     /// Tokens generated so far.
     pub fn n_generated(&self) -> usize {
-        self.n_generated
+        self.tokens.len() - self.n_prompt
     }
 
     /// Runs all of the prompt but the last tokens, whose logits the first `next` asks for.
     async fn prefill(&mut self) -> Result<()> {
-        let max_tokens = match self.inner.rt.tier() {
-            Tier::Cpu => MAX_PREFILL_TOKENS_CPU,
-            Tier::Gpu => MAX_PREFILL_TOKENS_GPU,
-        };
-        while self.unseen.len() > max_tokens {
-            let rest = self.unseen.split_off(max_tokens);
-            let ids = std::mem::replace(&mut self.unseen, rest);
-            let state = self.state.as_mut().expect("held until the session is dropped");
+        let state = self.state.as_mut().expect("held until the session is dropped");
+        while self.tokens.len() - state.n_past > self.piece {
+            let ids = &self.tokens[state.n_past..][..self.piece];
             let mut rec = self.inner.rt.recorder();
-            self.inner.model.forward(&mut rec, state, &ids)?;
+            self.inner.model.forward(&mut rec, state, ids)?;
             rec.run().await?;
             state.n_past += ids.len();
+            state.ids.extend(ids);
             platform::yield_now().await;
         }
         Ok(())
@@ -147,19 +158,21 @@ impl Session {
 
     /// Runs the unseen tokens and chooses the next one.
     async fn next_token(&mut self) -> Result<u32> {
-        let ids = std::mem::take(&mut self.unseen);
         let state = self.state.as_mut().expect("held until the session is dropped");
+        let ids = &self.tokens[state.n_past..];
         let mut rec = self.inner.rt.recorder();
-        let states = self.inner.model.forward(&mut rec, state, &ids)?; // [T, D]
+        let states = self.inner.model.forward(&mut rec, state, ids)?; // [T, D]
         let last = rec.last_row(states)?; // [1, D]
         let logits = self.inner.model.logits(&mut rec, last)?; // [1, V]
-        state.n_past += ids.len();
+        let n_seen = self.tokens.len();
         if self.is_greedy && self.inner.rt.tier() == Tier::Gpu {
             // Four bytes come back instead of a whole row.
             let best = rec.read_argmax(logits).await?;
+            state.n_past = n_seen;
             return best.first().copied().ok_or(Error::NotFinite);
         }
         let logits = rec.read(&logits).await?;
+        state.n_past = n_seen;
         if self.is_greedy { argmax(&logits) } else { self.sampler.choose(&logits) }
     }
 
@@ -177,7 +190,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(state) = self.state.take() {
-            self.inner.give_back(state);
+            self.inner.kept.give_back(state);
         }
     }
 }

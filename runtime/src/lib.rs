@@ -28,6 +28,7 @@
 //! - A lost device is an error value ([`Error::DeviceLost`]); [`Runtime::recover`] opens another one and
 //!   fills every handle again.
 
+mod cache_copy;
 mod error;
 mod memory;
 mod op;

@@ -327,6 +327,8 @@ pub(crate) trait Executor {
     fn write_rows(&self, weight: &mut Self::Weight, first_row: usize, rows: Rows<'_>) -> Result<()>;
     /// Allocates a zeroed cache `[n_ctx, width]` of f32.
     async fn create_cache(&self, n_ctx: usize, width: usize) -> Result<Self::Cache>;
+    /// Copies the first `n_elements` from the first to the second of each pair, two distinct caches.
+    async fn copy_caches(&self, pairs: &[(&KvCache, &KvCache)], n_elements: usize) -> Result<()>;
     /// Runs the program; gives `read`'s content, or nothing.
     async fn execute(&self, program: &Program, read: Option<BufferId>) -> Result<Vec<f32>>;
 }

@@ -175,6 +175,21 @@ impl KvCache {
         self.0.width
     }
 
+    /// Bytes of the tier's memory.
+    pub fn n_bytes(&self) -> u64 {
+        Self::bytes_for(self.0.n_ctx, self.0.width)
+    }
+
+    /// Bytes that `n_ctx` positions of `width` elements take.
+    pub fn bytes_for(n_ctx: usize, width: usize) -> u64 {
+        4 * n_ctx as u64 * width as u64
+    }
+
+    /// Whether both are handles of one cache.
+    pub fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn cpu(&self) -> Result<Ref<'_, <Cpu as Executor>::Cache>> {
         self.0.storage.cpu("the cache")
     }

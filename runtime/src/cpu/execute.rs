@@ -8,12 +8,25 @@ use crate::kernels::{self, CausalParams, FullParams};
 use crate::op::{BufferId, Op, Program};
 use crate::{Activation, Result};
 
-/// Runs all operations and takes out `read`'s content.
-pub(super) fn execute(program: &Program, pool: &Pool, read: Option<BufferId>) -> Result<Vec<f32>> {
+/// Other tasks get their turn after so long a time, and one operation, in which a program of many
+/// rows computes: a fraction of what a token takes on a slow machine.
+const MAX_BUSY_MS: f64 = 50.0;
+/// A program of fewer rows is a token's; it ends soon by itself, and is not slowed by a clock.
+const MIN_LONG_ROWS: usize = 8;
+
+/// Runs all operations and takes out `read`'s content. Dropping the future between two operations
+/// ends the work there: the buffers go back to the pool, and caches hold what was written so far.
+pub(super) async fn execute(program: &Program, pool: &Pool, read: Option<BufferId>) -> Result<Vec<f32>> {
     let last_uses = program.last_uses();
     let mut buffers = Buffers::new(program, pool);
     let mut table = RopeTable::default();
+    let is_long = program.buffers.iter().any(|shape| shape.n_rows >= MIN_LONG_ROWS);
+    let mut busy_since = platform::now_ms();
     for (op_idx, op) in program.ops.iter().enumerate() {
+        if is_long && platform::now_ms() - busy_since > MAX_BUSY_MS {
+            platform::yield_now().await;
+            busy_since = platform::now_ms();
+        }
         match op.output() {
             Some(out) => buffers.write(out, |buffers, to| run(program, op, buffers, &mut table, to))?,
             None => run(program, op, &buffers, &mut table, &mut [])?,

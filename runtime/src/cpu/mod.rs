@@ -19,7 +19,7 @@ use std::cell::RefCell;
 use crate::Result;
 use crate::memory::{Lease, Ledger, Owner};
 use crate::op::{BufferId, Executor, Program, Rows, Shape};
-use crate::tensor::Layout;
+use crate::tensor::{KvCache, Layout};
 
 use buffers::Pool;
 pub(crate) use weight::CpuWeight;
@@ -76,7 +76,16 @@ impl Executor for Cpu {
         Ok(CpuCache { values: RefCell::new(vec![0.0; n_ctx * width]), _lease: lease })
     }
 
+    async fn copy_caches(&self, pairs: &[(&KvCache, &KvCache)], n_elements: usize) -> Result<()> {
+        for (from, to) in pairs {
+            let (from, to) = (from.cpu()?, to.cpu()?);
+            let (from, mut to) = (from.values.borrow(), to.values.borrow_mut());
+            to[..n_elements].copy_from_slice(&from[..n_elements]);
+        }
+        Ok(())
+    }
+
     async fn execute(&self, program: &Program, read: Option<BufferId>) -> Result<Vec<f32>> {
-        execute::execute(program, &self.pool, read)
+        execute::execute(program, &self.pool, read).await
     }
 }

@@ -1,11 +1,13 @@
 //! The CPU tier against the scalar twins, over shapes around every tile and vector border.
 
+use std::future::Future;
+
 use half::f16;
 
 use crate::kernels::{self, CausalParams, FullParams};
 use crate::op::{Rows, Shape};
 use crate::{
-    Activation, CausalAttention, FullAttention, Options, Recorder, Rope, RopeStyle, Runtime, Tensor,
+    Activation, CausalAttention, FullAttention, KvCache, Options, Recorder, Rope, RopeStyle, Runtime, Tensor,
     TierChoice, Weight,
 };
 
@@ -301,4 +303,52 @@ fn memory_is_counted_and_given_back() {
     assert_eq!((after.weight_bytes, after.kv_bytes), (before.weight_bytes, 0));
     run(&rt, |rec| rec.input(1000, 10, vec![1.0; 10_000]));
     assert!(rt.memory().peak_activation_bytes >= 40_000);
+}
+
+#[test]
+fn caches_are_copied_and_wrong_copies_refused() {
+    let rt = runtime();
+    let cache = |n_ctx, width| platform::block_on(rt.kv_cache(n_ctx, width)).unwrap();
+    let (from, to, wide) = (cache(4, 2), cache(6, 2), cache(6, 3));
+    let append = |cache: &KvCache, x: [f32; 4], at_pos| {
+        let mut rec = rt.recorder();
+        let x = rec.input(2, 2, x.to_vec()).unwrap();
+        rec.kv_append(cache, x, at_pos).unwrap();
+        platform::block_on(rec.run()).unwrap();
+    };
+    append(&from, [1.0, 2.0, 3.0, 4.0], 0);
+    append(&to, [5.0, 6.0, 7.0, 8.0], 1);
+    platform::block_on(rt.copy_caches(&[(&from, &to)], 2)).unwrap();
+    assert_eq!(to.cpu().unwrap().values.borrow()[..6], [1.0, 2.0, 3.0, 4.0, 7.0, 8.0]);
+    for (pair, n_positions) in [((&from, &wide), 1), ((&to, &from), 5), ((&from, &from), 1)] {
+        assert!(platform::block_on(rt.copy_caches(&[pair], n_positions)).is_err(), "{pair:?}");
+    }
+}
+
+#[test]
+fn a_forward_pass_can_be_given_up_between_two_operations() {
+    let rt = runtime();
+    let w = weight(&rt, &[512, 512], &numbers(1, 512 * 512));
+    let record = |n_layers: usize| {
+        let mut rec = rt.recorder();
+        let mut x = rec.input(256, 512, numbers(2, 256 * 512)).unwrap();
+        for _ in 0..n_layers {
+            x = rec.linear(x, &w, None, Activation::None).unwrap();
+        }
+        (rec, x)
+    };
+    let (rec, out) = record(2);
+    let expected = platform::block_on(rec.read(&out)).unwrap();
+    // 67 M multiplications each: a thousand of them take seconds on any machine.
+    let (rec, out) = record(1000);
+    {
+        let mut pass = std::pin::pin!(rec.read(&out));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        for _ in 0..3 {
+            assert!(pass.as_mut().poll(&mut context).is_pending(), "the pass gives others a turn");
+        }
+    }
+    assert!(rt.memory().activation_bytes <= 64 << 20, "{:?}", rt.memory());
+    let (rec, out) = record(2);
+    assert_eq!(platform::block_on(rec.read(&out)).unwrap(), expected);
 }

@@ -34,7 +34,7 @@ use weight::{GpuCache, GpuWeight};
 
 use crate::memory::{Ledger, Owner};
 use crate::op::{BufferId, Executor, Program, Rows, Shape};
-use crate::{Error, Layout, Result, Rope};
+use crate::{Error, KvCache, Layout, Result, Rope};
 
 /// Dispatches of one submission: their parameters fill a uniform buffer of 256 KiB.
 const MAX_SUBMIT_STEPS: usize = 1024;
@@ -292,6 +292,22 @@ impl Executor for Gpu {
             self.device.scoped("a key-value cache", 4 * n_ctx as u64 * width as u64, create);
         errors.await?;
         cache
+    }
+
+    async fn copy_caches(&self, pairs: &[(&KvCache, &KvCache)], n_elements: usize) -> Result<()> {
+        self.device.check()?;
+        let n_bytes = 4 * n_elements as u64;
+        let (copied, errors) = self.device.scoped("a copy of caches", n_bytes, || {
+            let mut encoder = self.device.device.create_command_encoder(&Default::default());
+            for (from, to) in pairs {
+                let (from, to) = (from.gpu()?, to.gpu()?);
+                encoder.copy_buffer_to_buffer(&from.buffer.buffer, 0, &to.buffer.buffer, 0, n_bytes);
+            }
+            self.device.queue.submit([encoder.finish()]);
+            Ok(())
+        });
+        errors.await?;
+        copied
     }
 
     async fn execute(&self, program: &Program, read: Option<BufferId>) -> Result<Vec<f32>> {
