@@ -4,7 +4,7 @@ use crate::bert::Bert;
 use crate::config::{BertConfig, Pooling, Prompts, max_seq_length};
 use crate::error::{Error, Result};
 use models::ModelFiles;
-use runtime::{Runtime, Tier, Tokenizer, Weights};
+use runtime::{Forecast, Runtime, Tier, Tokenizer, WeightFormat, Weights};
 
 /// Tokens of one recording on the CPU: enough for the matrix kernels to reach their speed, and in a
 /// browser half a second, after which other messages get their turn.
@@ -58,10 +58,23 @@ impl Embedder {
         };
         let tokenizer = Tokenizer::from_json(&files.read("tokenizer.json").await?)?;
         check_tokenizer(&tokenizer, &config, max_seq_length)?;
-        let weights = Weights::open(Box::new(files.file("model.safetensors").await?))?;
+        let weights = Weights::open(Box::new(files.file("model.safetensors").await?))?.named(files.id());
+        let needed = forecast(rt, &weights, &config).total_bytes();
+        rt.check_room(&format!("the embedder {}", files.id()), needed)?;
         let model = Bert::load(rt, &weights, config).await?;
         let (id, revision) = (files.id().into(), files.revision().into());
         Ok(Self { rt: rt.clone(), model, tokenizer, pooling, prompts, max_seq_length, id, revision })
+    }
+
+    /// What loading the model and embedding will take on the tier of `rt`; only the header of its
+    /// weights and its settings are read.
+    ///
+    /// # Errors
+    /// As [`Self::load`], but for what is only found while loading.
+    pub async fn forecast(rt: &Runtime, files: &ModelFiles) -> Result<Forecast> {
+        let config = BertConfig::parse(&files.read("config.json").await?)?;
+        let weights = Weights::open(Box::new(files.file("model.safetensors").await?))?;
+        Ok(forecast(rt, &weights, &config))
     }
 
     /// One unit vector per passage, in the passages' order.
@@ -108,11 +121,7 @@ impl Embedder {
     async fn embed(&self, prefix: &str, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
         let sequences = texts.iter().map(|text| self.token_ids(prefix, text)).collect::<Result<Vec<_>>>()?;
         let mut vectors = vec![Vec::new(); texts.len()];
-        let max_tokens = match self.rt.tier() {
-            Tier::Cpu => MAX_BATCH_TOKENS_CPU,
-            Tier::Gpu => MAX_BATCH_TOKENS_GPU,
-        };
-        for batch in batches(&sequences, max_tokens) {
+        for batch in batches(&sequences, max_batch_tokens(self.rt.tier())) {
             let ids: Vec<u32> = batch.iter().flat_map(|&i| sequences[i].iter().copied()).collect();
             let lengths: Vec<u32> = batch.iter().map(|&i| sequences[i].len() as u32).collect();
             let flat = self.embed_batch(&ids, &lengths).await?; // [n_sequences * D]
@@ -157,6 +166,24 @@ impl Embedder {
 
 /// One token before the text and one after it: what cutting relies on and loading checks.
 const N_SPECIAL: usize = 2;
+
+fn max_batch_tokens(tier: Tier) -> usize {
+    match tier {
+        Tier::Cpu => MAX_BATCH_TOKENS_CPU,
+        Tier::Gpu => MAX_BATCH_TOKENS_GPU,
+    }
+}
+
+fn forecast(rt: &Runtime, weights: &Weights, config: &BertConfig) -> Forecast {
+    // The residual with two copies, and queries, keys and values; or the residual and the wide layer
+    // with its activation. What is freed on the way stays pooled, in sizes up to a quarter larger.
+    let n_per_token = (6 * config.d_model + 2 * config.d_ffn) * 5 / 4;
+    Forecast {
+        weight_bytes: rt.forecast_weights(weights, WeightFormat::F32),
+        kv_bytes: 0,
+        activation_bytes: 4 * (max_batch_tokens(rt.tier()) * n_per_token) as u64,
+    }
+}
 
 async fn read_optional(files: &ModelFiles, name: &str) -> Result<Option<Vec<u8>>> {
     if files.has(name) { Ok(Some(files.read(name).await?)) } else { Ok(None) }

@@ -3,12 +3,13 @@
 use crate::chat::{ChatTemplate, Message};
 use crate::config::{ChatConfig, LlamaConfig};
 use crate::error::{Error, Result};
+use crate::forecast::forecast;
 use crate::kept::Kept;
 use crate::llama::Llama;
 use crate::sampling::Sampling;
-use crate::session::Session;
+use crate::session::{Session, piece_tokens};
 use models::ModelFiles;
-use runtime::{Runtime, Tokenizer, Weights};
+use runtime::{Forecast, Runtime, Tokenizer, Weights};
 use std::rc::Rc;
 
 /// Positions of a session, however many the model was trained for: three passages, a question and an
@@ -53,8 +54,8 @@ impl Generator {
     /// A missing or damaged file, and [`Error::Unsupported`] for a setting that is not built here.
     pub async fn load(rt: &Runtime, files: &ModelFiles) -> Result<Self> {
         let is_gguf = files.has("model.gguf");
-        let name = if is_gguf { "model.gguf" } else { "model.safetensors" };
-        let weights = Weights::open(Box::new(files.file(name).await?))?;
+        let name = weights_name(files);
+        let weights = Weights::open(Box::new(files.file(name).await?))?.named(files.id());
         let (config, chat, tokenizer) = if is_gguf {
             let tokenizer = Tokenizer::from_gguf(&weights)?;
             (LlamaConfig::from_gguf(&weights)?, ChatConfig::from_gguf(&weights, &tokenizer)?, tokenizer)
@@ -74,8 +75,25 @@ impl Generator {
             let reason = format!("{} tokens, but the model has {}", tokenizer.n_vocab(), config.n_vocab);
             return Err(Error::Setting { file: name, key: "vocabulary".into(), reason });
         }
+        let needed = forecast_of(rt, &weights, &config).total_bytes();
+        rt.check_room(&format!("the generator {}", files.id()), needed)?;
         let model = Llama::load(rt, &weights, config).await?;
         Self::assemble(rt, model, tokenizer, chat)
+    }
+
+    /// What loading the model and writing one text will take on the tier of `rt`; only the header of
+    /// its weights and its settings are read.
+    ///
+    /// # Errors
+    /// As [`Self::load`], but for what is only found while loading.
+    pub async fn forecast(rt: &Runtime, files: &ModelFiles) -> Result<Forecast> {
+        let weights = Weights::open(Box::new(files.file(weights_name(files)).await?))?;
+        let config = if files.has("model.gguf") {
+            LlamaConfig::from_gguf(&weights)?
+        } else {
+            LlamaConfig::from_json(&files.read("config.json").await?)?
+        };
+        Ok(forecast_of(rt, &weights, &config))
     }
 
     fn assemble(rt: &Runtime, model: Llama, tokenizer: Tokenizer, chat: ChatConfig) -> Result<Self> {
@@ -150,6 +168,14 @@ impl Inner {
     pub(crate) fn is_end(&self, token: u32) -> bool {
         self.end_ids.binary_search(&token).is_ok()
     }
+}
+
+fn weights_name(files: &ModelFiles) -> &'static str {
+    if files.has("model.gguf") { "model.gguf" } else { "model.safetensors" }
+}
+
+fn forecast_of(rt: &Runtime, weights: &Weights, config: &LlamaConfig) -> Forecast {
+    forecast(rt, weights, config, config.n_ctx_train.min(MAX_N_CTX), piece_tokens(rt.tier()))
 }
 
 async fn read_optional(files: &ModelFiles, name: &str) -> Result<Option<Vec<u8>>> {

@@ -111,7 +111,7 @@ impl Kept {
             }
         }
         match model.new_state(rt, need.n_ctx()).await {
-            Err(Error::Runtime(runtime::Error::OutOfMemory { .. })) if !self.0.borrow().is_empty() => {
+            Err(Error::Runtime(error)) if error.is_out_of_memory() && !self.0.borrow().is_empty() => {
                 self.0.borrow_mut().clear();
                 model.new_state(rt, need.n_ctx()).await
             }

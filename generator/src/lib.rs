@@ -29,6 +29,7 @@
 mod chat;
 mod config;
 mod error;
+mod forecast;
 mod generator;
 #[cfg(test)]
 mod golden;

@@ -62,10 +62,7 @@ pub struct Session {
 
 impl Session {
     pub(crate) async fn new(inner: Rc<Inner>, prompt_ids: Vec<u32>, sampling: &Sampling) -> Result<Self> {
-        let piece = match inner.rt.tier() {
-            Tier::Cpu => PIECE_TOKENS_CPU,
-            Tier::Gpu => PIECE_TOKENS_GPU,
-        };
+        let piece = piece_tokens(inner.rt.tier());
         let n_positions = prompt_ids.len().saturating_add(sampling.max_tokens).min(inner.n_ctx);
         let need = Need { prompt: &prompt_ids, piece, n_positions, n_ctx: inner.n_ctx };
         let state = inner.kept.take(&inner.rt, &inner.model, &need).await?;
@@ -184,6 +181,14 @@ impl Session {
             text += &self.stop.finish();
         }
         text
+    }
+}
+
+/// Prompt tokens of one recording.
+pub(crate) fn piece_tokens(tier: Tier) -> usize {
+    match tier {
+        Tier::Cpu => PIECE_TOKENS_CPU,
+        Tier::Gpu => PIECE_TOKENS_GPU,
     }
 }
 
