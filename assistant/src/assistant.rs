@@ -35,7 +35,8 @@ impl Assistant {
     /// Whatever keeps documents from being added or searched. A generator that cannot be loaded is
     /// no error; [`Assistant::state`] tells why.
     pub async fn open(options: Options, progress: &mut dyn FnMut(Progress)) -> Result<Self> {
-        let runtime = Runtime::open(&runtime::Options { tier: options.tier }).await?;
+        let runtime =
+            Runtime::open(&runtime::Options { tier: options.tier, ..runtime::Options::default() }).await?;
         let embedder_id = options.models.catalog().default_embedder().id.clone();
         let files = model_files(&options.models, &embedder_id, &options.cancel, progress).await?;
         progress(Progress::Loading { model: embedder_id.clone() });

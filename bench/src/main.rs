@@ -70,7 +70,10 @@ impl Args {
             Tier::Cpu => runtime::TierChoice::Cpu,
             Tier::Gpu => runtime::TierChoice::Gpu,
         };
-        Ok(platform::block_on(runtime::Runtime::open(&runtime::Options { tier }))?)
+        Ok(platform::block_on(runtime::Runtime::open(&runtime::Options {
+            tier,
+            ..runtime::Options::default()
+        }))?)
     }
 
     fn models(&self) -> Outcome<models::Store> {

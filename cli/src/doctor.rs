@@ -63,7 +63,7 @@ pub async fn run(shared: &Shared, args: &DoctorArgs) -> Result<ExitCode> {
 
 async fn runtime_check(shared: &Shared) -> (Option<TierReport>, Check) {
     let name = "runtime";
-    match Runtime::open(&Options { tier: setup::tier(shared) }).await {
+    match Runtime::open(&Options { tier: setup::tier(shared), ..Options::default() }).await {
         Ok(runtime) => {
             let report = runtime.describe();
             let detail = format!(

@@ -198,7 +198,7 @@ mod tests {
             serde_json::from_str(include_str!("../../fixtures/tiny/bert/golden.json")).unwrap();
         let config = BertConfig::parse(include_bytes!("../../fixtures/tiny/bert/config.json")).unwrap();
         let file: &'static [u8] = include_bytes!("../../fixtures/tiny/bert/model.safetensors");
-        let rt = Runtime::open(&Options { tier }).await.unwrap();
+        let rt = Runtime::open(&Options { tier, ..Options::default() }).await.unwrap();
         let model = Bert::load(&rt, &Weights::open(Box::new(file)).unwrap(), config).await.unwrap();
 
         let ids: Vec<u32> = golden.rows.iter().flat_map(|row| row.ids.clone()).collect();

@@ -43,7 +43,7 @@ async fn minilm_files() -> ModelFiles {
 }
 
 async fn minilm(tier: TierChoice) -> Embedder {
-    let rt = Runtime::open(&Options { tier }).await.unwrap();
+    let rt = Runtime::open(&Options { tier, ..Options::default() }).await.unwrap();
     Embedder::load(&rt, &minilm_files().await).await.unwrap()
 }
 
@@ -117,7 +117,7 @@ fn a_vector_does_not_depend_on_its_neighbours() {
 async fn tiny(folder: &str, tier: TierChoice) -> Embedder {
     let path = format!("{}/../fixtures/tiny/{folder}", env!("CARGO_MANIFEST_DIR"));
     let files = ModelFiles::from_folder(folder, &path).await.unwrap();
-    let rt = Runtime::open(&Options { tier }).await.unwrap();
+    let rt = Runtime::open(&Options { tier, ..Options::default() }).await.unwrap();
     Embedder::load(&rt, &files).await.unwrap()
 }
 
@@ -139,7 +139,7 @@ fn tiny_models_with_mean_and_cls_pooling() {
 fn damaged_files_are_errors_that_say_so() {
     platform::block_on(async {
         let source = format!("{}/../fixtures/tiny/bert", env!("CARGO_MANIFEST_DIR"));
-        let rt = Runtime::open(&Options { tier: TierChoice::Cpu }).await.unwrap();
+        let rt = Runtime::open(&Options { tier: TierChoice::Cpu, ..Options::default() }).await.unwrap();
         // (file, bytes kept of it, what the message speaks of); none kept: the file is not there.
         let cases = [
             ("model.safetensors", Some(5_000), "damaged"),

@@ -20,7 +20,7 @@ fn passages() -> Vec<String> {
 #[test]
 fn vectors_are_the_same_with_and_without_a_loss() {
     platform::block_on(async {
-        let rt = Runtime::open(&Options { tier: TierChoice::Gpu }).await.unwrap();
+        let rt = Runtime::open(&Options { tier: TierChoice::Gpu, ..Options::default() }).await.unwrap();
         let embedder = tiny(&rt).await;
         let passages = passages();
         let texts: Vec<&str> = passages.iter().map(String::as_str).collect();
@@ -44,7 +44,7 @@ fn vectors_are_the_same_with_and_without_a_loss() {
 #[test]
 fn after_too_many_losses_the_cpu_embeds() {
     platform::block_on(async {
-        let rt = Runtime::open(&Options { tier: TierChoice::Gpu }).await.unwrap();
+        let rt = Runtime::open(&Options { tier: TierChoice::Gpu, ..Options::default() }).await.unwrap();
         let embedder = tiny(&rt).await;
         let expected = embedder.embed_query("a cat on a mat").await.unwrap();
         while rt.tier() == Tier::Gpu {

@@ -64,14 +64,14 @@ async fn smollm2(tier: TierChoice) -> Generator {
         Store::open(&folder, None, None).open_model(&Catalog::builtin().default_generator().id).await;
     let files =
         opened.unwrap_or_else(|e| panic!("{e}\n`cargo xtask test` fetches the models that tests need"));
-    let rt = Runtime::open(&Options { tier }).await.unwrap();
+    let rt = Runtime::open(&Options { tier, ..Options::default() }).await.unwrap();
     Generator::load(&rt, &files).await.unwrap()
 }
 
 async fn tiny(folder: &str, tier: TierChoice) -> Generator {
     let path = format!("{}/../fixtures/tiny/{folder}", env!("CARGO_MANIFEST_DIR"));
     let files = ModelFiles::from_folder(folder, &path).await.unwrap();
-    let rt = Runtime::open(&Options { tier }).await.unwrap();
+    let rt = Runtime::open(&Options { tier, ..Options::default() }).await.unwrap();
     Generator::load(&rt, &files).await.unwrap()
 }
 

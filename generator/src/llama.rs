@@ -254,7 +254,7 @@ mod tests {
     /// Logits within `tolerance` of PyTorch's, whole prompt at once and in pieces, and its greedy tokens.
     async fn check(tier: TierChoice, weights: &'static [u8], config: &[u8], golden: &str, tolerance: f32) {
         let golden: Golden = serde_json::from_str(golden).unwrap();
-        let rt = Runtime::open(&Options { tier }).await.unwrap();
+        let rt = Runtime::open(&Options { tier, ..Options::default() }).await.unwrap();
         let weights = Weights::open(Box::new(weights)).unwrap();
         let model = Llama::load(&rt, &weights, LlamaConfig::from_json(config).unwrap()).await.unwrap();
         for row in golden.rows {
@@ -290,7 +290,7 @@ mod tests {
     /// Logits after each of `lengths` first ids, on one tier: at once, and beginning with a copy of
     /// what another state has.
     async fn prefills(tier: TierChoice, ids: &[u32], lengths: &[usize]) -> Vec<[Vec<f32>; 2]> {
-        let rt = Runtime::open(&Options { tier }).await.unwrap();
+        let rt = Runtime::open(&Options { tier, ..Options::default() }).await.unwrap();
         let file: &'static [u8] = include_bytes!("../../fixtures/tiny/llama_untied/model.safetensors");
         let config = include_bytes!("../../fixtures/tiny/llama_untied/config.json");
         let weights = Weights::open(Box::new(file)).unwrap();

@@ -11,7 +11,7 @@ use models::ModelFiles;
 use runtime::{Options, Runtime, TierChoice};
 
 async fn runtime(tier: TierChoice) -> Runtime {
-    Runtime::open(&Options { tier }).await.unwrap()
+    Runtime::open(&Options { tier, ..Options::default() }).await.unwrap()
 }
 
 /// A tiny model with a context of 600 positions, which has seen nothing yet.

@@ -9,7 +9,7 @@ use runtime::{Options, Runtime, TierChoice};
 async fn tiny(folder: &str) -> Generator {
     let path = format!("{}/../fixtures/tiny/{folder}", env!("CARGO_MANIFEST_DIR"));
     let files = ModelFiles::from_folder(folder, &path).await.unwrap();
-    let rt = Runtime::open(&Options { tier: TierChoice::Cpu }).await.unwrap();
+    let rt = Runtime::open(&Options { tier: TierChoice::Cpu, ..Options::default() }).await.unwrap();
     Generator::load(&rt, &files).await.unwrap()
 }
 
@@ -115,7 +115,7 @@ fn chat_prompts_come_from_the_models_own_files() {
 #[test]
 fn damaged_files_are_errors() {
     platform::block_on(async {
-        let rt = Runtime::open(&Options { tier: TierChoice::Cpu }).await.unwrap();
+        let rt = Runtime::open(&Options { tier: TierChoice::Cpu, ..Options::default() }).await.unwrap();
         for (folder, name, kept) in [
             ("llama_gguf", "model.gguf", 20_000),
             ("llama_gguf", "model.gguf", 100),

@@ -9,7 +9,7 @@
 //! # platform::block_on(async {
 //! use runtime::{Activation, Options, Runtime, TierChoice};
 //!
-//! let rt = Runtime::open(&Options { tier: TierChoice::Cpu }).await?;
+//! let rt = Runtime::open(&Options { tier: TierChoice::Cpu, ..Options::default() }).await?;
 //! let w = rt.weight_from_f32("w", &[1, 2], &[3.0, 4.0]).await?; // [n_out, n_in]
 //! let mut rec = rt.recorder();
 //! let x = rec.input(1, 2, vec![1.0, 10.0])?; // [n_rows, n_in]
@@ -30,6 +30,7 @@
 
 mod cache_copy;
 mod error;
+mod kernel_choice;
 mod memory;
 mod op;
 mod recorder;
@@ -39,6 +40,7 @@ mod self_test;
 mod tensor;
 mod tier;
 mod tokenizer;
+mod trial;
 mod upload;
 mod weights;
 
@@ -52,7 +54,10 @@ pub use op::{Activation, CausalAttention, FullAttention, Rope, RopeStyle};
 pub use recorder::Recorder;
 pub use runtime::Runtime;
 pub use tensor::{KvCache, Layout, Tensor, Weight};
-pub use tier::{Options, SelfTest, Tier, TierChoice, TierReport};
+pub use tier::{
+    KernelChoice, KernelPolicy, KernelReport, KernelTrial, KernelVariant, Options, RejectedKernel, SelfTest,
+    Tier, TierChoice, TierReport,
+};
 pub use tokenizer::{Encoding, TokenStream, Tokenizer};
 pub use upload::WeightFormat;
 pub use weights::{DType, MetaValue, ReadAt, TensorInfo, Weights};

@@ -14,7 +14,7 @@ use futures_channel::oneshot;
 use crate::memory::ModelMemory;
 use crate::runtime::{AnyExecutor, open_cpu, open_tier};
 use crate::tensor::{KvCache, Storage, WeakCache, WeakWeight, Weight};
-use crate::tier::{Tier, TierReport};
+use crate::tier::{KernelPolicy, Options, Tier, TierReport};
 use crate::upload::Source;
 use crate::{Result, Runtime};
 
@@ -151,12 +151,13 @@ impl Runtime {
                 .fall(format!("the GPU was lost {n_losses} times in {minutes} minutes ({reason})"))
                 .await;
         }
+        let options = self.options_again();
         let mut problem = String::new();
         for attempt in 0..MAX_OPENINGS {
             if attempt > 0 {
                 platform::sleep_ms(REOPEN_PAUSE_MS).await;
             }
-            match open_tier(&self.0.ledger, &self.0.options).await {
+            match open_tier(&self.0.ledger, &options).await {
                 Ok((executor, report)) if report.tier == Tier::Gpu => {
                     let reason = format!("{}; it was lost ({reason}) and came back", report.reason);
                     self.install(executor, TierReport { reason, ..report });
@@ -167,6 +168,15 @@ impl Runtime {
             }
         }
         self.fall(format!("the GPU was lost ({reason}) and did not come back: {problem}")).await
+    }
+
+    /// The options of the first opening; kernel variants that were measured then need no second trial.
+    fn options_again(&self) -> Options {
+        let options = self.0.options.clone();
+        match (&options.kernels, self.describe().kernels) {
+            (KernelPolicy::Forced(_), _) | (_, None) => options,
+            (_, Some(report)) => Options { kernels: KernelPolicy::Remembered(report.choice), ..options },
+        }
     }
 
     /// Goes on with the CPU tier.

@@ -5,12 +5,13 @@ use std::rc::Rc;
 
 use crate::cpu::Cpu;
 use crate::gpu::{AdapterPolicy, Gpu};
+use crate::kernel_choice::choose_kernels;
 use crate::memory::{Ledger, MemoryReport, check_heap};
 use crate::op::{BufferId, Executor, Program, Rows, Shape};
 use crate::recovery::Recovery;
 use crate::self_test::self_test;
 use crate::tensor::{CacheStorage, KvCache, Layout, Storage, Weight, WeightStorage};
-use crate::tier::{Options, Tier, TierChoice, TierReport};
+use crate::tier::{KernelPolicy, Options, Tier, TierChoice, TierReport};
 use crate::upload::{Source, WeightFormat, vector_or_matrix};
 use crate::weights::Weights;
 use crate::{Error, Recorder, Result, upload};
@@ -301,10 +302,17 @@ impl Runtime {
 pub(crate) async fn open_tier(ledger: &Ledger, options: &Options) -> Result<(AnyExecutor, TierReport)> {
     match options.tier {
         TierChoice::Cpu => open_cpu(ledger, "the CPU was asked for".into()).await,
-        TierChoice::Gpu => open_gpu(ledger, AdapterPolicy::Any, "the GPU was asked for").await,
+        TierChoice::Gpu => {
+            let gpu = Gpu::open(ledger, AdapterPolicy::Any, &options.kernels).await?;
+            open_gpu(gpu, ledger, &options.kernels, "the GPU was asked for").await
+        }
         TierChoice::Auto => {
             let reason = "a hardware GPU is there and passed the self-test";
-            match open_gpu(ledger, AdapterPolicy::HardwareOnly, reason).await {
+            let opened = match Gpu::open(ledger, AdapterPolicy::HardwareOnly, &options.kernels).await {
+                Ok(gpu) => open_gpu(gpu, ledger, &options.kernels, reason).await,
+                Err(error) => Err(error),
+            };
+            match opened {
                 Ok(opened) => Ok(opened),
                 Err(Error::NoAdapter { reason }) => open_cpu(ledger, reason).await,
                 Err(error) => open_cpu(ledger, error.to_string()).await,
@@ -314,12 +322,18 @@ pub(crate) async fn open_tier(ledger: &Ledger, options: &Options) -> Result<(Any
 }
 
 pub(crate) async fn open_cpu(ledger: &Ledger, reason: String) -> Result<(AnyExecutor, TierReport)> {
-    tested(AnyExecutor::Cpu(Cpu::open(ledger)), ledger, reason).await
+    let policy = KernelPolicy::default();
+    tested(AnyExecutor::Cpu(Cpu::open(ledger)), ledger, &policy, reason).await
 }
 
-async fn open_gpu(ledger: &Ledger, policy: AdapterPolicy, reason: &str) -> Result<(AnyExecutor, TierReport)> {
-    let gpu = Gpu::open(ledger, policy).await?;
-    let (executor, report) = tested(AnyExecutor::Gpu(Box::new(gpu)), ledger, reason.into()).await?;
+pub(crate) async fn open_gpu(
+    gpu: Gpu,
+    ledger: &Ledger,
+    policy: &KernelPolicy,
+    reason: &str,
+) -> Result<(AnyExecutor, TierReport)> {
+    let executor = AnyExecutor::Gpu(Box::new(gpu));
+    let (executor, report) = tested(executor, ledger, policy, reason.into()).await?;
     if report.self_test.passed {
         return Ok((executor, report));
     }
@@ -328,8 +342,13 @@ async fn open_gpu(ledger: &Ledger, policy: AdapterPolicy, reason: &str) -> Resul
     Err(Error::NoAdapter { reason: format!("{adapter} computes {worst} wrongly (error {error:e})") })
 }
 
-/// Runs the self-test on an executor.
-async fn tested(executor: AnyExecutor, ledger: &Ledger, reason: String) -> Result<(AnyExecutor, TierReport)> {
+/// Runs the self-test on an executor, and chooses its kernel variants once the plain ones passed.
+async fn tested(
+    executor: AnyExecutor,
+    ledger: &Ledger,
+    policy: &KernelPolicy,
+    reason: String,
+) -> Result<(AnyExecutor, TierReport)> {
     let (tier, adapter) = match &executor {
         AnyExecutor::Cpu(_) => (Tier::Cpu, None),
         AnyExecutor::Gpu(gpu) => (Tier::Gpu, Some(gpu.adapter().to_owned())),
@@ -342,12 +361,14 @@ async fn tested(executor: AnyExecutor, ledger: &Ledger, reason: String) -> Resul
         n_threads: platform::n_threads(),
         reason,
         self_test: untested,
+        kernels: None,
     };
     let runtime = Runtime::on(executor, report, Options::default(), ledger.clone());
     let self_test = self_test(&runtime).await?;
+    let kernels = if self_test.passed { choose_kernels(&runtime, policy).await? } else { None };
     let inner = Rc::into_inner(runtime.0).expect("the self-test keeps no clone of the runtime");
     let executor = Rc::into_inner(inner.executor.into_inner()).expect("nothing runs after the self-test");
-    Ok((executor, TierReport { self_test, ..inner.report.into_inner() }))
+    Ok((executor, TierReport { self_test, kernels, ..inner.report.into_inner() }))
 }
 
 impl std::fmt::Debug for Runtime {

@@ -6,11 +6,19 @@ use half::f16;
 use crate::kernels::{self, CausalParams, FullParams};
 use crate::op::{GROUP, Rows, Shape};
 use crate::tensor::Weight;
-use crate::{Activation, CausalAttention, FullAttention, Result, Rope, RopeStyle, Runtime, SelfTest};
+use crate::{
+    Activation, CausalAttention, FullAttention, KernelVariant, Result, Rope, RopeStyle, Runtime, SelfTest,
+};
 
 /// Largest error of a sound tier, as a share of the largest reference value: sums of 100 products in
 /// f32 stay below 1e-5, the CPU's exponential and GELU too; wrong code is off by far more.
 const MAX_ERROR: f32 = 1e-4;
+/// The same for tiles in f16: each factor is off by at most 2^-11 = 5e-4 and the sum of four products by
+/// three times that, mostly in different directions.
+const MAX_HALF_ERROR: f32 = 2e-3;
+/// The same for activations in 8 bits: each is off by up to 1/254 of its group's largest, in different
+/// directions; against the largest of some hundred sums of a hundred products about a third of it is left.
+const MAX_INT8_ERROR: f32 = 1e-2;
 
 /// Runs the test on `runtime`.
 ///
@@ -18,20 +26,50 @@ const MAX_ERROR: f32 = 1e-4;
 /// What the tier gives for the same calls.
 pub(crate) async fn self_test(runtime: &Runtime) -> Result<SelfTest> {
     let start_ms = platform::now_ms();
-    let mut test = Comparison { worst: String::new(), max_error: 0.0 };
-    linear_layers(runtime, &mut test).await?;
+    let mut test = Comparison::new();
+    for (n_rows, act) in [(1, Activation::None), (6, Activation::Gelu), (37, Activation::Silu)] {
+        linear_layers(runtime, &mut test, n_rows, act, 37).await?;
+    }
+    gathers(runtime, &mut test).await?;
     rows_and_pairs(runtime, &mut test).await?;
     rotations(runtime, &mut test).await?;
-    attention_causal(runtime, &mut test).await?;
+    attention_causal(runtime, &mut test, 1).await?;
+    attention_causal(runtime, &mut test, 5).await?;
     // Few rows and many: the GPU has a kernel for each.
-    attention_full(runtime, &mut test, &[3, 7], 2).await?;
-    attention_full(runtime, &mut test, &[2; 256], 8).await?;
-    Ok(SelfTest {
-        passed: test.max_error <= MAX_ERROR,
-        max_error: test.max_error,
-        worst: test.worst,
-        took_ms: platform::now_ms() - start_ms,
-    })
+    attention_full(runtime, &mut test, &[3, 7], 2, 32).await?;
+    attention_full(runtime, &mut test, &[2; 256], 8, 32).await?;
+    Ok(test.outcome(MAX_ERROR, start_ms))
+}
+
+/// Runs what `variant` changes, while the device runs it.
+///
+/// # Errors
+/// What the tier gives for the same calls.
+pub(crate) async fn test_variant(runtime: &Runtime, variant: KernelVariant) -> Result<SelfTest> {
+    let start_ms = platform::now_ms();
+    let mut test = Comparison::new();
+    let max_error = match variant {
+        KernelVariant::HalfTiles => MAX_HALF_ERROR,
+        KernelVariant::Int8Products => MAX_INT8_ERROR,
+        _ => MAX_ERROR,
+    };
+    match variant {
+        KernelVariant::WideTiles | KernelVariant::HalfTiles => {
+            linear_layers(runtime, &mut test, 37, Activation::Gelu, 37).await?;
+            // Enough tiles of 64 x 64 for the wide kernel.
+            linear_layers(runtime, &mut test, 130, Activation::None, 700).await?;
+        }
+        KernelVariant::Int8Products => {
+            linear_layers(runtime, &mut test, 37, Activation::Silu, 37).await?;
+        }
+        KernelVariant::AttentionTiles => {
+            attention_causal(runtime, &mut test, 5).await?;
+            attention_full(runtime, &mut test, &[70, 7], 2, 32).await?;
+            attention_full(runtime, &mut test, &[70, 7], 2, 128).await?;
+        }
+        KernelVariant::Subgroups => rows_and_pairs(runtime, &mut test).await?,
+    }
+    Ok(test.outcome(max_error, start_ms))
 }
 
 struct Comparison {
@@ -40,6 +78,19 @@ struct Comparison {
 }
 
 impl Comparison {
+    fn new() -> Self {
+        Self { worst: String::new(), max_error: 0.0 }
+    }
+
+    fn outcome(self, max_error: f32, start_ms: f64) -> SelfTest {
+        SelfTest {
+            passed: self.max_error <= max_error,
+            max_error: self.max_error,
+            worst: self.worst,
+            took_ms: platform::now_ms() - start_ms,
+        }
+    }
+
     fn add(&mut self, what: &str, got: &[f32], expected: &[f32]) {
         let largest = expected.iter().fold(1e-6f32, |max, x| max.max(x.abs()));
         // A NaN must not pass: `f32::max` would drop it.
@@ -53,7 +104,7 @@ impl Comparison {
 }
 
 /// Numbers in -1..1 that look like noise; the same for the same seed.
-fn numbers(n: usize, seed: u32) -> Vec<f32> {
+pub(crate) fn numbers(n: usize, seed: u32) -> Vec<f32> {
     let number = |i: u32| {
         let hash = (i ^ seed.rotate_left(16)).wrapping_mul(0x9E37_79B1);
         ((hash ^ hash >> 15).wrapping_mul(0x85EB_CA77) >> 8) as f32 / (1 << 23) as f32 - 1.0
@@ -62,41 +113,68 @@ fn numbers(n: usize, seed: u32) -> Vec<f32> {
 }
 
 /// As [`numbers`], in half precision.
-fn halves(n: usize, seed: u32) -> Vec<u16> {
+pub(crate) fn halves(n: usize, seed: u32) -> Vec<u16> {
     numbers(n, seed).into_iter().map(|x| f16::from_f32(x).to_bits()).collect()
 }
 
-/// Linear layers and gathers of every layout; one row, a few and many.
-async fn linear_layers(runtime: &Runtime, test: &mut Comparison) -> Result<()> {
-    let (n_in, n_out) = (96, 37);
-    let n = n_in * n_out;
-    let (floats, half) = (numbers(n, 1), halves(n, 2));
-    let (scales, mins) = (halves(n / GROUP, 3), halves(n / GROUP, 4));
-    let bytes: Vec<u8> = numbers(n, 5).into_iter().map(|x| (x * 127.0) as i8 as u8).collect();
-    let all = [
-        Rows::F32(&floats),
-        Rows::F16(&half),
-        Rows::Q8 { scales: &scales, quants: bytemuck::cast_slice(&bytes) },
-        Rows::Q4 { scales: &scales, mins: &mins, quants: &bytes[..n / 2] },
-    ];
+/// Weight rows of one layout, `n` elements.
+struct TestRows {
+    floats: Vec<f32>,
+    halves: Vec<u16>,
+    mins: Vec<u16>,
+    bytes: Vec<u8>,
+}
+
+impl TestRows {
+    fn new(n: usize) -> Self {
+        let bytes = numbers(n, 5).into_iter().map(|x| (x * 127.0) as i8 as u8).collect();
+        Self { floats: numbers(n, 1), halves: halves(n, 2), mins: halves(n / GROUP, 4), bytes }
+    }
+
+    fn all(&self) -> [Rows<'_>; 4] {
+        let scales = &self.halves[..self.mins.len()];
+        [
+            Rows::F32(&self.floats),
+            Rows::F16(&self.halves),
+            Rows::Q8 { scales, quants: bytemuck::cast_slice(&self.bytes) },
+            Rows::Q4 { scales, mins: &self.mins, quants: &self.bytes[..self.bytes.len() / 2] },
+        ]
+    }
+}
+
+/// Linear layers of every layout.
+async fn linear_layers(
+    runtime: &Runtime,
+    test: &mut Comparison,
+    n_rows: usize,
+    act: Activation,
+    n_out: usize,
+) -> Result<()> {
+    let n_in = 96;
+    let rows = TestRows::new(n_in * n_out);
     let bias_values = numbers(n_out, 6);
     let bias = runtime.weight_from_f32("bias", &[n_out], &bias_values).await?;
-    for rows in all {
+    let x = numbers(n_rows * n_in, 7);
+    let mut expected = vec![0.0; n_rows * n_out];
+    for rows in rows.all() {
         let name = format!("{:?}", rows.layout());
         let weight = runtime.weight_from_rows(&name, Shape { n_rows: n_out, width: n_in }, rows).await?;
-        let dense = kernels::dequantize(rows);
-        for (n_rows, act) in [(1, Activation::None), (6, Activation::Gelu), (37, Activation::Silu)] {
-            let x = numbers(n_rows * n_in, 7);
-            let mut recorder = runtime.recorder();
-            let input = recorder.input(n_rows, n_in, x.clone())?;
-            let out = recorder.linear(input, &weight, Some(&bias), act)?;
-            let got = recorder.read(&out).await?;
-            let mut expected = vec![0.0; n_rows * n_out];
-            let bias = Some(bias_values.as_slice());
-            kernels::linear(&x, &dense, bias, act, n_in, &mut expected);
-            test.add(&format!("linear {name} with {n_rows} rows"), &got, &expected);
-        }
-        gather(runtime, test, &weight, &dense).await?;
+        let mut recorder = runtime.recorder();
+        let input = recorder.input(n_rows, n_in, x.clone())?;
+        let out = recorder.linear(input, &weight, Some(&bias), act)?;
+        let got = recorder.read(&out).await?;
+        kernels::linear(&x, &kernels::dequantize(rows), Some(&bias_values), act, n_in, &mut expected);
+        test.add(&format!("linear {name} with {n_rows} rows"), &got, &expected);
+    }
+    Ok(())
+}
+
+/// Gathers from every layout.
+async fn gathers(runtime: &Runtime, test: &mut Comparison) -> Result<()> {
+    let shape = Shape { n_rows: 37, width: 96 };
+    for rows in TestRows::new(shape.len()).all() {
+        let table = runtime.weight_from_rows("table", shape, rows).await?;
+        gather(runtime, test, &table, &kernels::dequantize(rows)).await?;
     }
     Ok(())
 }
@@ -175,31 +253,28 @@ async fn rotations(runtime: &Runtime, test: &mut Comparison) -> Result<()> {
     Ok(())
 }
 
-async fn attention_causal(runtime: &Runtime, test: &mut Comparison) -> Result<()> {
+async fn attention_causal(runtime: &Runtime, test: &mut Comparison, n_rows: usize) -> Result<()> {
     let (n_heads, n_kv_heads, head_dim, first_pos) = (6, 2, 32, 70);
     let (width, kv_width) = (n_heads * head_dim, n_kv_heads * head_dim);
     let scale = 1.0 / (head_dim as f32).sqrt();
-    for n_rows in [1, 5] {
-        let n_ctx = first_pos + n_rows;
-        let q = numbers(n_rows * width, 31);
-        let (keys, values) = (numbers(n_ctx * kv_width, 32), numbers(n_ctx * kv_width, 33));
-        let key_cache = runtime.kv_cache(n_ctx + 2, kv_width).await?;
-        let value_cache = runtime.kv_cache(n_ctx + 2, kv_width).await?;
-        let mut recorder = runtime.recorder();
-        for (cache, data) in [(&key_cache, &keys), (&value_cache, &values)] {
-            let x = recorder.input(n_ctx, kv_width, data.clone())?;
-            recorder.kv_append(cache, x, 0)?;
-        }
-        let input = recorder.input(n_rows, width, q.clone())?;
-        let attention =
-            CausalAttention { keys: &key_cache, values: &value_cache, first_pos, n_kv_heads, scale };
-        let out = recorder.attention_causal(input, attention)?;
-        let got = recorder.read(&out).await?;
-        let mut expected = vec![0.0; q.len()];
-        let params = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale };
-        kernels::attention_causal(&q, &keys, &values, &params, &mut expected);
-        test.add(&format!("attention_causal with {n_rows} rows"), &got, &expected);
+    let n_ctx = first_pos + n_rows;
+    let q = numbers(n_rows * width, 31);
+    let (keys, values) = (numbers(n_ctx * kv_width, 32), numbers(n_ctx * kv_width, 33));
+    let key_cache = runtime.kv_cache(n_ctx + 2, kv_width).await?;
+    let value_cache = runtime.kv_cache(n_ctx + 2, kv_width).await?;
+    let mut recorder = runtime.recorder();
+    for (cache, data) in [(&key_cache, &keys), (&value_cache, &values)] {
+        let x = recorder.input(n_ctx, kv_width, data.clone())?;
+        recorder.kv_append(cache, x, 0)?;
     }
+    let input = recorder.input(n_rows, width, q.clone())?;
+    let attention = CausalAttention { keys: &key_cache, values: &value_cache, first_pos, n_kv_heads, scale };
+    let out = recorder.attention_causal(input, attention)?;
+    let got = recorder.read(&out).await?;
+    let mut expected = vec![0.0; q.len()];
+    let params = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale };
+    kernels::attention_causal(&q, &keys, &values, &params, &mut expected);
+    test.add(&format!("attention_causal with {n_rows} rows"), &got, &expected);
     Ok(())
 }
 
@@ -208,8 +283,8 @@ async fn attention_full(
     test: &mut Comparison,
     lengths: &[u32],
     n_heads: usize,
+    head_dim: usize,
 ) -> Result<()> {
-    let head_dim = 32;
     let (n_rows, width) = (lengths.iter().sum::<u32>() as usize, n_heads * head_dim);
     let scale = 1.0 / (head_dim as f32).sqrt();
     let [q, k, v] = [41, 42, 43].map(|seed| numbers(n_rows * width, seed));
@@ -234,7 +309,7 @@ mod tests {
 
     #[test]
     fn the_cpu_passes() {
-        let options = Options { tier: TierChoice::Cpu };
+        let options = Options { tier: TierChoice::Cpu, ..Options::default() };
         let report = platform::block_on(Runtime::open(&options)).unwrap().describe();
         assert!(report.self_test.passed, "{report:?}");
     }
@@ -242,7 +317,7 @@ mod tests {
     #[test]
     fn a_wrong_or_missing_number_fails() {
         for got in [&[1.0, 2.1][..], &[1.0, f32::NAN], &[1.0]] {
-            let mut test = Comparison { worst: String::new(), max_error: 0.0 };
+            let mut test = Comparison::new();
             test.add("right", &[1.0, 2.0], &[1.0, 2.0]);
             test.add("wrong", got, &[1.0, 2.0]);
             assert!(test.worst == "wrong" && test.max_error > MAX_ERROR, "{got:?}");

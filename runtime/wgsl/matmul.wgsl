@@ -1,6 +1,6 @@
 // out[m, out_col + r] = activation(sum_k x[m, k] * w[r, k] + bias[out_col + r])
 // A workgroup of 8 x 8 owns a 32 x 32 tile of out, an invocation 4 x 4 of it. Weights are dequantised
-// once per tile into workgroup memory; two barriers per 32 steps of k.
+// once per tile into workgroup memory; two barriers per 32 steps of k. `elem` comes from a header.
 struct Params {
   n_rows: u32,
   n_in4: u32,
@@ -19,8 +19,26 @@ const TILE: u32 = 32u;
 const DEPTH4: u32 = 8u;
 // One more than the tile, so that a column of stores falls on different memory banks.
 const STRIDE: u32 = 33u;
-var<workgroup> x_tile: array<vec4<f32>, 264>;
-var<workgroup> w_tile: array<vec4<f32>, 264>;
+var<workgroup> x_tile: array<vec4<elem>, 264>;
+var<workgroup> w_tile: array<vec4<elem>, 264>;
+
+fn store(row: u32, w_row: u32, sum: f32) {
+  if (row < params.n_rows && w_row < params.n_weight_rows) {
+    let col = params.out_col + w_row;
+    var value = sum * NARROWING;
+    if (params.has_bias != 0u) {
+      value += bias[col];
+    }
+    out[row * params.out_stride + col] = activate(value, params.activation);
+  }
+}
+
+fn store4(row: u32, w_row: u32, sums: vec4<f32>) {
+  store(row, w_row, sums.x);
+  store(row, w_row + 8u, sums.y);
+  store(row, w_row + 16u, sums.z);
+  store(row, w_row + 24u, sums.w);
+}
 
 @compute @workgroup_size(8, 8)
 fn matmul(
@@ -30,7 +48,10 @@ fn matmul(
 ) {
   let row0 = group.y * TILE;
   let col0 = group.x * TILE;
-  var acc: array<vec4<f32>, 4>;
+  var sum0 = vec4<f32>(0.0);
+  var sum1 = vec4<f32>(0.0);
+  var sum2 = vec4<f32>(0.0);
+  var sum3 = vec4<f32>(0.0);
 
   for (var k0 = 0u; k0 < params.n_in4; k0 += DEPTH4) {
     for (var step = 0u; step < 4u; step++) {
@@ -49,37 +70,25 @@ fn matmul(
       if (inside && w_row < params.n_weight_rows) {
         w_value = weight4(w_row * params.n_in4 + k);
       }
-      x_tile[tile_k * STRIDE + tile_row] = x_value;
-      w_tile[tile_k * STRIDE + tile_row] = w_value;
+      x_tile[tile_k * STRIDE + tile_row] = narrow(x_value);
+      w_tile[tile_k * STRIDE + tile_row] = vec4<elem>(w_value);
     }
     workgroupBarrier();
     for (var k = 0u; k < DEPTH4; k++) {
       let at_x = k * STRIDE + local.y;
       let at_w = k * STRIDE + local.x;
-      let w0 = w_tile[at_w];
-      let w1 = w_tile[at_w + 8u];
-      let w2 = w_tile[at_w + 16u];
-      let w3 = w_tile[at_w + 24u];
-      for (var i = 0u; i < 4u; i++) {
-        let v = x_tile[at_x + 8u * i];
-        acc[i] += vec4<f32>(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
-      }
+      // A vector times this matrix is its product with four rows of weights.
+      let w = mat4x4<elem>(w_tile[at_w], w_tile[at_w + 8u], w_tile[at_w + 16u], w_tile[at_w + 24u]);
+      sum0 += vec4<f32>(x_tile[at_x] * w);
+      sum1 += vec4<f32>(x_tile[at_x + 8u] * w);
+      sum2 += vec4<f32>(x_tile[at_x + 16u] * w);
+      sum3 += vec4<f32>(x_tile[at_x + 24u] * w);
     }
     workgroupBarrier();
   }
 
-  for (var i = 0u; i < 4u; i++) {
-    let row = row0 + local.y + 8u * i;
-    for (var j = 0u; j < 4u; j++) {
-      let w_row = col0 + local.x + 8u * j;
-      if (row < params.n_rows && w_row < params.n_weight_rows) {
-        let col = params.out_col + w_row;
-        var value = acc[i][j];
-        if (params.has_bias != 0u) {
-          value += bias[col];
-        }
-        out[row * params.out_stride + col] = activate(value, params.activation);
-      }
-    }
-  }
+  store4(row0 + local.y, col0 + local.x, sum0);
+  store4(row0 + local.y + 8u, col0 + local.x, sum1);
+  store4(row0 + local.y + 16u, col0 + local.x, sum2);
+  store4(row0 + local.y + 24u, col0 + local.x, sum3);
 }

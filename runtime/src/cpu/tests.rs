@@ -12,7 +12,7 @@ use crate::{
 };
 
 fn runtime() -> Runtime {
-    platform::block_on(Runtime::open(&Options { tier: TierChoice::Cpu })).unwrap()
+    platform::block_on(Runtime::open(&Options { tier: TierChoice::Cpu, ..Options::default() })).unwrap()
 }
 
 /// Numbers in -1..1, always the same for one seed (xorshift64*).

@@ -15,6 +15,9 @@ pub(super) const UNIFORM_STRIDE: usize = 256;
 /// Time within which a browser tells that a device is lost, once a read-back has failed.
 const LOSS_NEWS_MS: u32 = 100;
 
+/// What variants of kernels use where an adapter has it.
+const WANTED_FEATURES: wgpu::Features = wgpu::Features::SHADER_F16.union(wgpu::Features::SUBGROUP);
+
 /// An open device.
 #[derive(Debug)]
 pub(super) struct Device {
@@ -22,6 +25,8 @@ pub(super) struct Device {
     pub(super) queue: wgpu::Queue,
     /// Name for people.
     pub(super) adapter: String,
+    /// Driver and its version, where the system tells them.
+    pub(super) driver: String,
     /// Runs on the CPU after all (SwiftShader, lavapipe, WARP).
     pub(super) is_software: bool,
     /// Largest range that one binding shows to a kernel; a multiple of 16.
@@ -55,6 +60,7 @@ impl Device {
         };
         let request = wgpu::DeviceDescriptor {
             label: Some("runtime"),
+            required_features: adapter.features() & WANTED_FEATURES,
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
@@ -76,6 +82,7 @@ impl Device {
         }
         Ok(Self {
             adapter: describe(&info),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
             is_software: info.device_type == wgpu::DeviceType::Cpu,
             max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) & !15,
             device,

@@ -2,13 +2,15 @@
 //!
 //! `wgsl/<stem>.wgsl` has one entry point, named as the stem. Storage buffers are bound from 0 on in
 //! argument order, the uniform `params` comes last. Three things vary, without a preprocessor: shared
-//! functions and the weights' layout by putting a file in front, the head size by a one-line header,
+//! functions, the weights' layout and the elements of tiles by putting a file in front, the head size by a
+//! one-line header,
 //! numbers by `override`.
 
 use std::fmt::Write as _;
 
 use super::specs;
-use crate::Layout;
+use super::variants::VariantSet;
+use crate::{KernelVariant, Layout};
 
 /// One WGSL file with an entry point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,14 +19,18 @@ pub(super) enum Kernel {
     Argmax,
     AttentionKeys,
     AttentionRows,
+    AttentionTiles,
     CopyRows,
     Gather,
     L2Normalize,
     LayerNorm,
     Matmul,
+    MatmulInt8,
     MatmulReg,
+    MatmulWide,
     Matvec,
     MeanPool,
+    QuantizeRows,
     RmsNorm,
     Rope,
     SiluMul,
@@ -42,13 +48,17 @@ pub(super) enum Access {
 pub(super) enum Part {
     /// `activation.wgsl`.
     Activation,
+    /// `elem_f32.wgsl`, or `elem_f16.wgsl`.
+    Elem,
     /// `weights_<layout>.wgsl`.
     Weights,
     /// `dot_<layout>.wgsl`.
     Dot,
+    /// `int8_<layout>.wgsl`.
+    Int8,
     /// `const HEAD_DIM4: u32 = ..;`
     HeadDim,
-    /// `reduce.wgsl`.
+    /// `reduce.wgsl`, or `reduce_subgroup.wgsl`.
     Reduce,
 }
 
@@ -83,19 +93,23 @@ pub(super) struct Spec {
 impl Kernel {
     /// Every kernel.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Add,
         Self::Argmax,
         Self::AttentionKeys,
         Self::AttentionRows,
+        Self::AttentionTiles,
         Self::CopyRows,
         Self::Gather,
         Self::L2Normalize,
         Self::LayerNorm,
         Self::Matmul,
+        Self::MatmulInt8,
         Self::MatmulReg,
+        Self::MatmulWide,
         Self::Matvec,
         Self::MeanPool,
+        Self::QuantizeRows,
         Self::RmsNorm,
         Self::Rope,
         Self::SiluMul,
@@ -108,14 +122,18 @@ impl Kernel {
             Self::Argmax => &specs::ARGMAX,
             Self::AttentionKeys => &specs::ATTENTION_KEYS,
             Self::AttentionRows => &specs::ATTENTION_ROWS,
+            Self::AttentionTiles => &specs::ATTENTION_TILES,
             Self::CopyRows => &specs::COPY_ROWS,
             Self::Gather => &specs::GATHER,
             Self::L2Normalize => &specs::L2_NORMALIZE,
             Self::LayerNorm => &specs::LAYER_NORM,
             Self::Matmul => &specs::MATMUL,
+            Self::MatmulInt8 => &specs::MATMUL_INT8,
             Self::MatmulReg => &specs::MATMUL_REG,
+            Self::MatmulWide => &specs::MATMUL_WIDE,
             Self::Matvec => &specs::MATVEC,
             Self::MeanPool => &specs::MEAN_POOL,
+            Self::QuantizeRows => &specs::QUANTIZE_ROWS,
             Self::RmsNorm => &specs::RMS_NORM,
             Self::Rope => &specs::ROPE,
             Self::SiluMul => &specs::SILU_MUL,
@@ -133,17 +151,31 @@ pub(super) struct Variant {
     pub(super) head_dim4: Option<u32>,
     /// Invocations that share a weight row, for `Matvec`.
     pub(super) lanes: Option<u32>,
+    /// Tiles in f16, where the kernel has `Part::Elem`.
+    pub(super) is_f16: bool,
+    /// Sums over subgroups, where the kernel has `Part::Reduce`.
+    pub(super) has_subgroups: bool,
 }
 
 impl Variant {
     /// A kernel that does not vary.
     pub(super) fn plain(kernel: Kernel) -> Self {
-        Self { kernel, layout: None, head_dim4: None, lanes: None }
+        Self { kernel, layout: None, head_dim4: None, lanes: None, is_f16: false, has_subgroups: false }
     }
 
     /// A kernel that reads weights.
     pub(super) fn of_layout(kernel: Kernel, layout: Layout) -> Self {
         Self { layout: Some(layout), ..Self::plain(kernel) }
+    }
+
+    /// This kernel with those of `variants` that are ways to write it.
+    pub(super) fn specialised(self, variants: VariantSet) -> Self {
+        let parts = self.kernel.spec().parts;
+        Self {
+            is_f16: parts.contains(&Part::Elem) && variants.has(KernelVariant::HalfTiles),
+            has_subgroups: parts.contains(&Part::Reduce) && variants.has(KernelVariant::Subgroups),
+            ..self
+        }
     }
 
     /// The complete WGSL text.
@@ -153,7 +185,9 @@ impl Variant {
         for part in spec.parts {
             match part {
                 Part::Activation => text.push_str(include_str!("../../wgsl/activation.wgsl")),
-                Part::Reduce => text.push_str(include_str!("../../wgsl/reduce.wgsl")),
+                Part::Elem => text.push_str(elem_source(self.is_f16)),
+                Part::Reduce => text.push_str(reduce_source(self.has_subgroups)),
+                Part::Int8 => text.push_str(int8_source(self.weight_layout())),
                 Part::Weights => text.push_str(weights_source(self.weight_layout())),
                 Part::Dot => text.push_str(dot_source(self.weight_layout())),
                 Part::HeadDim => {
@@ -172,6 +206,26 @@ impl Variant {
 
     fn weight_layout(&self) -> Layout {
         self.layout.expect("variants of kernels that read weights have a layout")
+    }
+}
+
+fn elem_source(is_f16: bool) -> &'static str {
+    if is_f16 { include_str!("../../wgsl/elem_f16.wgsl") } else { include_str!("../../wgsl/elem_f32.wgsl") }
+}
+
+fn reduce_source(has_subgroups: bool) -> &'static str {
+    if has_subgroups {
+        include_str!("../../wgsl/reduce_subgroup.wgsl")
+    } else {
+        include_str!("../../wgsl/reduce.wgsl")
+    }
+}
+
+fn int8_source(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Q8 => include_str!("../../wgsl/int8_q8.wgsl"),
+        Layout::Q4 => include_str!("../../wgsl/int8_q4.wgsl"),
+        Layout::F32 | Layout::F16 => unreachable!("only 8-bit and 4-bit weights are multiplied as integers"),
     }
 }
 

@@ -9,14 +9,17 @@
 //! - No `cfg` for the browser: what differs there is known from the adapter.
 //! - Between planning and submission nothing is awaited, so interleaved executions cannot mix.
 //! - Every buffer is counted in the ledger and destroyed when dropped.
-//! - Kernels use plain WebGPU: no f16, no subgroups, default limits but for the size of buffers.
+//! - Kernels use plain WebGPU (no f16, no subgroups, default limits but for the size of buffers), unless a
+//!   variant was chosen that the device offers and that passed the self-test.
 
 mod device;
 mod kernel;
+mod matmul;
 mod plan;
 mod pool;
 mod registry;
 mod specs;
+mod variants;
 mod weight;
 
 #[cfg(test)]
@@ -30,11 +33,12 @@ use device::{Device, UNIFORM_STRIDE};
 use plan::{Plan, Step, plan};
 use pool::{GpuBuffer, Pool};
 use registry::Registry;
+pub(crate) use variants::VariantSet;
 use weight::{GpuCache, GpuWeight};
 
 use crate::memory::{Ledger, Owner};
 use crate::op::{BufferId, Executor, Program, Rows, Shape};
-use crate::{Error, KvCache, Layout, Result, Rope};
+use crate::{Error, KernelPolicy, KernelVariant, KvCache, Layout, Result, Rope};
 
 /// Dispatches of one submission: their parameters fill a uniform buffer of 256 KiB.
 const MAX_SUBMIT_STEPS: usize = 1024;
@@ -78,6 +82,8 @@ pub(crate) struct Gpu {
     angles: RefCell<HashMap<(usize, u32), Angles>>,
     pending_writes: Cell<usize>,
     kernels: KernelSet,
+    /// What replaces plain kernels.
+    variants: Cell<VariantSet>,
     max_binding_bytes: u64,
     /// Last, so that buffers go before it.
     device: Device,
@@ -94,13 +100,15 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::NoAdapter`] when there is none that `policy` allows.
-    pub(crate) async fn open(ledger: &Ledger, policy: AdapterPolicy) -> Result<Self> {
+    pub(crate) async fn open(ledger: &Ledger, policy: AdapterPolicy, kernels: &KernelPolicy) -> Result<Self> {
         let device = Device::open().await?;
         if device.is_software && policy == AdapterPolicy::HardwareOnly {
             let reason = format!("{} runs on the CPU, which is faster without it", device.adapter);
             return Err(Error::NoAdapter { reason });
         }
-        let kernels = if device.is_software { KernelSet::Software } else { KernelSet::Hardware };
+        // Who forces variants wants to see what GPUs run, on a software adapter too.
+        let is_alone = device.is_software && !matches!(kernels, KernelPolicy::Forced(_));
+        let kernels = if is_alone { KernelSet::Software } else { KernelSet::Hardware };
         let max_binding_bytes = device.max_binding_bytes;
         Self::on(device, ledger, kernels, max_binding_bytes).await
     }
@@ -127,6 +135,7 @@ impl Gpu {
             angles: RefCell::default(),
             pending_writes: Cell::new(0),
             kernels,
+            variants: Cell::default(),
             max_binding_bytes,
             device,
         })
@@ -155,6 +164,26 @@ impl Gpu {
     /// The adapter's name, for people.
     pub(crate) fn adapter(&self) -> &str {
         &self.device.adapter
+    }
+
+    /// Whether the adapter is the CPU in disguise.
+    pub(crate) fn is_software(&self) -> bool {
+        self.device.is_software
+    }
+
+    /// The adapter, its driver and the version of the kernels.
+    pub(crate) fn kernels_key(&self) -> String {
+        format!("{}, {}, {}", self.device.adapter, self.device.driver, env!("CARGO_PKG_VERSION"))
+    }
+
+    /// Whether the device can be asked for `variant`, or why not.
+    pub(crate) fn offers(&self, variant: KernelVariant) -> std::result::Result<(), String> {
+        variants::offers(&self.device, variant)
+    }
+
+    /// Runs these variants from now on.
+    pub(crate) fn use_variants(&self, variants: VariantSet) {
+        self.variants.set(variants);
     }
 
     /// The table of cosines and sines for `rope` and `n_rows` rows: `[n_positions, head_dim / 2]`

@@ -4,6 +4,7 @@
 //! hold the next result. What the host writes (`Input`, ids, ranges) gets its buffers before all
 //! others, because such writes happen before the first dispatch.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use bytemuck::{Pod, bytes_of};
@@ -12,17 +13,16 @@ use super::kernel::{Kernel, Variant};
 use super::pool::GpuBuffer;
 use super::specs::{
     ArgmaxParams, AttentionParams, CopyRowsParams, ElementwiseParams, FLAT_WORKGROUP, GatherParams,
-    L2NormalizeParams, MATMUL_TILE, MAX_PARAMS_BYTES, MatmulParams, MatvecParams, MeanPoolParams, NormParams,
-    RopeParams,
+    L2NormalizeParams, MAX_PARAMS_BYTES, MatmulParams, MatvecParams, MeanPoolParams, NormParams, RopeParams,
 };
 use super::weight::{GpuWeight, WeightPart};
 use super::{Gpu, KernelSet};
 use crate::op::{BufferId, Op, Program, Shape};
 use crate::tensor::Weight;
-use crate::{Activation, Error, Result, RopeStyle};
+use crate::{Activation, Error, KernelVariant, Result, RopeStyle};
 
 /// Workgroups of one grid dimension: WebGPU's floor.
-const MAX_GRID: u32 = 65_535;
+pub(super) const MAX_GRID: u32 = 65_535;
 /// Rows up to which a linear layer on a GPU runs as products with vectors.
 const MAX_MATVEC_ROWS: usize = 4;
 /// Invocations that share a weight row in `matvec` on a GPU.
@@ -31,6 +31,13 @@ const MATVEC_LANES: u32 = 16;
 const MIN_ATTENTION_ROWS: usize = 4096;
 /// Largest head: `attention_keys` gives each quarter-vector an invocation of its 64.
 const MAX_HEAD_DIM: usize = 256;
+/// Keys that a row sees on average, from which on `attention_tiles` pays: with fewer, most keys of a
+/// tile belong to other rows' sequences.
+const MIN_TILED_KEYS: u64 = 32;
+/// Quarter-vectors of a head that one invocation of `attention_tiles` takes.
+const TILES_PART4: usize = 16;
+/// Invocations of `attention_tiles`.
+const TILES_WORKGROUP: usize = 64;
 
 /// One dispatch.
 pub(super) struct Step {
@@ -64,11 +71,16 @@ pub(super) fn plan(gpu: &Gpu, program: &Program, read: Option<BufferId>) -> Resu
         gpu,
         program,
         buffers: vec![None; program.buffers.len()],
+        quantized: HashMap::new(),
         plan: Plan { steps: vec![], inputs: vec![], data: (data, Vec::with_capacity(n_words)), read: None },
     };
     let outcome = planner.run(read);
-    let Planner { buffers, plan, .. } = planner;
-    buffers.into_iter().flatten().for_each(|buffer| gpu.pool.give(buffer));
+    let Planner { buffers, quantized, plan, .. } = planner;
+    buffers
+        .into_iter()
+        .flatten()
+        .chain(quantized.into_values().flatten())
+        .for_each(|buffer| gpu.pool.give(buffer));
     if n_words > 0 {
         gpu.pool.give(plan.data.0.clone());
     }
@@ -88,10 +100,12 @@ fn n_data_words(op: &Op, program: &Program) -> usize {
     }
 }
 
-struct Planner<'a> {
-    gpu: &'a Gpu,
+pub(super) struct Planner<'a> {
+    pub(super) gpu: &'a Gpu,
     program: &'a Program,
     buffers: Vec<Option<Rc<GpuBuffer>>>,
+    /// Values and scales of tensors in 8 bits, for as long as the tensors live.
+    pub(super) quantized: HashMap<BufferId, [Rc<GpuBuffer>; 2]>,
     plan: Plan,
 }
 
@@ -112,9 +126,12 @@ impl Planner<'_> {
             let done = op.inputs().into_iter().filter(|buffer| last_uses[buffer.idx()] == Some(op_idx));
             let unread = op.output().filter(|out| last_uses[out.idx()].is_none());
             for buffer in done.chain(unread).filter(|buffer| Some(*buffer) != read) {
-                if let Some(buffer) = self.buffers[buffer.idx()].take() {
-                    self.gpu.pool.give(buffer);
-                }
+                let quantized = self.quantized.remove(&buffer).into_iter().flatten();
+                self.buffers[buffer.idx()]
+                    .take()
+                    .into_iter()
+                    .chain(quantized)
+                    .for_each(|b| self.gpu.pool.give(b));
             }
         }
         if let Some(read) = read {
@@ -129,13 +146,13 @@ impl Planner<'_> {
         Ok(buffer)
     }
 
-    fn buffer(&self, id: BufferId) -> Rc<GpuBuffer> {
+    pub(super) fn buffer(&self, id: BufferId) -> Rc<GpuBuffer> {
         self.buffers[id.idx()]
             .clone()
             .expect("a buffer is written before it is read, and lives until its last use")
     }
 
-    fn shape(&self, id: BufferId) -> Shape {
+    pub(super) fn shape(&self, id: BufferId) -> Shape {
         self.program.shape(id)
     }
 
@@ -146,7 +163,7 @@ impl Planner<'_> {
         at
     }
 
-    fn push<P: Pod>(
+    pub(super) fn push<P: Pod>(
         &mut self,
         variant: Variant,
         storage: Vec<Rc<GpuBuffer>>,
@@ -154,6 +171,7 @@ impl Planner<'_> {
         grid: [u32; 3],
         work: u64,
     ) {
+        let variant = variant.specialised(self.gpu.variants.get());
         let spec = variant.kernel.spec();
         let given = bytes_of(&params);
         assert!(
@@ -377,16 +395,10 @@ impl Planner<'_> {
                 let [x, z, _] = spread(u64::from(n_weight_rows).div_ceil(u64::from(64 / lanes)));
                 self.push(variant, storage, params, [x, n_rows as u32, z], work);
             } else {
-                let kernel = if kernels == KernelSet::Hardware { Kernel::Matmul } else { Kernel::MatmulReg };
                 let n_rows = n_rows as u32;
                 let params =
                     MatmulParams { n_rows, n_in4, n_weight_rows, out_col, out_stride, activation, has_bias };
-                let grid = [n_weight_rows.div_ceil(MATMUL_TILE), n_rows.div_ceil(MATMUL_TILE), 1];
-                if grid.iter().any(|n| *n > MAX_GRID) {
-                    let (got, max) = (n_rows.max(n_weight_rows).into(), u64::from(MAX_GRID * MATMUL_TILE));
-                    return Err(Error::OutOfRange { what: "rows of a linear layer".into(), got, max });
-                }
-                self.push(Variant::of_layout(kernel, *layout), storage, params, grid, work);
+                self.matmul(x, *layout, storage, params)?;
             }
         }
         Ok(())
@@ -413,7 +425,12 @@ impl Planner<'_> {
             scale: call.scale,
         };
         let many = shape.n_rows * call.n_heads >= MIN_ATTENTION_ROWS;
-        let (kernel, n_groups) = if many || self.gpu.kernels == KernelSet::Software {
+        let has_tiles =
+            self.gpu.variants.get().has(KernelVariant::AttentionTiles) && shape.n_rows > MAX_MATVEC_ROWS;
+        let (kernel, n_groups) = if has_tiles && call.n_pairs >= MIN_TILED_KEYS * shape.n_rows as u64 {
+            let rows_per_group = TILES_WORKGROUP / (head_dim / 4).div_ceil(TILES_PART4);
+            (Kernel::AttentionTiles, n_rows.div_ceil(rows_per_group as u32))
+        } else if many || self.gpu.kernels == KernelSet::Software {
             (Kernel::AttentionRows, n_rows.div_ceil(FLAT_WORKGROUP))
         } else {
             (Kernel::AttentionKeys, n_rows)
@@ -468,7 +485,7 @@ fn quarter(kernel: Kernel, width: usize) -> Result<u32> {
 }
 
 /// Workgroups for a flat list of `n` items.
-fn flat(n: usize) -> [u32; 3] {
+pub(super) fn flat(n: usize) -> [u32; 3] {
     spread((n as u64).div_ceil(u64::from(FLAT_WORKGROUP)))
 }
 

@@ -28,6 +28,9 @@ pub(super) struct Registry {
     pipelines: RefCell<HashMap<Variant, Pipeline>>,
     bind_groups: RefCell<HashMap<(usize, Vec<u64>), wgpu::BindGroup>>,
     n_destroyed_seen: Cell<u64>,
+    /// Text to replace in kernels, so that a test sees what becomes of a wrong one.
+    #[cfg(test)]
+    sabotage: RefCell<Vec<(String, String)>>,
 }
 
 impl Registry {
@@ -38,7 +41,23 @@ impl Registry {
             pipelines: RefCell::default(),
             bind_groups: RefCell::default(),
             n_destroyed_seen: Cell::new(0),
+            #[cfg(test)]
+            sabotage: RefCell::default(),
         }
+    }
+
+    /// From now on kernels are compiled with `wrong` where they say `right`.
+    #[cfg(test)]
+    pub(super) fn sabotage(&self, right: &str, wrong: &str) {
+        self.sabotage.borrow_mut().push((right.into(), wrong.into()));
+    }
+
+    fn source(&self, variant: &Variant) -> String {
+        let source = variant.source();
+        #[cfg(test)]
+        let source =
+            self.sabotage.borrow().iter().fold(source, |text, (right, wrong)| text.replace(right, wrong));
+        source
     }
 
     /// The pipeline of a variant, compiled when it is first asked for. Errors go to the device's
@@ -52,7 +71,7 @@ impl Registry {
         let (layout_idx, layout) = self.layout(accesses);
         let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(spec.stem),
-            source: wgpu::ShaderSource::Wgsl(variant.source().into()),
+            source: wgpu::ShaderSource::Wgsl(self.source(variant).into()),
         });
         let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(spec.stem),

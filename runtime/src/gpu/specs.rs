@@ -43,7 +43,7 @@ params!(
     MatvecParams { n_in4: u32, n_weight_rows: u32, out_col: u32, out_stride: u32, activation: u32, has_bias: u32 }
 );
 params!(
-    /// Of `matmul` and `matmul_reg`: as `matvec`, for `n_rows` rows.
+    /// Of `matmul`, `matmul_wide` and `matmul_reg`: as `matvec`, for `n_rows` rows.
     MatmulParams {
         n_rows: u32,
         n_in4: u32,
@@ -53,6 +53,22 @@ params!(
         activation: u32,
         has_bias: u32,
     }
+);
+params!(
+    /// Of `matmul_int8`: as `matmul`, in groups of 32.
+    MatmulInt8Params {
+        n_rows: u32,
+        n_groups: u32,
+        n_weight_rows: u32,
+        out_col: u32,
+        out_stride: u32,
+        activation: u32,
+        has_bias: u32,
+    }
+);
+params!(
+    /// Of `quantize_rows`.
+    QuantizeRowsParams { n_groups: u32 }
 );
 params!(
     /// Of `layer_norm` and `rms_norm`.
@@ -71,7 +87,7 @@ params!(
     RopeParams { n_rows: u32, n_heads: u32, half_dim: u32, first_pos: u32, interleaved: u32 }
 );
 params!(
-    /// Of both kinds of attention: row `i` sees the keys in the range at word `ranges_at + 2 * i`.
+    /// Of every kind of attention: row `i` sees the keys in the range at word `ranges_at + 2 * i`.
     AttentionParams { n_rows: u32, n_heads: u32, heads_per_kv: u32, kv_stride4: u32, ranges_at: u32, scale: f32 }
 );
 params!(
@@ -85,8 +101,10 @@ const _: () = assert!(size_of::<MatmulParams>() <= MAX_PARAMS_BYTES);
 
 /// Invocations of the kernels whose work is one flat list.
 pub(super) const FLAT_WORKGROUP: u32 = 64;
-/// Rows and columns of a workgroup's tile in `matmul` and `matmul_reg`.
+/// Rows and columns of a workgroup's tile in `matmul`, `matmul_int8` and `matmul_reg`.
 pub(super) const MATMUL_TILE: u32 = 32;
+/// Rows and columns of a workgroup's tile in `matmul_wide`.
+pub(super) const MATMUL_WIDE_TILE: u32 = 64;
 
 macro_rules! body {
     ($stem:literal) => {
@@ -128,6 +146,15 @@ pub(super) static ATTENTION_ROWS: Spec = Spec {
     storage: ATTENTION_STORAGE,
     params: AttentionParams::LAYOUT,
     workgroup: [FLAT_WORKGROUP, 1, 1],
+};
+
+pub(super) static ATTENTION_TILES: Spec = Spec {
+    stem: "attention_tiles",
+    body: body!("attention_tiles"),
+    parts: &[Part::HeadDim],
+    storage: ATTENTION_STORAGE,
+    params: AttentionParams::LAYOUT,
+    workgroup: [64, 1, 1],
 };
 
 const ATTENTION_STORAGE: &[(&str, super::kernel::Access)] =
@@ -175,9 +202,25 @@ const LINEAR_STORAGE: &[(&str, super::kernel::Access)] =
 pub(super) static MATMUL: Spec = Spec {
     stem: "matmul",
     body: body!("matmul"),
-    parts: &[Part::Activation, Part::Weights],
+    parts: &[Part::Elem, Part::Activation, Part::Weights],
     storage: LINEAR_STORAGE,
     params: MatmulParams::LAYOUT,
+    workgroup: [8, 8, 1],
+};
+
+pub(super) static MATMUL_INT8: Spec = Spec {
+    stem: "matmul_int8",
+    body: body!("matmul_int8"),
+    parts: &[Part::Activation, Part::Weights, Part::Int8],
+    storage: &[
+        ("x", Read),
+        ("weights", Read),
+        ("scales", Read),
+        ("bias", Read),
+        ("out", Write),
+        ("x_scales", Read),
+    ],
+    params: MatmulInt8Params::LAYOUT,
     workgroup: [8, 8, 1],
 };
 
@@ -188,6 +231,15 @@ pub(super) static MATMUL_REG: Spec = Spec {
     storage: LINEAR_STORAGE,
     params: MatmulParams::LAYOUT,
     workgroup: [8, 8, 1],
+};
+
+pub(super) static MATMUL_WIDE: Spec = Spec {
+    stem: "matmul_wide",
+    body: body!("matmul_wide"),
+    parts: &[Part::Elem, Part::Activation, Part::Weights],
+    storage: LINEAR_STORAGE,
+    params: MatmulParams::LAYOUT,
+    workgroup: [8, 16, 1],
 };
 
 pub(super) static MATVEC: Spec = Spec {
@@ -205,6 +257,15 @@ pub(super) static MEAN_POOL: Spec = Spec {
     parts: &[],
     storage: &[("x", Read), ("ranges", Read), ("out", Write)],
     params: MeanPoolParams::LAYOUT,
+    workgroup: [FLAT_WORKGROUP, 1, 1],
+};
+
+pub(super) static QUANTIZE_ROWS: Spec = Spec {
+    stem: "quantize_rows",
+    body: body!("quantize_rows"),
+    parts: &[],
+    storage: &[("x", Read), ("out", Write), ("scales", Write)],
+    params: QuantizeRowsParams::LAYOUT,
     workgroup: [FLAT_WORKGROUP, 1, 1],
 };
 

@@ -118,7 +118,7 @@ fn a_lost_device_is_an_error_value_and_a_new_one_works() {
 
 #[test]
 fn a_forced_gpu_passes_the_self_test() {
-    let options = Options { tier: TierChoice::Gpu };
+    let options = Options { tier: TierChoice::Gpu, ..Options::default() };
     let runtime = platform::block_on(Runtime::open(&options)).expect("a GPU that computes rightly");
     let report = runtime.describe();
     assert!(report.tier == Tier::Gpu && report.adapter.is_some());

@@ -1,10 +1,10 @@
 //! Linear layers and gather: every layout, every kernel, split weights.
 
 use super::{Bench, EPS, KERNEL_SETS, LAYOUTS, OwnedRows, Random, Record, assert_close};
-use crate::gpu::KernelSet;
+use crate::gpu::{KernelSet, VariantSet};
 use crate::kernels::{self, dequantize};
 use crate::op::{Op, Shape};
-use crate::{Activation, Layout};
+use crate::{Activation, KernelVariant, Layout};
 
 /// Rows, inputs, outputs: 1, tile - 1, tile, tile + 1 (tiles of 4 and 32), primes, more than one
 /// workgroup.
@@ -55,7 +55,7 @@ fn tolerance(n_in: usize, act: Activation, magnitude: f64) -> f64 {
     }
 }
 
-fn check_linear(
+pub(super) fn check_linear(
     bench: &Bench,
     layout: Layout,
     (n, n_in, n_out): (usize, usize, usize),
@@ -76,11 +76,41 @@ fn check_linear(
 
     let bias = with_bias.then_some(bias_values.as_slice());
     let (expected, magnitudes) = expected(&x, &dequantize(rows.rows()), bias, act, n_in);
-    let what = format!("{layout:?} {:?} [{n}, {n_in}] x [{n_out}, {n_in}] {act:?}", bench.gpu.kernels);
+    let variants = bench.gpu.variants.get();
+    let what = format!(
+        "{layout:?} {:?} {:?} [{n}, {n_in}] x [{n_out}, {n_in}] {act:?}",
+        bench.gpu.kernels,
+        variants.to_vec()
+    );
     // Dequantising moves where a group cancels: its magnitude is that of scale * q and min apart.
     let spread = if layout == Layout::Q4 { 4.0 } else { 1.0 };
     let scale: f64 = magnitudes.iter().sum::<f64>() / magnitudes.len() as f64;
-    assert_close(&what, &got, &expected, |i| spread * tolerance(n_in, act, magnitudes[i].max(scale)));
+    let narrow = narrowing(variants, layout, n_in);
+    assert_close(&what, &got, &expected, |i| {
+        let magnitude = magnitudes[i].max(scale);
+        spread * tolerance(n_in, act, magnitude) + 1.13 * narrow(magnitude)
+    });
+}
+
+/// What tiles in fewer bits add, by a sum's magnitude. In f16 both factors are rounded (2^-11 each), and
+/// so are products and sums of four (at most four times); below 2^-14 a sixteenth of an activation is
+/// off by 2^-25 of its own, times a weight of at most 128. In 8 bits an activation, all below 1, is off
+/// by at most 1/254: times a weight below 128 (Q8), or below 15 without its minimum (Q4).
+fn narrowing(variants: VariantSet, layout: Layout, n_in: usize) -> impl Fn(f64) -> f64 {
+    let is_quantized = matches!(layout, Layout::Q8 | Layout::Q4);
+    let is_int8 = variants.has(KernelVariant::Int8Products) && is_quantized;
+    let highest = match layout {
+        Layout::F32 | Layout::F16 => 1.0,
+        Layout::Q8 => 128.0,
+        Layout::Q4 => 15.0,
+    };
+    move |magnitude| match () {
+        () if is_int8 => n_in as f64 * highest / 254.0,
+        () if variants.has(KernelVariant::HalfTiles) => {
+            6.0 / 2048.0 * magnitude + n_in as f64 * highest * 16.0 * EPS
+        }
+        () => 0.0,
+    }
 }
 
 #[test]

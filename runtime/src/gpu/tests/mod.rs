@@ -9,6 +9,7 @@ mod linear;
 mod recovery;
 mod rest;
 mod shaders;
+mod variants;
 
 use half::f16;
 

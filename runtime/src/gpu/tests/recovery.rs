@@ -13,7 +13,8 @@ use crate::{
 const BERT: &[u8] = include_bytes!("../../../../fixtures/tiny/bert/model.safetensors");
 
 fn open() -> Runtime {
-    platform::block_on(Runtime::open(&Options { tier: TierChoice::Gpu })).expect("a GPU")
+    platform::block_on(Runtime::open(&Options { tier: TierChoice::Gpu, ..Options::default() }))
+        .expect("a GPU")
 }
 
 fn load(rt: &Runtime, weights: &Weights) -> Result<Weight> {

@@ -1,10 +1,10 @@
 //! All other operations against their twins.
 
 use super::{Bench, EPS, KERNEL_SETS, Random, Record, assert_close};
-use crate::gpu::KernelSet;
+use crate::gpu::{KernelSet, VariantSet};
 use crate::kernels::{self, CausalParams, FullParams};
 use crate::op::Op;
-use crate::{Rope, RopeStyle};
+use crate::{KernelVariant, Rope, RopeStyle};
 
 /// Rows and width around the workgroup (64 invocations of four elements), primes times four.
 const SHAPES: [(usize, usize); 7] = [(1, 4), (3, 252), (2, 256), (5, 260), (1, 1028), (65, 12), (131, 68)];
@@ -44,7 +44,10 @@ fn silu_of_extreme_gates_is_finite() {
 
 #[test]
 fn norms_equal_their_twins() {
-    let bench = Bench::open(KernelSet::Software);
+    check_norms(&Bench::open(KernelSet::Software));
+}
+
+pub(super) fn check_norms(bench: &Bench) {
     for (n, width) in SHAPES {
         let mut random = Random(5);
         // An offset, so that the mean matters.
@@ -124,11 +127,16 @@ fn attention_tolerance(head_dim: usize, n_keys: usize, scale: f32) -> f64 {
     2.0 * score + (3.0 + 2.0 * head_dim as f64 * f64::from(scale)) * 4.0 * EPS + n_keys as f64 * 4.0 * EPS
 }
 
+/// Lengths of the sequences, heads, head size.
+type FullCase<'a> = (&'a [u32], usize, usize);
+/// Rows, first position, heads, key heads, head size.
+type CausalCase = (usize, usize, usize, usize, usize);
+
 #[test]
 fn attention_full_equals_its_twin() {
     for kernels in KERNEL_SETS {
         let bench = Bench::open(kernels);
-        let cases: [(&[u32], usize, usize); 6] = [
+        let cases: [FullCase<'_>; 6] = [
             (&[1], 1, 4),
             (&[63], 2, 32),
             (&[64, 1, 65], 3, 32),
@@ -136,45 +144,40 @@ fn attention_full_equals_its_twin() {
             (&[7, 5, 11], 12, 64),
             (&[3], 1, 256),
         ];
-        for (lengths, n_heads, head_dim) in cases {
-            let (n, width) = (lengths.iter().sum::<u32>() as usize, n_heads * head_dim);
-            let scale = 1.0 / (head_dim as f32).sqrt();
-            let mut random = Random(n as u32);
-            let [q, k, v] = [(); 3].map(|()| random.values(n * width));
-            let mut record = Record::default();
-            let ids = [&q, &k, &v].map(|x| record.input(width, x));
-            let [q_id, k_id, v_id] = ids;
-            let lengths = lengths.to_vec();
-            let out = record.op(n, width, |out| Op::AttentionFull {
-                q: q_id,
-                k: k_id,
-                v: v_id,
-                lengths: lengths.clone(),
-                n_heads,
-                scale,
-                out,
-            });
-            let mut expected = vec![0.0; n * width];
-            kernels::attention_full(
-                &q,
-                &k,
-                &v,
-                &lengths,
-                &FullParams { n_heads, head_dim, scale },
-                &mut expected,
-            );
-            let allowed = attention_tolerance(head_dim, n, scale);
-            let what = format!("attention_full {kernels:?} {lengths:?} {n_heads} x {head_dim}");
-            assert_close(&what, &bench.read(&record, out), &expected, |_| allowed);
-        }
+        cases.into_iter().for_each(|case| check_attention_full(&bench, case));
     }
+}
+
+pub(super) fn check_attention_full(bench: &Bench, (lengths, n_heads, head_dim): FullCase<'_>) {
+    let (n, width) = (lengths.iter().sum::<u32>() as usize, n_heads * head_dim);
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    let mut random = Random(n as u32);
+    let [q, k, v] = [(); 3].map(|()| random.values(n * width));
+    let mut record = Record::default();
+    let ids = [&q, &k, &v].map(|x| record.input(width, x));
+    let [q_id, k_id, v_id] = ids;
+    let lengths = lengths.to_vec();
+    let out = record.op(n, width, |out| Op::AttentionFull {
+        q: q_id,
+        k: k_id,
+        v: v_id,
+        lengths: lengths.clone(),
+        n_heads,
+        scale,
+        out,
+    });
+    let mut expected = vec![0.0; n * width];
+    let params = FullParams { n_heads, head_dim, scale };
+    kernels::attention_full(&q, &k, &v, &lengths, &params, &mut expected);
+    let allowed = attention_tolerance(head_dim, n, scale);
+    let what = format!("attention_full {:?} {lengths:?} {n_heads} x {head_dim}", bench.gpu.kernels);
+    assert_close(&what, &bench.read(&record, out), &expected, |_| allowed);
 }
 
 #[test]
 fn attention_causal_equals_its_twin() {
     for kernels in KERNEL_SETS {
         let bench = Bench::open(kernels);
-        // Rows, first position, heads, key heads, head size.
         let cases = [
             (1, 0, 1, 1, 4),
             (1, 63, 9, 3, 64),
@@ -183,53 +186,56 @@ fn attention_causal_equals_its_twin() {
             (66, 0, 2, 2, 20),
             (5, 131, 6, 2, 128),
         ];
-        for (n, first_pos, n_heads, n_kv_heads, head_dim) in cases {
-            let (width, kv_width, n_ctx) = (n_heads * head_dim, n_kv_heads * head_dim, first_pos + n + 3);
-            let scale = 1.0 / (head_dim as f32).sqrt();
-            let mut random = Random(n_ctx as u32);
-            let q = random.values(n * width);
-            let [keys, values] = [(); 2].map(|()| random.values((first_pos + n) * kv_width));
-            let caches = [(); 2].map(|()| bench.cache(n_ctx, kv_width));
-            let mut record = Record::default();
-            for (cache, data) in caches.iter().zip([&keys, &values]) {
-                // In two pieces, as a prompt and its continuation.
-                let split = first_pos * kv_width;
-                for (at_pos, piece) in [(0, &data[..split]), (first_pos, &data[split..])] {
-                    if !piece.is_empty() {
-                        let x = record.input(kv_width, piece);
-                        record.0.ops.push(Op::KvAppend { cache: cache.clone(), x, at_pos });
-                    }
-                }
+        cases.into_iter().for_each(|case| check_attention_causal(&bench, case));
+    }
+}
+
+pub(super) fn check_attention_causal(bench: &Bench, case: CausalCase) {
+    let (n, first_pos, n_heads, n_kv_heads, head_dim) = case;
+    let (width, kv_width, n_ctx) = (n_heads * head_dim, n_kv_heads * head_dim, first_pos + n + 3);
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    let mut random = Random(n_ctx as u32);
+    let q = random.values(n * width);
+    let [keys, values] = [(); 2].map(|()| random.values((first_pos + n) * kv_width));
+    let caches = [(); 2].map(|()| bench.cache(n_ctx, kv_width));
+    let mut record = Record::default();
+    for (cache, data) in caches.iter().zip([&keys, &values]) {
+        // In two pieces, as a prompt and its continuation.
+        let split = first_pos * kv_width;
+        for (at_pos, piece) in [(0, &data[..split]), (first_pos, &data[split..])] {
+            if !piece.is_empty() {
+                let x = record.input(kv_width, piece);
+                record.0.ops.push(Op::KvAppend { cache: cache.clone(), x, at_pos });
             }
-            let q_id = record.input(width, &q);
-            let [key_cache, value_cache] = caches;
-            let out = record.op(n, width, |out| Op::AttentionCausal {
-                q: q_id,
-                keys: key_cache,
-                values: value_cache,
-                first_pos,
-                n_heads,
-                n_kv_heads,
-                scale,
-                out,
-            });
-            let mut expected = vec![0.0; n * width];
-            let params = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale };
-            kernels::attention_causal(&q, &keys, &values, &params, &mut expected);
-            let allowed = attention_tolerance(head_dim, n_ctx, scale);
-            let what = format!(
-                "attention_causal {kernels:?} {n} at {first_pos}, {n_heads}/{n_kv_heads} x {head_dim}"
-            );
-            assert_close(&what, &bench.read(&record, out), &expected, |_| allowed);
         }
     }
+    let q_id = record.input(width, &q);
+    let [key_cache, value_cache] = caches;
+    let out = record.op(n, width, |out| Op::AttentionCausal {
+        q: q_id,
+        keys: key_cache,
+        values: value_cache,
+        first_pos,
+        n_heads,
+        n_kv_heads,
+        scale,
+        out,
+    });
+    let mut expected = vec![0.0; n * width];
+    let params = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale };
+    kernels::attention_causal(&q, &keys, &values, &params, &mut expected);
+    let allowed = attention_tolerance(head_dim, n_ctx, scale);
+    let what = format!("attention_causal {:?} {case:?}", bench.gpu.kernels);
+    assert_close(&what, &bench.read(&record, out), &expected, |_| allowed);
 }
 
 /// Large scores: without taking the maximum off, exp would overflow.
 #[test]
 fn attention_survives_large_scores() {
-    for kernels in KERNEL_SETS {
-        let bench = Bench::open(kernels);
+    let benches = KERNEL_SETS.map(Bench::open);
+    let tiled = Bench::open(KernelSet::Hardware);
+    tiled.gpu.use_variants(VariantSet::default().with(KernelVariant::AttentionTiles));
+    for bench in benches.iter().chain([&tiled]) {
         let (n, width) = (70, 8);
         let mut record = Record::default();
         let x: Vec<f32> = (0..n * width).map(|i| (i / width) as f32).collect();
@@ -247,7 +253,8 @@ fn attention_survives_large_scores() {
         // Row 0 sees equal scores and takes the mean; the later ones see only the last key.
         assert!(
             (got[0] - 34.5).abs() < 1e-4 && got[width..].iter().all(|v| (v - 69.0).abs() < 0.1),
-            "{kernels:?}"
+            "{:?}",
+            bench.gpu.kernels
         );
     }
 }

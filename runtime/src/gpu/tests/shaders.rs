@@ -1,33 +1,42 @@
 //! Every WGSL text, in every variant, against what the host assumes about it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
-use crate::Layout;
+use crate::gpu::VariantSet;
 use crate::gpu::kernel::{Access, Kernel, Part, Variant};
 use crate::gpu::specs;
+use crate::{KernelVariant, Layout};
 
 /// Every variant that planning can ask for, with a few head sizes standing for all.
 fn variants() -> Vec<Variant> {
-    let mut variants = vec![];
-    for kernel in Kernel::ALL {
-        let parts = kernel.spec().parts;
-        if parts.contains(&Part::HeadDim) {
-            let sizes = [1, 8, 16, 20, 64];
-            variants.extend(sizes.map(|size| Variant { head_dim4: Some(size), ..Variant::plain(kernel) }));
-        } else if parts.contains(&Part::Weights) {
-            for layout in [Layout::F32, Layout::F16, Layout::Q8, Layout::Q4] {
-                let lanes: &[_] = if kernel == Kernel::Matvec { &[Some(1), Some(16)] } else { &[None] };
-                variants.extend(
-                    lanes.iter().map(|lanes| Variant { lanes: *lanes, ..Variant::of_layout(kernel, layout) }),
-                );
-            }
-        } else {
-            variants.push(Variant::plain(kernel));
+    let sets = [VariantSet::default(), KernelVariant::ALL.into_iter().collect()];
+    let mut variants = BTreeMap::new();
+    for variant in Kernel::ALL.into_iter().flat_map(forms) {
+        for variant in sets.map(|set| variant.specialised(set)) {
+            variants.insert(format!("{variant:?}"), variant);
         }
     }
-    variants
+    variants.into_values().collect()
+}
+
+/// A kernel with every weight layout, or with some head sizes.
+fn forms(kernel: Kernel) -> Vec<Variant> {
+    let parts = kernel.spec().parts;
+    if parts.contains(&Part::HeadDim) {
+        let sizes = [1, 8, 16, 20, 36, 64];
+        return sizes.map(|size| Variant { head_dim4: Some(size), ..Variant::plain(kernel) }).into();
+    }
+    if !parts.contains(&Part::Weights) {
+        return vec![Variant::plain(kernel)];
+    }
+    let is_int8 = parts.contains(&Part::Int8);
+    let layouts =
+        [Layout::F32, Layout::F16, Layout::Q8, Layout::Q4].into_iter().skip(if is_int8 { 2 } else { 0 });
+    let lanes: &[_] = if kernel == Kernel::Matvec { &[Some(1), Some(16)] } else { &[None] };
+    let form = |layout, lanes: &Option<u32>| Variant { lanes: *lanes, ..Variant::of_layout(kernel, layout) };
+    layouts.flat_map(|layout| lanes.iter().map(move |lanes| form(layout, lanes))).collect()
 }
 
 #[test]
@@ -36,15 +45,42 @@ fn every_variant_is_valid_and_fits_its_spec() {
         let source = variant.source();
         let module = naga::front::wgsl::parse_str(&source)
             .unwrap_or_else(|error| panic!("{variant:?}: {}", error.emit_to_string(&source)));
-        // Plain WebGPU: `unpack2x16float` is part of it, which naga counts as a capability.
-        Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+        validator(&variant)
             .validate(&module)
             .unwrap_or_else(|error| panic!("{variant:?}: {}", error.emit_to_string(&source)));
         entry_point(&variant, &module);
         bindings(&variant, &module);
         params(&variant, &module);
         overrides(&variant, &module);
+        workgroup_memory(&variant, &module);
     }
+}
+
+/// Plain WebGPU (`unpack2x16float` is part of it, which naga counts as a capability), and what a variant
+/// says that it needs.
+fn validator(variant: &Variant) -> Validator {
+    let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    if variant.is_f16 {
+        capabilities |= Capabilities::SHADER_FLOAT16;
+    }
+    if variant.has_subgroups {
+        capabilities |= Capabilities::SUBGROUP;
+    }
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    if variant.has_subgroups {
+        validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
+        validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());
+    }
+    validator
+}
+
+/// 16 KiB is what every WebGPU device has.
+fn workgroup_memory(variant: &Variant, module: &naga::Module) {
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).expect("a layout");
+    let shared = module.global_variables.iter().filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
+    let n_bytes: u32 = shared.map(|(_, variable)| layouter[variable.ty].size).sum();
+    assert!(n_bytes <= 16_384, "{variant:?} takes {n_bytes} bytes of workgroup memory");
 }
 
 fn entry_point(variant: &Variant, module: &naga::Module) {
@@ -112,7 +148,8 @@ fn every_file_belongs_to_a_kernel() {
     let stems = Kernel::ALL.iter().map(|kernel| kernel.spec().stem.to_owned());
     let layouts = ["f32", "f16", "q8", "q4"];
     let shared = layouts.iter().flat_map(|layout| [format!("weights_{layout}"), format!("dot_{layout}")]);
-    let shared = shared.chain(["activation".to_owned(), "reduce".to_owned()]);
+    let others = ["activation", "elem_f16", "elem_f32", "int8_q4", "int8_q8", "reduce", "reduce_subgroup"];
+    let shared = shared.chain(others.map(str::to_owned));
     let known: BTreeSet<String> = stems.chain(shared).map(|stem| format!("{stem}.wgsl")).collect();
     assert_eq!(files, known);
 }
