@@ -59,3 +59,10 @@ pub enum Error {
     #[error("the model computed no usable logits; try `--tier cpu`, and `footnote models verify`")]
     NotFinite,
 }
+
+impl Error {
+    /// The GPU device went away; another one can take its place.
+    pub(crate) fn is_device_lost(&self) -> bool {
+        matches!(self, Self::Runtime(error) if error.is_device_lost())
+    }
+}

@@ -53,6 +53,7 @@ impl Kept {
     /// A state most of which goes on being of use is taken over; otherwise it stays for the prompts
     /// it was made by, and what is shared is copied.
     pub(crate) async fn take(&self, rt: &Runtime, model: &Llama, need: &Need<'_>) -> Result<State> {
+        self.0.borrow_mut().retain(|state| !state.is_lost(rt));
         let (source, n_shared) = match self.best(need) {
             Some((idx, n_shared)) => {
                 let is_roomy = self.0.borrow()[idx].n_ctx() >= need.n_ctx();
@@ -81,6 +82,11 @@ impl Kept {
         while kept.len() > 1 && (kept.len() > MAX_KEPT_STATES || n_bytes(&kept) > MAX_KEPT_BYTES) {
             kept.remove(0);
         }
+    }
+
+    /// Frees all kept states.
+    pub(crate) fn forget(&self) {
+        self.0.borrow_mut().clear();
     }
 
     /// Which state shares most with the prompt, the latest of equals, and how many positions.
@@ -112,7 +118,7 @@ impl Kept {
         }
         match model.new_state(rt, need.n_ctx()).await {
             Err(Error::Runtime(error)) if error.is_out_of_memory() && !self.0.borrow().is_empty() => {
-                self.0.borrow_mut().clear();
+                self.forget();
                 model.new_state(rt, need.n_ctx()).await
             }
             made => made,

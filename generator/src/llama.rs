@@ -43,6 +43,8 @@ pub(crate) struct State {
     pub(crate) n_past: usize,
     /// Tokens of the first positions, as far as they ran in whole pieces of a prompt.
     pub(crate) ids: Vec<u32>,
+    /// The device's [`Runtime::generation`] that all this was computed in.
+    generation: u64,
 }
 
 impl State {
@@ -52,6 +54,18 @@ impl State {
         self.ids.truncate(n);
         self.n_past = n;
         self
+    }
+
+    /// Nothing of it is left when the device was replaced meanwhile.
+    pub(crate) fn is_lost(&self, rt: &Runtime) -> bool {
+        self.generation != rt.generation()
+    }
+
+    /// Begins anew on the device there is now.
+    pub(crate) fn restart(&mut self, rt: &Runtime) {
+        self.ids.clear();
+        self.n_past = 0;
+        self.generation = rt.generation();
     }
 
     /// Positions there is room for.
@@ -110,11 +124,12 @@ impl Llama {
     pub(crate) async fn new_state(&self, rt: &Runtime, n_ctx: usize) -> Result<State> {
         let width = self.config.n_kv_heads * self.config.head_dim;
         let (mut keys, mut values) = (Vec::new(), Vec::new());
+        let generation = rt.generation();
         for _ in &self.layers {
             keys.push(rt.kv_cache(n_ctx, width).await?);
             values.push(rt.kv_cache(n_ctx, width).await?);
         }
-        Ok(State { keys, values, n_past: 0, ids: Vec::new() })
+        Ok(State { keys, values, n_past: 0, ids: Vec::new(), generation })
     }
 
     /// Bytes of a state with room for `n_ctx` positions.

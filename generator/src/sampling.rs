@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// How tokens are chosen and when to end.
 ///
-/// The filters apply in llama.cpp's order: top-k, top-p, min-p, then the temperature.
+/// First comes the repetition penalty, then the filters in llama.cpp's order: top-k, top-p, min-p,
+/// then the temperature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Sampling {
@@ -17,6 +18,10 @@ pub struct Sampling {
     pub top_p: f32,
     /// Keeps tokens at least this fraction as likely as the likeliest; 0 keeps all.
     pub min_p: f32,
+    /// Divides the logits of tokens that the answer already has, where they are positive, and
+    /// multiplies the negative ones (Keskar et al., 2019); 1 changes nothing. The prompt does not
+    /// count: an answer may say what its sources say.
+    pub repetition_penalty: f32,
     /// The same seed, prompt, model and tier give the same text.
     pub seed: u64,
     /// Ends after this many tokens.
@@ -33,6 +38,7 @@ impl Default for Sampling {
             top_k: 0,
             top_p: 1.0,
             min_p: 0.0,
+            repetition_penalty: 1.0,
             seed: 0,
             max_tokens: 256,
             stop: Vec::new(),
@@ -44,6 +50,12 @@ impl Sampling {
     /// Greedy with an upper limit.
     pub fn greedy(max_tokens: usize) -> Self {
         Self { max_tokens, ..Self::default() }
+    }
+
+    /// Numbers that are no penalty change nothing.
+    pub(crate) fn has_penalty(&self) -> bool {
+        let penalty = self.repetition_penalty;
+        penalty.is_finite() && penalty > 0.0 && penalty != 1.0
     }
 
     pub(crate) fn is_greedy(&self) -> bool {
@@ -62,8 +74,10 @@ impl Sampler {
         Self { settings: settings.clone(), random: SplitMix64(settings.seed) }
     }
 
-    /// The next token for `logits: [n_vocab]`.
-    pub(crate) fn choose(&mut self, logits: &[f32]) -> Result<u32> {
+    /// The next token for `logits: [n_vocab]`, after the answer `said` so far.
+    pub(crate) fn choose(&mut self, mut logits: Vec<f32>, said: &[u32]) -> Result<u32> {
+        self.penalise(&mut logits, said);
+        let logits = logits.as_slice();
         let best = argmax(logits)?;
         if self.settings.is_greedy() {
             return Ok(best);
@@ -73,6 +87,22 @@ impl Sampler {
         let n_kept = self.n_kept(&candidates, best_logit);
         candidates.truncate(n_kept);
         Ok(self.draw(&candidates, best_logit))
+    }
+
+    /// Each token counts once, however often it was said.
+    fn penalise(&self, logits: &mut [f32], said: &[u32]) {
+        if !self.settings.has_penalty() {
+            return;
+        }
+        let mut said = said.to_vec();
+        said.sort_unstable();
+        said.dedup();
+        let penalty = self.settings.repetition_penalty;
+        for token in said {
+            if let Some(logit) = logits.get_mut(token as usize) {
+                *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
+            }
+        }
     }
 
     /// (token, logit), likeliest first, ties by token id; at most top-k of them.
@@ -171,18 +201,23 @@ mod tests {
     }
 
     /// Fraction of each token in 20,000 draws.
-    fn shares(settings: Sampling) -> Vec<f32> {
+    fn shares(settings: Sampling, logits: &[f32], said: &[u32]) -> Vec<f32> {
         let mut sampler = Sampler::new(&settings);
         let mut counts = vec![0.0; 5];
         for _ in 0..20_000 {
-            counts[sampler.choose(&logits()).unwrap() as usize] += 1.0 / 20_000.0;
+            counts[sampler.choose(logits.to_vec(), said).unwrap() as usize] += 1.0 / 20_000.0;
         }
         counts
     }
 
     #[track_caller]
     fn check(settings: Sampling, expect: [f32; 5]) {
-        let got = shares(settings);
+        check_after(settings, &logits(), &[], expect);
+    }
+
+    #[track_caller]
+    fn check_after(settings: Sampling, logits: &[f32], said: &[u32], expect: [f32; 5]) {
+        let got = shares(settings, logits, said);
         // Four standard deviations of a share near one half.
         let close =
             got.iter().zip(expect).all(|(g, e)| if e == 0.0 { *g == 0.0 } else { (g - e).abs() < 0.015 });
@@ -216,10 +251,30 @@ mod tests {
     }
 
     #[test]
+    fn what_was_said_is_less_likely() {
+        // Shares of e^logit: penalty 2 makes ln 4 of token 0 to ln 2, and -ln 2 of token 1 to -ln 4.
+        let ln = f32::ln;
+        let logits = [ln(4.0), -ln(2.0), 0.0, f32::NEG_INFINITY, ln(1.25)];
+        let twice = Sampling { repetition_penalty: 2.0, ..warm() };
+        let all = 4.0 + 0.5 + 1.0 + 1.25;
+        check_after(twice.clone(), &logits, &[], [4.0 / all, 0.5 / all, 1.0 / all, 0.0, 1.25 / all]);
+        let rest = 2.0 + 0.25 + 1.0 + 1.25;
+        let expected = [2.0 / rest, 0.25 / rest, 1.0 / rest, 0.0, 1.25 / rest];
+        check_after(twice, &logits, &[1, 0, 0, 3, 1, 2, 999], expected);
+        // Below 1 it is a reward: ln 1.25 times 10 passes ln 4.
+        let reward = Sampling { repetition_penalty: 0.1, ..Sampling::greedy(1) };
+        check_after(reward, &logits, &[4], [0.0, 0.0, 0.0, 0.0, 1.0]);
+        for no_penalty in [0.0, -1.0, f32::NAN, f32::INFINITY, 1.0] {
+            let greedy = Sampling { repetition_penalty: no_penalty, ..Sampling::greedy(1) };
+            check_after(greedy, &logits, &[0], [1.0, 0.0, 0.0, 0.0, 0.0]);
+        }
+    }
+
+    #[test]
     fn a_seed_reproduces_its_draws() {
         let draw = |seed| {
             let mut sampler = Sampler::new(&Sampling { seed, ..warm() });
-            (0..50).map(|_| sampler.choose(&logits()).unwrap()).collect::<Vec<_>>()
+            (0..50).map(|_| sampler.choose(logits(), &[]).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));

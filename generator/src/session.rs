@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::generator::Inner;
 use crate::kept::Need;
 use crate::llama::State;
-use crate::sampling::{Sampler, Sampling, argmax};
+use crate::sampling::{Sampler, Sampling};
 use crate::stop::StopMatcher;
 use runtime::{Tier, TokenStream};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,10 @@ const PIECE_TOKENS_CPU: usize = 64;
 /// Prompt tokens of one recording on the GPU: enough to fill a large one, and a third of a second of
 /// a slow integrated one (100 G multiplications per second) with a model of 135 M weights.
 const PIECE_TOKENS_GPU: usize = 128;
+
+/// Lost devices that one call makes up for. The runtime falls to the CPU tier after a few; this only
+/// keeps a call from never coming back.
+const MAX_LOSSES: usize = 8;
 
 /// One generated token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,19 +57,15 @@ pub struct Session {
     tokens: Vec<u32>,
     n_prompt: usize,
     n_reused: usize,
-    /// Prompt tokens of one recording; they begin at multiples of it.
-    piece: usize,
     max_tokens: usize,
-    is_greedy: bool,
+    /// The likeliest token is taken as it is: there is no need for the logits.
+    is_plain: bool,
     finish: Option<Finish>,
 }
 
 impl Session {
     pub(crate) async fn new(inner: Rc<Inner>, prompt_ids: Vec<u32>, sampling: &Sampling) -> Result<Self> {
-        let piece = piece_tokens(inner.rt.tier());
-        let n_positions = prompt_ids.len().saturating_add(sampling.max_tokens).min(inner.n_ctx);
-        let need = Need { prompt: &prompt_ids, piece, n_positions, n_ctx: inner.n_ctx };
-        let state = inner.kept.take(&inner.rt, &inner.model, &need).await?;
+        let state = take_state(&inner, &prompt_ids, sampling.max_tokens).await?;
         let text = inner.tokenizer.streamer();
         let mut session = Self {
             inner,
@@ -76,27 +76,36 @@ impl Session {
             n_reused: state.n_past,
             state: Some(state),
             tokens: prompt_ids,
-            piece,
             max_tokens: sampling.max_tokens,
-            is_greedy: sampling.is_greedy(),
+            is_plain: sampling.is_greedy() && !sampling.has_penalty(),
             finish: (sampling.max_tokens == 0).then_some(Finish::MaxTokens),
         };
         if session.finish.is_none() {
-            session.prefill().await?;
+            let mut n_losses = 0;
+            while let Err(error) = session.prefill().await {
+                session.revive(error, &mut n_losses).await?;
+            }
         }
         Ok(session)
     }
 
-    /// The next token and its text; `None` when the text has ended.
+    /// The next token and its text; `None` when the text has ended. A lost device is replaced, and
+    /// all tokens so far run on the new one: the text goes on.
     ///
     /// # Errors
-    /// [`Error::Runtime`] when the device is lost, [`Error::NotFinite`] when it computes nonsense.
-    /// The session is over then.
+    /// [`Error::Runtime`] when the weights cannot be brought back after a loss or memory is short,
+    /// [`Error::NotFinite`] when the device computes nonsense. The call may be repeated.
     pub async fn next(&mut self) -> Result<Option<Piece>> {
         if self.finish.is_some() {
             return Ok(None);
         }
-        let token = self.next_token().await?;
+        let mut n_losses = 0;
+        let token = loop {
+            match self.next_token().await {
+                Ok(token) => break token,
+                Err(error) => self.revive(error, &mut n_losses).await?,
+            }
+        };
         if self.inner.is_end(token) {
             self.finish = Some(Finish::EndOfText);
             let text = self.rest();
@@ -138,23 +147,46 @@ impl Session {
         self.tokens.len() - self.n_prompt
     }
 
-    /// Runs all of the prompt but the last tokens, whose logits the first `next` asks for.
+    /// Runs all that the model has not seen but the last tokens, at most a piece, whose logits are
+    /// asked for next.
     async fn prefill(&mut self) -> Result<()> {
+        let rt = &self.inner.rt;
         let state = self.state.as_mut().expect("held until the session is dropped");
-        while self.tokens.len() - state.n_past > self.piece {
-            let ids = &self.tokens[state.n_past..][..self.piece];
-            let mut rec = self.inner.rt.recorder();
+        loop {
+            if state.is_lost(rt) {
+                // Somebody else has met the loss, and mended it.
+                state.restart(rt);
+            }
+            let piece = piece_tokens(rt.tier());
+            let unseen = &self.tokens[state.n_past..];
+            if unseen.len() <= piece {
+                return Ok(());
+            }
+            let ids = &unseen[..piece];
+            let mut rec = rt.recorder();
             self.inner.model.forward(&mut rec, state, ids)?;
             rec.run().await?;
             state.n_past += ids.len();
             state.ids.extend(ids);
             platform::yield_now().await;
         }
+    }
+
+    /// After a lost device: another one, on which all tokens run again. Other errors are given back.
+    async fn revive(&mut self, error: Error, n_losses: &mut usize) -> Result<()> {
+        if !error.is_device_lost() || *n_losses == MAX_LOSSES {
+            return Err(error);
+        }
+        *n_losses += 1;
+        self.inner.kept.forget();
+        self.inner.rt.recover().await?;
+        self.state.as_mut().expect("held until the session is dropped").restart(&self.inner.rt);
         Ok(())
     }
 
     /// Runs the unseen tokens and chooses the next one.
     async fn next_token(&mut self) -> Result<u32> {
+        self.prefill().await?;
         let state = self.state.as_mut().expect("held until the session is dropped");
         let ids = &self.tokens[state.n_past..];
         let mut rec = self.inner.rt.recorder();
@@ -162,7 +194,7 @@ impl Session {
         let last = rec.last_row(states)?; // [1, D]
         let logits = self.inner.model.logits(&mut rec, last)?; // [1, V]
         let n_seen = self.tokens.len();
-        if self.is_greedy && self.inner.rt.tier() == Tier::Gpu {
+        if self.is_plain && self.inner.rt.tier() == Tier::Gpu {
             // Four bytes come back instead of a whole row.
             let best = rec.read_argmax(logits).await?;
             state.n_past = n_seen;
@@ -170,7 +202,7 @@ impl Session {
         }
         let logits = rec.read(&logits).await?;
         state.n_past = n_seen;
-        if self.is_greedy { argmax(&logits) } else { self.sampler.choose(&logits) }
+        self.sampler.choose(logits, &self.tokens[self.n_prompt..])
     }
 
     /// Text that was held back, at the end.
@@ -182,6 +214,23 @@ impl Session {
         }
         text
     }
+}
+
+/// A state for the prompt, on a new device where the old one is lost.
+async fn take_state(inner: &Inner, prompt: &[u32], max_tokens: usize) -> Result<State> {
+    let n_positions = prompt.len().saturating_add(max_tokens).min(inner.n_ctx);
+    for _ in 0..MAX_LOSSES {
+        let piece = piece_tokens(inner.rt.tier());
+        let need = Need { prompt, piece, n_positions, n_ctx: inner.n_ctx };
+        match inner.kept.take(&inner.rt, &inner.model, &need).await {
+            Err(error) if error.is_device_lost() => {
+                inner.kept.forget();
+                inner.rt.recover().await?;
+            }
+            taken => return taken,
+        }
+    }
+    Err(runtime::Error::DeviceLost { reason: "again and again".into() }.into())
 }
 
 /// Prompt tokens of one recording.

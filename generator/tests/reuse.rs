@@ -176,3 +176,41 @@ fn a_full_context_is_no_obstacle_to_the_next_prompt() {
         assert_eq!(tokens[0], run(&roomy(&rt).await, &prompt[..500]).await.0);
     });
 }
+
+#[test]
+fn a_text_goes_on_after_a_lost_device() {
+    platform::block_on(async {
+        let rt = runtime(TierChoice::Gpu).await;
+        let generator = roomy(&rt).await;
+        let prompt = digits(6, 300);
+        let greedy = Sampling::greedy(12);
+        let tokens = async |n_before_loss: usize| {
+            let mut session = generator.start(&prompt, &greedy).await.unwrap();
+            let mut tokens = Vec::new();
+            while let Some(piece) = session.next().await.unwrap() {
+                tokens.push(piece.token);
+                if tokens.len() == n_before_loss {
+                    rt.destroy_device();
+                }
+            }
+            tokens
+        };
+        let expected = tokens(usize::MAX).await;
+        assert!(expected.len() > 5, "{expected:?}");
+        assert_eq!(tokens(5).await, expected);
+        assert_eq!(rt.generation(), 1);
+        // While the next prompt is about to be read: the kept states are gone with the device.
+        rt.destroy_device();
+        assert_eq!(tokens(usize::MAX).await, expected);
+        // Somebody else met the loss and mended it while this text was waiting for its next token.
+        let mut session = generator.start(&prompt, &greedy).await.unwrap();
+        let mut got = vec![session.next().await.unwrap().unwrap().token];
+        rt.destroy_device();
+        rt.recover().await.unwrap();
+        while let Some(piece) = session.next().await.unwrap() {
+            got.push(piece.token);
+        }
+        assert_eq!(got, expected);
+        assert_eq!(rt.generation(), 3);
+    });
+}
