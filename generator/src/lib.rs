@@ -17,7 +17,8 @@
 //! ```
 //!
 //! Invariants:
-//! - Tokens are pulled: nothing runs between two calls of [`Session::next`], and dropping a session stops it.
+//! - Tokens are pulled: on the GPU a bounded number of steps runs ahead, on the CPU none, and dropping a
+//!   session stops it.
 //! - What was asked before, or given up half-way, changes no text: prefixes are reused in the pieces they
 //!   were computed in.
 //! - The same seed, prompt, model and tier give the same text.
@@ -33,6 +34,7 @@ mod forecast;
 mod generator;
 #[cfg(test)]
 mod golden;
+mod gpu_steps;
 mod kept;
 mod llama;
 mod sampling;

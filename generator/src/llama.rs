@@ -6,6 +6,7 @@
 
 use crate::config::{Form, LlamaConfig};
 use crate::error::Result;
+use crate::gpu_steps::RecordedStep;
 use runtime::{
     Activation, CausalAttention, KvCache, Recorder, Rope, RopeStyle, Runtime, Tensor, Weight, WeightFormat,
     Weights,
@@ -45,6 +46,8 @@ pub(crate) struct State {
     pub(crate) ids: Vec<u32>,
     /// The device's [`Runtime::generation`] that all this was computed in.
     generation: u64,
+    /// One token's pass on the GPU, which writes these caches.
+    pub(crate) step: RecordedStep,
 }
 
 impl State {
@@ -129,7 +132,7 @@ impl Llama {
             keys.push(rt.kv_cache(n_ctx, width).await?);
             values.push(rt.kv_cache(n_ctx, width).await?);
         }
-        Ok(State { keys, values, n_past: 0, ids: Vec::new(), generation })
+        Ok(State { keys, values, n_past: 0, ids: Vec::new(), generation, step: RecordedStep::default() })
     }
 
     /// Bytes of a state with room for `n_ctx` positions.

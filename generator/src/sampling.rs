@@ -1,6 +1,7 @@
 //! From logits to one token: greedy, or drawn with a seed.
 
 use crate::error::{Error, Result};
+use runtime::{SampleParams, sample};
 use serde::{Deserialize, Serialize};
 
 /// How tokens are chosen and when to end.
@@ -52,143 +53,55 @@ impl Sampling {
         Self { max_tokens, ..Self::default() }
     }
 
-    /// Numbers that are no penalty change nothing.
-    pub(crate) fn has_penalty(&self) -> bool {
-        let penalty = self.repetition_penalty;
-        penalty.is_finite() && penalty > 0.0 && penalty != 1.0
-    }
-
-    pub(crate) fn is_greedy(&self) -> bool {
-        self.temperature.is_nan() || self.temperature <= 0.0 || self.top_k == 1
+    fn params(&self) -> SampleParams {
+        SampleParams {
+            temperature: self.temperature,
+            top_k: u32::try_from(self.top_k).unwrap_or(u32::MAX),
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty,
+            seed: self.seed,
+        }
     }
 }
 
 /// Draws tokens for one session.
-pub(crate) struct Sampler {
-    settings: Sampling,
-    random: SplitMix64,
-}
+pub(crate) struct Sampler(SampleParams);
 
 impl Sampler {
     pub(crate) fn new(settings: &Sampling) -> Self {
-        Self { settings: settings.clone(), random: SplitMix64(settings.seed) }
+        Self(settings.params())
     }
 
-    /// The next token for `logits: [n_vocab]`, after the answer `said` so far.
-    pub(crate) fn choose(&mut self, mut logits: Vec<f32>, said: &[u32]) -> Result<u32> {
-        self.penalise(&mut logits, said);
-        let logits = logits.as_slice();
-        let best = argmax(logits)?;
-        if self.settings.is_greedy() {
-            return Ok(best);
-        }
-        let best_logit = logits[best as usize];
-        let mut candidates = self.candidates(logits, best_logit);
-        let n_kept = self.n_kept(&candidates, best_logit);
-        candidates.truncate(n_kept);
-        Ok(self.draw(&candidates, best_logit))
+    pub(crate) fn params(&self) -> &SampleParams {
+        &self.0
     }
 
-    /// Each token counts once, however often it was said.
-    fn penalise(&self, logits: &mut [f32], said: &[u32]) {
-        if !self.settings.has_penalty() {
-            return;
-        }
-        let mut said = said.to_vec();
-        said.sort_unstable();
-        said.dedup();
-        let penalty = self.settings.repetition_penalty;
-        for token in said {
-            if let Some(logit) = logits.get_mut(token as usize) {
-                *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
+    /// Whether the highest logit is all that counts.
+    pub(crate) fn takes_best(&self) -> bool {
+        self.0.is_greedy() && !self.0.has_penalty()
+    }
+
+    /// The next token for `logits: [n_vocab]`, after the answer `said` so far, at position `pos` of
+    /// prompt and answer.
+    pub(crate) fn choose(&self, logits: &[f32], said: &[u32], pos: usize) -> Result<u32> {
+        let mut seen = vec![];
+        if self.0.has_penalty() {
+            seen.resize(logits.len(), false);
+            for token in said {
+                if let Some(seen) = seen.get_mut(*token as usize) {
+                    *seen = true;
+                }
             }
         }
-    }
-
-    /// (token, logit), likeliest first, ties by token id; at most top-k of them.
-    fn candidates(&self, logits: &[f32], best_logit: f32) -> Vec<(u32, f32)> {
-        let by_logit = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        // Min-p looks at each token alone, so that it may go first and leave little to sort.
-        let floor = best_logit + self.settings.min_p.clamp(0.0, 1.0).ln();
-        let all = logits.iter().enumerate().map(|(i, &logit)| (i as u32, logit));
-        let k = if self.settings.top_k == 0 { usize::MAX } else { self.settings.top_k };
-        if self.settings.top_p < 1.0 {
-            // Top-p sums the probabilities of what top-k leaves, including what min-p removes later.
-            let mut sorted: Vec<_> = all.collect();
-            if k < sorted.len() {
-                sorted.select_nth_unstable_by(k, by_logit);
-                sorted.truncate(k);
-            }
-            sorted.sort_unstable_by(by_logit);
-            return sorted;
-        }
-        let mut sorted: Vec<_> = all.filter(|c| c.1 >= floor).collect();
-        sorted.sort_unstable_by(by_logit);
-        sorted.truncate(k);
-        sorted
-    }
-
-    /// How many of the sorted candidates pass top-p and min-p: at least one.
-    fn n_kept(&self, candidates: &[(u32, f32)], best_logit: f32) -> usize {
-        let weights = candidates.iter().map(|c| (c.1 - best_logit).exp());
-        let mut n_kept = candidates.len();
-        if self.settings.top_p < 1.0 {
-            let enough = self.settings.top_p.max(0.0) * weights.clone().sum::<f32>();
-            let mut sum = 0.0;
-            let reached = weights.clone().position(|w| {
-                sum += w;
-                sum >= enough
-            });
-            n_kept = reached.map_or(n_kept, |at| at + 1);
-        }
-        let above = weights.take_while(|&w| w >= self.settings.min_p).count();
-        n_kept.min(above).max(1)
-    }
-
-    fn draw(&mut self, candidates: &[(u32, f32)], best_logit: f32) -> u32 {
-        let weight = |c: &(u32, f32)| ((c.1 - best_logit) / self.settings.temperature).exp();
-        let total: f32 = candidates.iter().map(weight).sum();
-        let mut rest = self.random.unit() * total;
-        for candidate in candidates {
-            rest -= weight(candidate);
-            if rest < 0.0 {
-                return candidate.0;
-            }
-        }
-        candidates.last().expect("at least one candidate is kept").0
+        sample(logits, &seen, &self.0, pos).ok_or(Error::NotFinite)
     }
 }
 
 /// The index of the highest logit, the lowest index among equals, as llama.cpp and PyTorch choose.
+#[cfg(test)]
 pub(crate) fn argmax(logits: &[f32]) -> Result<u32> {
-    let mut best = None;
-    for (i, &logit) in logits.iter().enumerate() {
-        if logit.is_nan() || logit == f32::INFINITY {
-            return Err(Error::NotFinite);
-        }
-        if best.is_none_or(|(_, highest)| logit > highest) {
-            best = Some((i as u32, logit));
-        }
-    }
-    match best {
-        Some((token, logit)) if logit.is_finite() => Ok(token),
-        _ => Err(Error::NotFinite),
-    }
-}
-
-/// Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014): eight bytes
-/// of state, which is all that a few thousand draws need.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    /// Uniform in [0, 1), of 24 random bits.
-    fn unit(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 24) as f32
-    }
+    Sampler::new(&Sampling::default()).choose(logits, &[], 0)
 }
 
 #[cfg(test)]
@@ -202,10 +115,10 @@ mod tests {
 
     /// Fraction of each token in 20,000 draws.
     fn shares(settings: Sampling, logits: &[f32], said: &[u32]) -> Vec<f32> {
-        let mut sampler = Sampler::new(&settings);
+        let sampler = Sampler::new(&settings);
         let mut counts = vec![0.0; 5];
-        for _ in 0..20_000 {
-            counts[sampler.choose(logits.to_vec(), said).unwrap() as usize] += 1.0 / 20_000.0;
+        for n in 0..20_000 {
+            counts[sampler.choose(logits, said, n).unwrap() as usize] += 1.0 / 20_000.0;
         }
         counts
     }
@@ -273,8 +186,8 @@ mod tests {
     #[test]
     fn a_seed_reproduces_its_draws() {
         let draw = |seed| {
-            let mut sampler = Sampler::new(&Sampling { seed, ..warm() });
-            (0..50).map(|_| sampler.choose(logits(), &[]).unwrap()).collect::<Vec<_>>()
+            let sampler = Sampler::new(&Sampling { seed, ..warm() });
+            (0..50).map(|n| sampler.choose(&logits(), &[], n).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));

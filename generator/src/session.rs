@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::generator::Inner;
+use crate::gpu_steps::{Run, Text};
 use crate::kept::Need;
 use crate::llama::State;
 use crate::sampling::{Sampler, Sampling};
@@ -58,8 +59,8 @@ pub struct Session {
     n_prompt: usize,
     n_reused: usize,
     max_tokens: usize,
-    /// The likeliest token is taken as it is: there is no need for the logits.
-    is_plain: bool,
+    /// Tokens chosen on the GPU.
+    run: Run,
     finish: Option<Finish>,
 }
 
@@ -77,7 +78,7 @@ impl Session {
             state: Some(state),
             tokens: prompt_ids,
             max_tokens: sampling.max_tokens,
-            is_plain: sampling.is_greedy() && !sampling.has_penalty(),
+            run: Run::default(),
             finish: (sampling.max_tokens == 0).then_some(Finish::MaxTokens),
         };
         if session.finish.is_none() {
@@ -188,13 +189,17 @@ impl Session {
     async fn next_token(&mut self) -> Result<u32> {
         self.prefill().await?;
         let state = self.state.as_mut().expect("held until the session is dropped");
+        let text = Text { tokens: &self.tokens, n_prompt: self.n_prompt, max_tokens: self.max_tokens };
+        if let Some(token) = self.run.next(&self.inner, state, self.sampler.params(), text).await? {
+            return Ok(token);
+        }
         let ids = &self.tokens[state.n_past..];
         let mut rec = self.inner.rt.recorder();
         let states = self.inner.model.forward(&mut rec, state, ids)?; // [T, D]
         let last = rec.last_row(states)?; // [1, D]
         let logits = self.inner.model.logits(&mut rec, last)?; // [1, V]
         let n_seen = self.tokens.len();
-        if self.is_plain && self.inner.rt.tier() == Tier::Gpu {
+        if self.sampler.takes_best() && self.inner.rt.tier() == Tier::Gpu {
             // Four bytes come back instead of a whole row.
             let best = rec.read_argmax(logits).await?;
             state.n_past = n_seen;
@@ -202,7 +207,7 @@ impl Session {
         }
         let logits = rec.read(&logits).await?;
         state.n_past = n_seen;
-        self.sampler.choose(logits, &self.tokens[self.n_prompt..])
+        self.sampler.choose(&logits, &self.tokens[self.n_prompt..], self.tokens.len())
     }
 
     /// Text that was held back, at the end.
@@ -244,6 +249,7 @@ pub(crate) fn piece_tokens(tier: Tier) -> usize {
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(state) = self.state.take() {
+            std::mem::take(&mut self.run).end(&state);
             self.inner.kept.give_back(state);
         }
     }

@@ -98,6 +98,9 @@ pub enum Error {
         /// What the driver said.
         reason: String,
     },
+    /// A model gave logits that are no numbers.
+    #[error("the model computes numbers that are not finite; its file may be damaged")]
+    NotFinite,
     /// A tensor, weight or cache was used with a runtime or recording that did not make it.
     #[error("{what} belongs to another runtime or recording")]
     WrongOwner {

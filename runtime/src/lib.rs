@@ -39,6 +39,7 @@ mod runtime;
 mod self_test;
 mod tensor;
 mod tier;
+mod token_loop;
 mod tokenizer;
 mod trial;
 mod upload;
@@ -49,6 +50,7 @@ mod gpu;
 mod kernels;
 
 pub use error::{Error, Result};
+pub use kernels::{SampleParams, sample};
 pub use memory::{Forecast, MemoryReport, ModelMemory};
 pub use op::{Activation, CausalAttention, FullAttention, Rope, RopeStyle};
 pub use recorder::Recorder;
@@ -58,6 +60,7 @@ pub use tier::{
     KernelChoice, KernelPolicy, KernelReport, KernelTrial, KernelVariant, Options, RejectedKernel, SelfTest,
     Tier, TierChoice, TierReport,
 };
+pub use token_loop::{GpuCounters, TokenLoop, TokenStart};
 pub use tokenizer::{Encoding, TokenStream, Tokenizer};
 pub use upload::WeightFormat;
 pub use weights::{DType, MetaValue, ReadAt, TensorInfo, Weights};

@@ -2,9 +2,10 @@
 
 use std::cell::Cell;
 
+use crate::gpu::GpuSteps;
 use crate::op::{BufferId, Op, Program, Shape};
 use crate::tensor::{KvCache, Layout, Tensor, Weight};
-use crate::{Activation, CausalAttention, Error, FullAttention, Result, Rope, Runtime};
+use crate::{Activation, CausalAttention, Error, FullAttention, Result, Rope, Runtime, TokenLoop};
 
 /// Most elements of one tensor: 2^28 f32 are 1 GiB, a quarter of what wasm32 can address.
 const MAX_ELEMENTS: usize = 1 << 28;
@@ -203,6 +204,21 @@ impl<'rt> Recorder<'rt> {
         self.rows(x, x.n_rows() - 1, 1)
     }
 
+    /// Keeps the recording, a pass over one token that gives `logits: [1, n_vocab]`, to be replayed token
+    /// after token; `None` on a tier that has no use for that. Positions move along: every rotation,
+    /// append and attention was recorded at the position of the token.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] where the recording is not such a pass, [`Error::OutOfMemory`].
+    pub async fn token_loop(self, logits: Tensor) -> Result<Option<TokenLoop>> {
+        self.owns(logits)?;
+        let executor = self.runtime.executor();
+        let Ok(gpu) = executor.gpu() else { return Ok(None) };
+        let (pos, n_positions) = replayable(&self.program)?;
+        let steps = GpuSteps::new(gpu, &self.program, logits.buffer, pos, n_positions).await?;
+        Ok(Some(TokenLoop::new(self.runtime.clone(), steps)))
+    }
+
     /// Runs everything and reads the index of the largest element of each row of `x`.
     pub async fn read_argmax(mut self, x: Tensor) -> Result<Vec<u32>> {
         self.owns(x)?;
@@ -297,6 +313,34 @@ fn within_cache(cache: &KvCache, first_pos: usize, n_rows: usize) -> Result<()> 
             got: end.unwrap_or(usize::MAX) as u64,
             max: cache.n_ctx() as u64,
         }),
+    }
+}
+
+/// The position at which a step was recorded, and the positions there are.
+fn replayable(program: &Program) -> Result<(usize, usize)> {
+    let wrong = |got: &str| mismatch("a step of a token loop", "one row, one token, one position", got);
+    if program.buffers.iter().any(|shape| shape.n_rows != 1) {
+        return Err(wrong("several rows"));
+    }
+    let (mut n_tokens, mut positions, mut n_positions) = (0, vec![], usize::MAX);
+    for op in &program.ops {
+        match op {
+            Op::Input { .. } => return Err(wrong("numbers of the host")),
+            Op::Gather { .. } => n_tokens += 1,
+            Op::Rope { rope, .. } => positions.push(rope.first_pos),
+            Op::KvAppend { cache, at_pos, .. } => {
+                positions.push(*at_pos);
+                n_positions = n_positions.min(cache.n_ctx());
+            }
+            Op::AttentionCausal { first_pos, .. } => positions.push(*first_pos),
+            _ => {}
+        }
+    }
+    match positions.first() {
+        Some(pos) if n_tokens == 1 && n_positions < usize::MAX && positions.iter().all(|p| p == pos) => {
+            Ok((*pos, n_positions))
+        }
+        _ => Err(wrong("several tokens or positions, or none")),
     }
 }
 

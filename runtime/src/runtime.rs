@@ -14,7 +14,7 @@ use crate::tensor::{CacheStorage, KvCache, Layout, Storage, Weight, WeightStorag
 use crate::tier::{KernelPolicy, Options, Tier, TierChoice, TierReport};
 use crate::upload::{Source, WeightFormat, vector_or_matrix};
 use crate::weights::Weights;
-use crate::{Error, Recorder, Result, upload};
+use crate::{Error, GpuCounters, Recorder, Result, upload};
 
 /// Longest cache: 2^20 positions, more than any model of a size that runs here was trained for.
 const MAX_CTX: usize = 1 << 20;
@@ -43,6 +43,16 @@ pub(crate) struct Inner {
 pub(crate) enum AnyExecutor {
     Cpu(Cpu),
     Gpu(Box<Gpu>),
+}
+
+impl AnyExecutor {
+    /// The GPU tier; after a loss that ended on the CPU there is none.
+    pub(crate) fn gpu(&self) -> Result<&Gpu> {
+        match self {
+            Self::Gpu(gpu) => Ok(gpu),
+            Self::Cpu(_) => Err(Error::WrongOwner { what: "a step of the GPU".into() }),
+        }
+    }
 }
 
 impl Runtime {
@@ -115,6 +125,11 @@ impl Runtime {
             AnyExecutor::Cpu(cpu) => cpu.trim(),
             AnyExecutor::Gpu(gpu) => gpu.trim(),
         }
+    }
+
+    /// What the GPU tier has done so far; `None` on the CPU tier.
+    pub fn gpu_counters(&self) -> Option<GpuCounters> {
+        self.executor().gpu().ok().map(Gpu::counters)
     }
 
     /// An empty recording.

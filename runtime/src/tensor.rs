@@ -180,6 +180,11 @@ impl KvCache {
         Self::bytes_for(self.0.n_ctx, self.0.width)
     }
 
+    /// The same for clones of one cache, and for them alone.
+    pub(crate) fn id(&self) -> usize {
+        Rc::as_ptr(&self.0).addr()
+    }
+
     /// Bytes that `n_ctx` positions of `width` elements take.
     pub fn bytes_for(n_ctx: usize, width: usize) -> u64 {
         4 * n_ctx as u64 * width as u64

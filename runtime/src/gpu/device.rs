@@ -5,6 +5,7 @@
 //! panics, and an adapter serves one device only.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::{Error, Result};
@@ -21,6 +22,8 @@ const WANTED_FEATURES: wgpu::Features = wgpu::Features::SHADER_F16.union(wgpu::F
 /// An open device.
 #[derive(Debug)]
 pub(super) struct Device {
+    /// Never used twice.
+    pub(super) id: u64,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     /// Name for people.
@@ -80,7 +83,9 @@ impl Device {
                 keep_first(&sink, error.to_string())
             }));
         }
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         Ok(Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             adapter: describe(&info),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
             is_software: info.device_type == wgpu::DeviceType::Cpu,
@@ -142,15 +147,20 @@ impl Device {
         (result, errors)
     }
 
-    /// The content of a mappable buffer that earlier commands fill.
-    pub(super) async fn map(&self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
+    /// The content of a mappable buffer that commands fill: those up to `submission`, or all so far.
+    pub(super) async fn map(
+        &self,
+        buffer: &wgpu::Buffer,
+        submission: Option<wgpu::SubmissionIndex>,
+    ) -> Result<Vec<f32>> {
         let (sender, receiver) = futures_channel::oneshot::channel();
         buffer.slice(..).map_async(wgpu::MapMode::Read, move |result| {
             // The receiver is gone when the caller has cancelled.
             let _ = sender.send(result);
         });
         // Natively this runs the callback; in the browser it does nothing and the event loop does.
-        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        let wait = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        let polled = self.device.poll(wait);
         let failed = |reason: String| Error::Gpu { what: "reading back a result".into(), reason };
         if let Err(error) = polled {
             self.check()?;

@@ -8,8 +8,8 @@
 
 use std::fmt::Write as _;
 
-use super::specs;
 use super::variants::VariantSet;
+use super::{specs, step_specs};
 use crate::{KernelVariant, Layout};
 
 /// One WGSL file with an entry point.
@@ -33,7 +33,11 @@ pub(super) enum Kernel {
     QuantizeRows,
     RmsNorm,
     Rope,
+    Sample,
     SiluMul,
+    StepAttention,
+    StepGateUp,
+    StepLinear,
 }
 
 /// How a kernel uses a storage buffer.
@@ -41,6 +45,21 @@ pub(super) enum Kernel {
 pub(super) enum Access {
     Read,
     Write,
+}
+
+/// Where a step's kernel takes the row that it multiplies from; see `wgsl/input_<kind>.wgsl`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum InputKind {
+    Plain,
+    /// Vectors of four in the row.
+    Norm {
+        n_in4: u32,
+    },
+    /// Also vectors of four in a head.
+    Heads {
+        n_in4: u32,
+        head_dim4: u32,
+    },
 }
 
 /// What stands in front of a kernel's own file.
@@ -56,6 +75,10 @@ pub(super) enum Part {
     Dot,
     /// `int8_<layout>.wgsl`.
     Int8,
+    /// Both again for a second weight, with other names and bindings.
+    SecondDot,
+    /// `reduce_wide.wgsl` and `input_<kind>.wgsl`, with the numbers they need.
+    Input,
     /// `const HEAD_DIM4: u32 = ..;`
     HeadDim,
     /// `reduce.wgsl`, or `reduce_subgroup.wgsl`.
@@ -86,14 +109,13 @@ pub(super) struct Spec {
     /// The uniform that follows them.
     pub(super) params: ParamsLayout,
     /// Invocations of a workgroup.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a test compares it with the WGSL"))]
     pub(super) workgroup: [u32; 3],
 }
 
 impl Kernel {
     /// Every kernel.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::Add,
         Self::Argmax,
         Self::AttentionKeys,
@@ -112,7 +134,11 @@ impl Kernel {
         Self::QuantizeRows,
         Self::RmsNorm,
         Self::Rope,
+        Self::Sample,
         Self::SiluMul,
+        Self::StepAttention,
+        Self::StepGateUp,
+        Self::StepLinear,
     ];
 
     /// Its constant part.
@@ -136,7 +162,11 @@ impl Kernel {
             Self::QuantizeRows => &specs::QUANTIZE_ROWS,
             Self::RmsNorm => &specs::RMS_NORM,
             Self::Rope => &specs::ROPE,
+            Self::Sample => &specs::SAMPLE,
             Self::SiluMul => &specs::SILU_MUL,
+            Self::StepAttention => &step_specs::STEP_ATTENTION,
+            Self::StepGateUp => &step_specs::STEP_GATE_UP,
+            Self::StepLinear => &step_specs::STEP_LINEAR,
         }
     }
 }
@@ -149,18 +179,28 @@ pub(super) struct Variant {
     pub(super) layout: Option<Layout>,
     /// A quarter of the head size, where the kernel needs it as a constant.
     pub(super) head_dim4: Option<u32>,
-    /// Invocations that share a weight row, for `Matvec`.
+    /// Invocations that share a weight row, for `Matvec` and the kernels of a step.
     pub(super) lanes: Option<u32>,
     /// Tiles in f16, where the kernel has `Part::Elem`.
     pub(super) is_f16: bool,
     /// Sums over subgroups, where the kernel has `Part::Reduce`.
     pub(super) has_subgroups: bool,
+    /// The source of the row, for the kernels of a step.
+    pub(super) input: Option<InputKind>,
 }
 
 impl Variant {
     /// A kernel that does not vary.
     pub(super) fn plain(kernel: Kernel) -> Self {
-        Self { kernel, layout: None, head_dim4: None, lanes: None, is_f16: false, has_subgroups: false }
+        Self {
+            kernel,
+            layout: None,
+            head_dim4: None,
+            lanes: None,
+            is_f16: false,
+            has_subgroups: false,
+            input: None,
+        }
     }
 
     /// A kernel that reads weights.
@@ -190,6 +230,8 @@ impl Variant {
                 Part::Int8 => text.push_str(int8_source(self.weight_layout())),
                 Part::Weights => text.push_str(weights_source(self.weight_layout())),
                 Part::Dot => text.push_str(dot_source(self.weight_layout())),
+                Part::SecondDot => text.push_str(&second_dot_source(self.weight_layout())),
+                Part::Input => text.push_str(&self.input_source(spec.workgroup[0])),
                 Part::HeadDim => {
                     let head_dim4 = self.head_dim4.expect("variants of attention have a head size");
                     writeln!(text, "const HEAD_DIM4: u32 = {head_dim4}u;").expect("a string takes any text");
@@ -197,6 +239,22 @@ impl Variant {
             }
         }
         text + spec.body
+    }
+
+    fn input_source(&self, workgroup: u32) -> String {
+        let input = self.input.expect("variants of a step's kernels have an input");
+        let (numbers, text) = match input {
+            InputKind::Plain => (String::new(), include_str!("../../wgsl/input_plain.wgsl")),
+            InputKind::Norm { n_in4 } => {
+                (format!("const N_IN4: u32 = {n_in4}u;\n"), include_str!("../../wgsl/input_norm.wgsl"))
+            }
+            InputKind::Heads { n_in4, head_dim4 } => (
+                format!("const N_IN4: u32 = {n_in4}u;\nconst HEAD_DIM4: u32 = {head_dim4}u;\n"),
+                include_str!("../../wgsl/input_heads.wgsl"),
+            ),
+        };
+        let reduce = include_str!("../../wgsl/reduce_wide.wgsl");
+        format!("const WORKGROUP: u32 = {workgroup}u;\n{numbers}{reduce}{text}")
     }
 
     /// Values of the kernel's `override` constants.
@@ -245,4 +303,18 @@ fn dot_source(layout: Layout) -> &'static str {
         Layout::Q8 => include_str!("../../wgsl/dot_q8.wgsl"),
         Layout::Q4 => include_str!("../../wgsl/dot_q4.wgsl"),
     }
+}
+
+/// The functions of a second weight, which is bound at 4 and 5.
+fn second_dot_source(layout: Layout) -> String {
+    let unit_start = |line: &&str| !line.starts_with("const UNIT4");
+    let text = format!("{}{}", weights_source(layout), dot_source(layout));
+    let text: String = text.split_inclusive('\n').filter(unit_start).collect();
+    let renamed = ["weight4", "group_scale", "dot_unit"];
+    let text =
+        renamed.iter().fold(text, |text, name| text.replace(&format!("{name}("), &format!("{name}_2(")));
+    text.replace("weights[", "weights_2[")
+        .replace("scales[", "scales_2[")
+        .replace("@binding(1) var<storage, read> weights:", "@binding(4) var<storage, read> weights_2:")
+        .replace("@binding(2) var<storage, read> scales:", "@binding(5) var<storage, read> scales_2:")
 }

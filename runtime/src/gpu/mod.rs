@@ -13,12 +13,16 @@
 //!   variant was chosen that the device offers and that passed the self-test.
 
 mod device;
+mod fuse;
+mod fused;
 mod kernel;
 mod matmul;
 mod plan;
 mod pool;
 mod registry;
 mod specs;
+mod step_specs;
+mod steps;
 mod variants;
 mod weight;
 
@@ -27,7 +31,9 @@ mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+
+pub(crate) use steps::{GpuSteps, Start};
 
 use device::{Device, UNIFORM_STRIDE};
 use plan::{Plan, Step, plan};
@@ -38,7 +44,7 @@ use weight::{GpuCache, GpuWeight};
 
 use crate::memory::{Ledger, Owner};
 use crate::op::{BufferId, Executor, Program, Rows, Shape};
-use crate::{Error, KernelPolicy, KernelVariant, KvCache, Layout, Result, Rope};
+use crate::{Error, GpuCounters, KernelPolicy, KernelVariant, KvCache, Layout, Result, Rope};
 
 /// Dispatches of one submission: their parameters fill a uniform buffer of 256 KiB.
 const MAX_SUBMIT_STEPS: usize = 1024;
@@ -80,7 +86,10 @@ pub(crate) struct Gpu {
     nothing: Rc<GpuBuffer>,
     /// Cosines and sines by head size and base, for the positions so far.
     angles: RefCell<HashMap<(usize, u32), Angles>>,
+    /// Weights that lie in one buffer for replayed steps, by the buffers they come from.
+    packed: RefCell<HashMap<Vec<u64>, Weak<GpuBuffer>>>,
     pending_writes: Cell<usize>,
+    counters: Cell<GpuCounters>,
     kernels: KernelSet,
     /// What replaces plain kernels.
     variants: Cell<VariantSet>,
@@ -133,7 +142,9 @@ impl Gpu {
             uniforms,
             nothing,
             angles: RefCell::default(),
+            packed: RefCell::default(),
             pending_writes: Cell::new(0),
+            counters: Cell::default(),
             kernels,
             variants: Cell::default(),
             max_binding_bytes,
@@ -161,6 +172,19 @@ impl Gpu {
         self.device.device.destroy();
     }
 
+    /// What was done so far.
+    pub(crate) fn counters(&self) -> GpuCounters {
+        let n_objects = self.pool.n_created() + self.registry.n_created();
+        let counters = self.counters.get();
+        GpuCounters { n_objects: counters.n_objects + n_objects, ..counters }
+    }
+
+    fn count(&self, change: impl FnOnce(&mut GpuCounters)) {
+        let mut counters = self.counters.get();
+        change(&mut counters);
+        self.counters.set(counters);
+    }
+
     /// The adapter's name, for people.
     pub(crate) fn adapter(&self) -> &str {
         &self.device.adapter
@@ -186,10 +210,9 @@ impl Gpu {
         self.variants.set(variants);
     }
 
-    /// The table of cosines and sines for `rope` and `n_rows` rows: `[n_positions, head_dim / 2]`
+    /// The table of cosines and sines for at least `n_positions`: `[n_positions, head_dim / 2]`
     /// pairs, computed in f64 here because WGSL's functions are not exact enough.
-    fn rope_angles(&self, rope: &Rope, n_rows: usize) -> Result<Rc<GpuBuffer>> {
-        let n_positions = rope.first_pos + n_rows;
+    fn rope_angles(&self, rope: &Rope, n_positions: usize) -> Result<Rc<GpuBuffer>> {
         let key = (rope.head_dim, rope.base.to_bits());
         if let Some(angles) =
             self.angles.borrow().get(&key).filter(|angles| angles.n_positions >= n_positions)
@@ -211,10 +234,14 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// Plans, encodes and submits; gives the buffer that the result is copied to.
+    /// Plans and submits; gives the buffer that the result is copied to.
     fn submit(&self, program: &Program, read: Option<BufferId>) -> Result<Option<wgpu::Buffer>> {
-        let plan = plan(self, program, read)?;
-        self.write_inputs(&plan);
+        Ok(self.submit_plan(&plan(self, program, read)?))
+    }
+
+    /// Encodes and submits; gives the buffer that the result is copied to.
+    fn submit_plan(&self, plan: &Plan) -> Option<wgpu::Buffer> {
+        self.write_inputs(plan);
         let staging = plan.read.as_ref().map(|(_, n)| self.staging(4 * *n as u64));
         let max_work = match self.kernels {
             KernelSet::Hardware => MAX_SUBMIT_WORK,
@@ -235,7 +262,7 @@ impl Gpu {
             }
         }
         self.pending_writes.set(0);
-        Ok(staging)
+        staging
     }
 
     fn write_inputs(&self, plan: &Plan) {
@@ -272,6 +299,7 @@ impl Gpu {
     }
 
     fn staging(&self, n_bytes: u64) -> wgpu::Buffer {
+        self.count(|counters| counters.n_objects += 1);
         self.device.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("read back"),
             size: n_bytes,
@@ -352,7 +380,7 @@ impl Executor for Gpu {
         }
         match submitted? {
             Some(staging) => {
-                let values = self.device.map(&staging).await;
+                let values = self.device.map(&staging, None).await;
                 staging.destroy();
                 values
             }

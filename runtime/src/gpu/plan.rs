@@ -5,10 +5,12 @@
 //! others, because such writes happen before the first dispatch.
 
 use std::collections::HashMap;
+use std::mem::offset_of;
 use std::rc::Rc;
 
 use bytemuck::{Pod, bytes_of};
 
+use super::fuse::Node;
 use super::kernel::{Kernel, Variant};
 use super::pool::GpuBuffer;
 use super::specs::{
@@ -19,7 +21,7 @@ use super::weight::{GpuWeight, WeightPart};
 use super::{Gpu, KernelSet};
 use crate::op::{BufferId, Op, Program, Shape};
 use crate::tensor::Weight;
-use crate::{Activation, Error, KernelVariant, Result, RopeStyle};
+use crate::{Activation, Error, KernelVariant, Result, Rope, RopeStyle};
 
 /// Workgroups of one grid dimension: WebGPU's floor.
 pub(super) const MAX_GRID: u32 = 65_535;
@@ -39,6 +41,25 @@ const TILES_PART4: usize = 16;
 /// Invocations of `attention_tiles`.
 const TILES_WORKGROUP: usize = 64;
 
+/// A number of a recording that moves with the position at which it is replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Patch {
+    /// Which word of the parameters, or of the plan's ids and ranges.
+    pub(super) word: usize,
+    pub(super) moves: Moves,
+}
+
+/// How it moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moves {
+    /// By so much per position.
+    By(u32),
+    /// It is the slot of the token at the position (and `next` more) in the ring of tokens.
+    Ring { next: u32 },
+    /// It is the number of splits of the keys.
+    Splits,
+}
+
 /// One dispatch.
 pub(super) struct Step {
     pub(super) variant: Variant,
@@ -47,6 +68,10 @@ pub(super) struct Step {
     pub(super) grid: [u32; 3],
     /// Multiplications, roughly.
     pub(super) work: u64,
+    /// What moves when the step is replayed at another position.
+    pub(super) patches: Vec<Patch>,
+    /// Whether the second dimension of the grid is the number of splits of the keys.
+    pub(super) is_split: bool,
 }
 
 /// All of a program's dispatches.
@@ -56,12 +81,37 @@ pub(super) struct Plan {
     pub(super) inputs: Vec<(Rc<GpuBuffer>, Vec<f32>)>,
     /// Ids and ranges of all operations, and the buffer they go to.
     pub(super) data: (Rc<GpuBuffer>, Vec<u32>),
+    /// What moves among them when the plan is replayed at another position.
+    pub(super) data_patches: Vec<Patch>,
+    /// Buffers that are filled once, from parts of others: (from, to, place, bytes).
+    pub(super) copies: Vec<Copy>,
     /// The buffer to read back and its number of elements.
     pub(super) read: Option<(Rc<GpuBuffer>, usize)>,
 }
 
+/// Bytes that a plan copies once.
+pub(super) struct Copy {
+    pub(super) from: Rc<GpuBuffer>,
+    pub(super) to: Rc<GpuBuffer>,
+    pub(super) to_byte: u64,
+    pub(super) n_bytes: u64,
+}
+
 /// Plans `program`; all buffers but the steps' own handles are back in the pool afterwards.
 pub(super) fn plan(gpu: &Gpu, program: &Program, read: Option<BufferId>) -> Result<Plan> {
+    let nodes: Vec<_> = program.ops.iter().map(Node::Op).collect();
+    plan_nodes(gpu, program, &nodes, read, None)
+}
+
+/// Plans `nodes` instead of the operations of `program`; `tokens` is the ring from which the only id to
+/// gather comes, in a plan that is replayed for at most so many positions.
+pub(super) fn plan_nodes(
+    gpu: &Gpu,
+    program: &Program,
+    nodes: &[Node<'_>],
+    read: Option<BufferId>,
+    replay: Option<Replay>,
+) -> Result<Plan> {
     let n_words: usize = program.ops.iter().map(|op| n_data_words(op, program)).sum();
     let data = match n_words {
         0 => gpu.nothing.clone(),
@@ -72,9 +122,17 @@ pub(super) fn plan(gpu: &Gpu, program: &Program, read: Option<BufferId>) -> Resu
         program,
         buffers: vec![None; program.buffers.len()],
         quantized: HashMap::new(),
-        plan: Plan { steps: vec![], inputs: vec![], data: (data, Vec::with_capacity(n_words)), read: None },
+        replay,
+        plan: Plan {
+            steps: vec![],
+            inputs: vec![],
+            data: (data, Vec::with_capacity(n_words)),
+            data_patches: vec![],
+            copies: vec![],
+            read: None,
+        },
     };
-    let outcome = planner.run(read);
+    let outcome = planner.run(nodes, read);
     let Planner { buffers, quantized, plan, .. } = planner;
     buffers
         .into_iter()
@@ -85,7 +143,7 @@ pub(super) fn plan(gpu: &Gpu, program: &Program, read: Option<BufferId>) -> Resu
         gpu.pool.give(plan.data.0.clone());
     }
     outcome?;
-    assert_eq!(plan.data.1.len(), n_words, "every id and range was counted beforehand");
+    assert!(plan.data.1.len() <= n_words, "every id and range was counted beforehand");
     Ok(plan)
 }
 
@@ -100,31 +158,47 @@ fn n_data_words(op: &Op, program: &Program) -> usize {
     }
 }
 
+/// What a plan that is replayed at other positions needs to know.
+pub(super) struct Replay {
+    /// The ring of tokens, which the only id to gather comes from.
+    pub(super) tokens: Rc<GpuBuffer>,
+    /// Positions that it may be replayed for.
+    pub(super) n_positions: usize,
+}
+
 pub(super) struct Planner<'a> {
     pub(super) gpu: &'a Gpu,
-    program: &'a Program,
+    pub(super) program: &'a Program,
     buffers: Vec<Option<Rc<GpuBuffer>>>,
     /// Values and scales of tensors in 8 bits, for as long as the tensors live.
     pub(super) quantized: HashMap<BufferId, [Rc<GpuBuffer>; 2]>,
-    plan: Plan,
+    pub(super) replay: Option<Replay>,
+    pub(super) plan: Plan,
 }
 
 impl Planner<'_> {
-    fn run(&mut self, read: Option<BufferId>) -> Result<()> {
+    fn run(&mut self, nodes: &[Node<'_>], read: Option<BufferId>) -> Result<()> {
         for op in &self.program.ops {
             if let Op::Input { data, out } = op {
                 let buffer = self.allocate(*out)?;
                 self.plan.inputs.push((buffer, data.clone()));
             }
         }
-        let last_uses = self.program.last_uses();
-        for (op_idx, op) in self.program.ops.iter().enumerate() {
-            if let (Some(out), false) = (op.output(), matches!(op, Op::Input { .. })) {
-                self.allocate(out)?;
+        let mut last_uses = vec![None; self.program.buffers.len()];
+        for (node_idx, node) in nodes.iter().enumerate() {
+            node.inputs().into_iter().for_each(|buffer| last_uses[buffer.idx()] = Some(node_idx));
+        }
+        for (node_idx, node) in nodes.iter().enumerate() {
+            if let (Some(out), false) = (node.output(), matches!(node, Node::Op(Op::Input { .. }))) {
+                let n_elements = self.n_elements(node, out);
+                self.allocate_elements(out, n_elements)?;
             }
-            self.op(op)?;
-            let done = op.inputs().into_iter().filter(|buffer| last_uses[buffer.idx()] == Some(op_idx));
-            let unread = op.output().filter(|out| last_uses[out.idx()].is_none());
+            match node {
+                Node::Op(op) => self.op(op)?,
+                fused => self.fused(fused)?,
+            }
+            let done = node.inputs().into_iter().filter(|buffer| last_uses[buffer.idx()] == Some(node_idx));
+            let unread = node.output().filter(|out| last_uses[out.idx()].is_none());
             for buffer in done.chain(unread).filter(|buffer| Some(*buffer) != read) {
                 let quantized = self.quantized.remove(&buffer).into_iter().flatten();
                 self.buffers[buffer.idx()]
@@ -141,7 +215,11 @@ impl Planner<'_> {
     }
 
     fn allocate(&mut self, id: BufferId) -> Result<Rc<GpuBuffer>> {
-        let buffer = self.gpu.pool.take(4 * self.program.shape(id).len() as u64)?;
+        self.allocate_elements(id, self.program.shape(id).len())
+    }
+
+    fn allocate_elements(&mut self, id: BufferId, n_elements: usize) -> Result<Rc<GpuBuffer>> {
+        let buffer = self.gpu.pool.take(4 * n_elements as u64)?;
         self.buffers[id.idx()] = Some(buffer.clone());
         Ok(buffer)
     }
@@ -181,7 +259,13 @@ impl Planner<'_> {
         );
         let mut params = [0; MAX_PARAMS_BYTES];
         params[..given.len()].copy_from_slice(given);
-        self.plan.steps.push(Step { variant, storage, params, grid, work });
+        self.plan.steps.push(Step { variant, storage, params, grid, work, patches: vec![], is_split: false });
+    }
+
+    /// Says how word `word` of the last dispatch's parameters moves.
+    pub(super) fn patch(&mut self, word: usize, moves: Moves) {
+        let step = self.plan.steps.last_mut().expect("a dispatch was planned");
+        step.patches.push(Patch { word, moves });
     }
 
     fn op(&mut self, op: &Op) -> Result<()> {
@@ -209,7 +293,7 @@ impl Planner<'_> {
             Op::Rope { x, rope, out } => {
                 let shape = self.shape(*x);
                 let half_dim = rope.head_dim / 2;
-                let angles = self.gpu.rope_angles(rope, shape.n_rows)?;
+                let angles = self.angles(rope, shape.n_rows)?;
                 let params = RopeParams {
                     n_rows: shape.n_rows as u32,
                     n_heads: (shape.width / rope.head_dim) as u32,
@@ -219,11 +303,13 @@ impl Planner<'_> {
                 };
                 let storage = vec![self.buffer(*x), angles, self.buffer(*out)];
                 self.push(Variant::plain(Kernel::Rope), storage, params, flat(shape.len() / 2), 0);
+                self.patch(offset_of!(RopeParams, first_pos) / 4, Moves::By(1));
                 Ok(())
             }
             Op::KvAppend { cache, x, at_pos } => {
                 let out = cache.gpu()?.buffer.clone();
                 self.copy(*x, 0, out, at_pos * cache.width(), self.shape(*x).len());
+                self.patch(offset_of!(CopyRowsParams, out_at) / 4, Moves::By(cache.width() as u32));
                 Ok(())
             }
             Op::Rows { x, first_row, out } => {
@@ -261,6 +347,8 @@ impl Planner<'_> {
             Op::AttentionCausal { q, keys, values, first_pos, n_heads, n_kv_heads, scale, out } => {
                 let n_rows = self.shape(*q).n_rows;
                 let ranges_at = self.data((0..n_rows).flat_map(|row| [0, (first_pos + row + 1) as u32]));
+                let ends = (0..n_rows).map(|row| ranges_at as usize + 2 * row + 1);
+                self.plan.data_patches.extend(ends.map(|word| Patch { word, moves: Moves::By(1) }));
                 let n_pairs = (n_rows * (first_pos + n_rows)) as u64;
                 let (n_heads, n_kv_heads, scale) = (*n_heads, *n_kv_heads, *scale);
                 let call =
@@ -278,6 +366,12 @@ impl Planner<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The table of rotations, as long as this plan needs it.
+    pub(super) fn angles(&self, rope: &Rope, n_rows: usize) -> Result<Rc<GpuBuffer>> {
+        let n_positions = self.replay.as_ref().map_or(0, |replay| replay.n_positions);
+        self.gpu.rope_angles(rope, n_positions.max(rope.first_pos + n_rows))
     }
 
     fn elementwise(&mut self, kernel: Kernel, operands: [BufferId; 3]) {
@@ -346,7 +440,13 @@ impl Planner<'_> {
 
     fn gather(&mut self, table: &Weight, ids: &[u32], out: BufferId) -> Result<()> {
         let n_in4 = quarter(Kernel::Gather, table.width())?;
-        let ids_at = self.data(ids.iter().copied());
+        let (id_buffer, ids_at) = match &self.replay {
+            Some(replay) => (replay.tokens.clone(), 0),
+            None => {
+                let ids_at = self.data(ids.iter().copied());
+                (self.plan.data.0.clone(), ids_at)
+            }
+        };
         let weight = table.gpu()?;
         for part in &weight.parts {
             let params = GatherParams {
@@ -357,9 +457,12 @@ impl Planner<'_> {
                 ids_at,
             };
             let [values, scales] = self.weight_bindings(part);
-            let storage = vec![self.plan.data.0.clone(), values, scales, self.buffer(out)];
+            let storage = vec![id_buffer.clone(), values, scales, self.buffer(out)];
             let variant = Variant::of_layout(Kernel::Gather, weight.layout);
             self.push(variant, storage, params, flat(ids.len() * n_in4 as usize), 0);
+            if self.replay.is_some() {
+                self.patch(offset_of!(GatherParams, ids_at) / 4, Moves::Ring { next: 0 });
+            }
         }
         Ok(())
     }
@@ -441,7 +544,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn weight_bindings(&self, part: &WeightPart) -> [Rc<GpuBuffer>; 2] {
+    pub(super) fn weight_bindings(&self, part: &WeightPart) -> [Rc<GpuBuffer>; 2] {
         let scales = part.scales.as_ref().unwrap_or(&self.gpu.nothing);
         [part.values.clone(), scales.clone()]
     }
@@ -459,7 +562,7 @@ struct AttentionCall {
 }
 
 /// The number that `activation.wgsl` gives an activation.
-fn activation_code(act: Activation) -> u32 {
+pub(super) fn activation_code(act: Activation) -> u32 {
     match act {
         Activation::None => 0,
         Activation::Gelu => 1,
@@ -468,7 +571,7 @@ fn activation_code(act: Activation) -> u32 {
 }
 
 /// A bias, gamma or beta.
-fn vector(weight: &Weight) -> Result<Rc<GpuBuffer>> {
+pub(super) fn vector(weight: &Weight) -> Result<Rc<GpuBuffer>> {
     let weight = weight.gpu()?;
     let parts = &weight.parts;
     assert!(parts.len() == 1, "a vector is one row");
@@ -476,7 +579,7 @@ fn vector(weight: &Weight) -> Result<Rc<GpuBuffer>> {
 }
 
 /// Vectors of four in a row.
-fn quarter(kernel: Kernel, width: usize) -> Result<u32> {
+pub(super) fn quarter(kernel: Kernel, width: usize) -> Result<u32> {
     if width.is_multiple_of(4) {
         return Ok((width / 4) as u32);
     }
@@ -490,7 +593,7 @@ pub(super) fn flat(n: usize) -> [u32; 3] {
 }
 
 /// `n` workgroups over x, and over y where x is full; kernels skip those beyond the end.
-fn spread(n: u64) -> [u32; 3] {
+pub(super) fn spread(n: u64) -> [u32; 3] {
     let n = n.max(1);
     let y = n.div_ceil(u64::from(MAX_GRID));
     [n.div_ceil(y) as u32, y as u32, 1]

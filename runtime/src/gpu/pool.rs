@@ -58,16 +58,29 @@ impl Pool {
 
     /// A fresh, zeroed buffer of at least `n_bytes`.
     pub(super) fn create(&self, what: &str, n_bytes: u64, owner: Owner) -> Result<Rc<GpuBuffer>> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        self.create_for(usage, what, n_bytes, owner)
+    }
+
+    /// A fresh buffer for parameters.
+    pub(super) fn create_uniform(&self, what: &str, n_bytes: u64) -> Result<Rc<GpuBuffer>> {
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        self.create_for(usage, what, n_bytes, Owner::Activations)
+    }
+
+    fn create_for(
+        &self,
+        usage: wgpu::BufferUsages,
+        what: &str,
+        n_bytes: u64,
+        owner: Owner,
+    ) -> Result<Rc<GpuBuffer>> {
         let size = n_bytes.max(MIN_BUFFER_BYTES).next_multiple_of(16);
         if size > self.max_bytes {
             return Err(Error::OutOfMemory { what: what.into(), n_bytes });
         }
-        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: None,
-            size,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        });
+        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+        let buffer = self.device.create_buffer(&descriptor);
         let id = self.next_id.replace(self.next_id.get() + 1);
         let lease = self.ledger.lease(owner, size);
         Ok(Rc::new(GpuBuffer { buffer, id, n_destroyed: self.n_destroyed.clone(), _lease: lease }))
@@ -96,6 +109,11 @@ impl Pool {
     pub(super) fn clear(&self) {
         self.idle.borrow_mut().clear();
         self.idle_bytes.set(0);
+    }
+
+    /// Number of buffers that were ever created.
+    pub(super) fn n_created(&self) -> u64 {
+        self.next_id.get()
     }
 
     /// Number of buffers that were ever destroyed.

@@ -31,6 +31,8 @@ pub(super) struct Registry {
     /// Text to replace in kernels, so that a test sees what becomes of a wrong one.
     #[cfg(test)]
     sabotage: RefCell<Vec<(String, String)>>,
+    /// Pipelines and bind groups that were ever created.
+    n_created: Cell<u64>,
 }
 
 impl Registry {
@@ -43,6 +45,7 @@ impl Registry {
             n_destroyed_seen: Cell::new(0),
             #[cfg(test)]
             sabotage: RefCell::default(),
+            n_created: Cell::new(0),
         }
     }
 
@@ -66,6 +69,7 @@ impl Registry {
         if let Some(pipeline) = self.pipelines.borrow().get(variant) {
             return pipeline.clone();
         }
+        self.n_created.set(self.n_created.get() + 1);
         let spec = variant.kernel.spec();
         let accesses: Vec<Access> = spec.storage.iter().map(|(_, access)| *access).collect();
         let (layout_idx, layout) = self.layout(accesses);
@@ -122,12 +126,19 @@ impl Registry {
         self.pipelines.borrow_mut().clear();
     }
 
-    fn make_bind_group(
+    /// Pipelines and bind groups that were ever created.
+    pub(super) fn n_created(&self) -> u64 {
+        self.n_created.get()
+    }
+
+    /// A bind group that is not kept here.
+    pub(super) fn make_bind_group(
         &self,
         pipeline: &Pipeline,
         storage: &[Rc<GpuBuffer>],
         uniforms: &wgpu::Buffer,
     ) -> wgpu::BindGroup {
+        self.n_created.set(self.n_created.get() + 1);
         let storage = storage.iter().map(|buffer| buffer.buffer.as_entire_binding());
         let uniforms = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: uniforms,

@@ -18,13 +18,14 @@ macro_rules! params {
         }
 
         impl $name {
-            const LAYOUT: ParamsLayout = ParamsLayout {
+            pub(super) const LAYOUT: ParamsLayout = ParamsLayout {
                 n_bytes: size_of::<$name>(),
                 fields: &[$((stringify!($field), offset_of!($name, $field)),)*],
             };
         }
     };
 }
+pub(super) use params;
 
 params!(
     /// Of elementwise kernels: vectors of four.
@@ -91,6 +92,26 @@ params!(
     AttentionParams { n_rows: u32, n_heads: u32, heads_per_kv: u32, kv_stride4: u32, ranges_at: u32, scale: f32 }
 );
 params!(
+    /// Of `sample`: the numbers of `SampleParams`, the token's position, and where it goes.
+    SampleKernelParams {
+        n_vocab: u32,
+        pos: u32,
+        out_at: u32,
+        is_greedy: u32,
+        top_k: u32,
+        has_share: u32,
+        share: u32,
+        unit_scale: f32,
+        scale: f32,
+        floor: f32,
+        has_penalty: u32,
+        penalty_above: f32,
+        penalty_below: f32,
+        seed_low: u32,
+        seed_high: u32,
+    }
+);
+params!(
     /// Of `argmax`.
     ArgmaxParams { n_rows: u32, n_cols: u32 }
 );
@@ -98,6 +119,7 @@ params!(
 /// Room that the uniform buffer gives to every dispatch's parameters.
 pub(super) const MAX_PARAMS_BYTES: usize = 64;
 const _: () = assert!(size_of::<MatmulParams>() <= MAX_PARAMS_BYTES);
+const _: () = assert!(size_of::<SampleKernelParams>() <= MAX_PARAMS_BYTES);
 
 /// Invocations of the kernels whose work is one flat list.
 pub(super) const FLAT_WORKGROUP: u32 = 64;
@@ -111,6 +133,7 @@ macro_rules! body {
         include_str!(concat!("../../wgsl/", $stem, ".wgsl"))
     };
 }
+pub(super) use body;
 
 pub(super) static ADD: Spec = Spec {
     stem: "add",
@@ -285,6 +308,15 @@ pub(super) static ROPE: Spec = Spec {
     storage: &[("x", Read), ("angles", Read), ("out", Write)],
     params: RopeParams::LAYOUT,
     workgroup: [FLAT_WORKGROUP, 1, 1],
+};
+
+pub(super) static SAMPLE: Spec = Spec {
+    stem: "sample",
+    body: body!("sample"),
+    parts: &[],
+    storage: &[("logits", Read), ("seen", Write), ("out", Write)],
+    params: SampleKernelParams::LAYOUT,
+    workgroup: [256, 1, 1],
 };
 
 pub(super) static SILU_MUL: Spec = Spec {

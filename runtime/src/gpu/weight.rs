@@ -115,7 +115,7 @@ pub(super) fn n_bytes(shape: Shape, layout: Layout) -> u64 {
 }
 
 /// Bytes of the values of so many elements.
-fn value_bytes(layout: Layout, n_elements: usize) -> u64 {
+pub(super) fn value_bytes(layout: Layout, n_elements: usize) -> u64 {
     let n_elements = n_elements as u64;
     match layout {
         Layout::F32 => 4 * n_elements,
@@ -126,7 +126,7 @@ fn value_bytes(layout: Layout, n_elements: usize) -> u64 {
 }
 
 /// Bytes of the scales of so many elements, padded to words.
-fn scale_bytes(layout: Layout, n_elements: usize) -> u64 {
+pub(super) fn scale_bytes(layout: Layout, n_elements: usize) -> u64 {
     let n_groups = (n_elements / GROUP) as u64;
     match layout {
         Layout::F32 | Layout::F16 => 0,

@@ -19,6 +19,7 @@ mod linear;
 mod mean_pool;
 mod rms_norm;
 mod rope;
+mod sample;
 mod silu_mul;
 
 pub(crate) use add::add;
@@ -35,4 +36,6 @@ pub(crate) use linear::{activate, linear};
 pub(crate) use mean_pool::mean_pool;
 pub(crate) use rms_norm::rms_norm;
 pub(crate) use rope::rope;
+pub(crate) use sample::scale_at;
+pub use sample::{SampleParams, sample};
 pub(crate) use silu_mul::silu_mul;

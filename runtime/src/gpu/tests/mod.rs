@@ -8,7 +8,9 @@ mod device;
 mod linear;
 mod recovery;
 mod rest;
+mod sampling;
 mod shaders;
+mod steps;
 mod variants;
 
 use half::f16;

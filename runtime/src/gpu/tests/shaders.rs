@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use crate::gpu::VariantSet;
-use crate::gpu::kernel::{Access, Kernel, Part, Variant};
+use crate::gpu::kernel::{Access, InputKind, Kernel, Part, Variant};
 use crate::gpu::specs;
 use crate::{KernelVariant, Layout};
 
@@ -24,6 +24,9 @@ fn variants() -> Vec<Variant> {
 /// A kernel with every weight layout, or with some head sizes.
 fn forms(kernel: Kernel) -> Vec<Variant> {
     let parts = kernel.spec().parts;
+    if parts.contains(&Part::Input) {
+        return step_variants(kernel);
+    }
     if parts.contains(&Part::HeadDim) {
         let sizes = [1, 8, 16, 20, 36, 64];
         return sizes.map(|size| Variant { head_dim4: Some(size), ..Variant::plain(kernel) }).into();
@@ -37,6 +40,29 @@ fn forms(kernel: Kernel) -> Vec<Variant> {
     let lanes: &[_] = if kernel == Kernel::Matvec { &[Some(1), Some(16)] } else { &[None] };
     let form = |layout, lanes: &Option<u32>| Variant { lanes: *lanes, ..Variant::of_layout(kernel, layout) };
     layouts.flat_map(|layout| lanes.iter().map(move |lanes| form(layout, lanes))).collect()
+}
+
+/// The kernels of a step with every layout and every source of their row.
+fn step_variants(kernel: Kernel) -> Vec<Variant> {
+    let norm = InputKind::Norm { n_in4: 144 };
+    let (inputs, lanes, head_dim4) = match kernel {
+        Kernel::StepAttention => (vec![norm], vec![None], Some(16)),
+        Kernel::StepGateUp => (vec![InputKind::Plain, norm], vec![Some(1), Some(16)], None),
+        _ => {
+            let heads = InputKind::Heads { n_in4: 144, head_dim4: 16 };
+            (vec![InputKind::Plain, norm, heads], vec![Some(1), Some(16)], None)
+        }
+    };
+    let mut variants = vec![];
+    for layout in [Layout::F32, Layout::F16, Layout::Q8, Layout::Q4] {
+        for input in &inputs {
+            for lanes in &lanes {
+                let (lanes, input) = (*lanes, Some(*input));
+                variants.push(Variant { lanes, input, head_dim4, ..Variant::of_layout(kernel, layout) });
+            }
+        }
+    }
+    variants
 }
 
 #[test]
@@ -108,6 +134,9 @@ fn bindings(variant: &Variant, module: &naga::Module) {
             naga::AddressSpace::Storage { access } => {
                 let expected = spec.storage[idx];
                 let writes = access.contains(naga::StorageAccess::STORE);
+                // A row that is multiplied as it is needs no copy in workgroup memory, and is `x` itself.
+                let name =
+                    if variant.input == Some(InputKind::Plain) && name == "x" { "input" } else { name };
                 assert_eq!((name, writes), (expected.0, expected.1 == Access::Write), "{} @{idx}", spec.stem);
             }
             space => panic!("{}: {name} is bound in {space:?}", spec.stem),
@@ -115,7 +144,7 @@ fn bindings(variant: &Variant, module: &naga::Module) {
     }
     for (idx, (name, _)) in spec.storage.iter().enumerate() {
         // Layouts without groups have no scales; the host binds an unused buffer there.
-        assert!(seen.contains(&idx) || *name == "scales", "{variant:?} binds {name}");
+        assert!(seen.contains(&idx) || name.starts_with("scales"), "{variant:?} binds {name}");
     }
 }
 
@@ -149,7 +178,8 @@ fn every_file_belongs_to_a_kernel() {
     let layouts = ["f32", "f16", "q8", "q4"];
     let shared = layouts.iter().flat_map(|layout| [format!("weights_{layout}"), format!("dot_{layout}")]);
     let others = ["activation", "elem_f16", "elem_f32", "int8_q4", "int8_q8", "reduce", "reduce_subgroup"];
-    let shared = shared.chain(others.map(str::to_owned));
+    let inputs = ["input_plain", "input_norm", "input_heads", "reduce_wide"];
+    let shared = shared.chain(others.into_iter().chain(inputs).map(str::to_owned));
     let known: BTreeSet<String> = stems.chain(shared).map(|stem| format!("{stem}.wgsl")).collect();
     assert_eq!(files, known);
 }

@@ -1,0 +1,4 @@
+// The row that a step's kernel multiplies, as it is.
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+
+fn load_x(lane: u32) {}
