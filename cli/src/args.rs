@@ -23,6 +23,9 @@ pub struct Shared {
     /// What computes
     #[arg(long, global = true, value_enum, default_value = "auto")]
     pub tier: TierArg,
+    /// Threads that compute [default: as many as the machine has]
+    #[arg(long, global = true, env = "FOOTNOTE_THREADS", value_name = "N")]
+    pub threads: Option<usize>,
     /// No progress on standard error
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -139,6 +142,9 @@ pub struct ServeArgs {
     /// The built web app
     #[arg(long, default_value = "target/web-dist", value_name = "DIR")]
     pub web: PathBuf,
+    /// Leave out the headers that let the page use threads, as hosts do that cannot set them
+    #[arg(long)]
+    pub not_isolated: bool,
 }
 
 #[derive(Debug, Args)]

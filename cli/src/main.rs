@@ -35,6 +35,7 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<ExitCode> {
     let shared = cli.shared;
+    platform::start_threads(shared.threads).await;
     match cli.command {
         Command::Index(args) => index::run(&shared, &args).await,
         Command::Search(args) => search::run(&shared, &args).await,

@@ -17,6 +17,7 @@ pub fn run(shared: &Shared, args: &ServeArgs) -> Result<ExitCode> {
         port: args.port,
         web_dir: args.web.clone(),
         models_dir: setup::store(shared)?.folder().into(),
+        isolated: !args.not_isolated,
     };
     let server = serve::spawn(&options).at(format!("127.0.0.1:{}", args.port).as_ref())?;
     eprintln!("Footnote is at http://127.0.0.1:{} (stop with Ctrl+C)", server.port());

@@ -32,6 +32,8 @@ mod download;
 mod error;
 mod file;
 mod folder;
+#[cfg(any(not(target_arch = "wasm32"), target_feature = "atomics"))]
+mod pool;
 mod storage;
 mod tasks;
 
@@ -51,4 +53,4 @@ pub use os::tasks::block_on;
 #[cfg(target_arch = "wasm32")]
 pub use os::tasks::spawn_local;
 pub use storage::{StorageEstimate, request_persistence, storage_estimate};
-pub use tasks::{n_threads, now_ms, parallel_chunks_mut, sleep_ms, unix_ms, yield_now};
+pub use tasks::{n_threads, now_ms, parallel_chunks_mut, sleep_ms, start_threads, unix_ms, yield_now};

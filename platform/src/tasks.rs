@@ -22,16 +22,30 @@ pub async fn yield_now() {
     os::tasks::yield_now().await;
 }
 
+/// Starts the threads of [`parallel_chunks_mut`] and returns how many there are, this one included.
+/// Later calls change nothing.
+///
+/// `None` stands for as many as the machine has, but at most 64, or 8 on the web; natively for what
+/// the variable `FOOTNOTE_THREADS` says, if it is set. Natively the first use starts them if nobody did
+/// before. On the web there is one thread until this was called, and only one where the program was
+/// not compiled for more, where the page is not isolated from other sites, and on the page's own
+/// thread; `compute-worker.js` must lie beside the program.
+pub async fn start_threads(n_threads: Option<usize>) -> usize {
+    os::threads::start(n_threads).await
+}
+
 /// How many threads [`parallel_chunks_mut`] spreads over.
 pub fn n_threads() -> usize {
-    os::tasks::n_threads()
+    os::threads::count()
 }
 
 /// Calls `f(chunk_idx, chunk)` for each piece of `chunk_len` elements of `data`, the last one may
-/// be shorter: on all threads natively, one after the other on the web.
+/// be shorter, on all threads, and returns when all are done. Inside of another such call, and
+/// while another thread is in one, everything happens on the calling thread.
 ///
 /// # Panics
-/// When `chunk_len` is 0.
+/// When `chunk_len` is 0, and with the panic of a piece. On the web, where a panic ends the program,
+/// also when another of its threads has crashed.
 pub fn parallel_chunks_mut<T: Send>(data: &mut [T], chunk_len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
-    os::tasks::parallel_chunks_mut(data, chunk_len, f);
+    os::threads::parallel_chunks_mut(data, chunk_len, f);
 }

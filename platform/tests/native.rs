@@ -21,6 +21,11 @@ fn tasks() {
 }
 
 #[test]
+fn threads() {
+    block_on(body::threads(3, 3));
+}
+
+#[test]
 fn downloads() {
     let bytes: Vec<u8> = (0..700_000_u32).map(|i| (i % 253) as u8).collect();
     let served = bytes.clone();

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 
 use crate::files::{self, Folders, Found, Opened};
-use crate::headers::{ALWAYS, Wanted, accepted_codings, names_tag, wanted};
+use crate::headers::{ALWAYS, ISOLATION, Wanted, accepted_codings, names_tag, wanted};
 use crate::request::{Refused, Request};
 
 /// What is sent after the head.
@@ -67,8 +67,9 @@ impl Answer {
     }
 
     /// The status line and the headers, with the empty line that ends them.
-    pub(crate) fn head(&self, is_last: bool) -> String {
-        let mut head = format!("HTTP/1.1 {}\r\n{ALWAYS}{}", self.status, self.lines);
+    pub(crate) fn head(&self, is_isolated: bool, is_last: bool) -> String {
+        let isolation = if is_isolated { ISOLATION } else { "" };
+        let mut head = format!("HTTP/1.1 {}\r\n{isolation}{ALWAYS}{}", self.status, self.lines);
         if let Some(n_bytes) = self.n_bytes {
             let _ = write!(head, "Content-Length: {n_bytes}\r\n");
         }

@@ -18,7 +18,7 @@ const MAX_LINGER_BYTES: u64 = 256 * 1024;
 const MAX_LINGER: Duration = Duration::from_secs(1);
 
 /// Answers requests one after the other.
-pub(crate) fn answer_all(stream: &TcpStream, folders: &Folders) -> io::Result<()> {
+pub(crate) fn answer_all(mut stream: &TcpStream, folders: &Folders, is_isolated: bool) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(MAX_IDLE))?;
     stream.set_write_timeout(Some(MAX_IDLE))?;
@@ -30,7 +30,8 @@ pub(crate) fn answer_all(stream: &TcpStream, folders: &Folders) -> io::Result<()
             Some(Err(refused)) => (Answer::refusal(refused), received.len(), true),
         };
         received.drain(..n_used);
-        write_answer(stream, answer, is_last)?;
+        stream.write_all(answer.head(is_isolated, is_last).as_bytes())?;
+        write_body(stream, answer.body)?;
         if is_last {
             return linger(stream);
         }
@@ -69,9 +70,8 @@ fn next_request(mut stream: &TcpStream, received: &mut Vec<u8>) -> io::Result<Op
     }
 }
 
-fn write_answer(mut stream: &TcpStream, answer: Answer, is_last: bool) -> io::Result<()> {
-    stream.write_all(answer.head(is_last).as_bytes())?;
-    match answer.body {
+fn write_body(mut stream: &TcpStream, body: Body) -> io::Result<()> {
+    match body {
         Body::None => Ok(()),
         Body::Text(text) => stream.write_all(text.as_bytes()),
         Body::File { file, n_bytes } => {

@@ -2,15 +2,16 @@
 
 use std::ops::Range;
 
+/// What isolates the page from other sites, which lets it use threads and exact clocks.
+pub(crate) const ISOLATION: &str =
+    concat!("Cross-Origin-Opener-Policy: same-origin\r\n", "Cross-Origin-Embedder-Policy: require-corp\r\n",);
+
 /// What every answer carries.
 ///
-/// The first three isolate the page from other sites, which lets it use shared memory and exact
-/// clocks. The policy lets it run its own scripts and wasm, and connect to this server and to the
+/// The policy lets the page run its own scripts and wasm, and connect to this server and to the
 /// model hub with its file servers: documents cannot leave through it. Styles set on elements by
 /// script count as inline.
 pub(crate) const ALWAYS: &str = concat!(
-    "Cross-Origin-Opener-Policy: same-origin\r\n",
-    "Cross-Origin-Embedder-Policy: require-corp\r\n",
     "Cross-Origin-Resource-Policy: same-origin\r\n",
     "X-Content-Type-Options: nosniff\r\n",
     "Referrer-Policy: no-referrer\r\n",

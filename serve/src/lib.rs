@@ -8,6 +8,7 @@
 //!     port: 8017,
 //!     web_dir: "web".into(),
 //!     models_dir: "models".into(),
+//!     isolated: true,
 //! };
 //! let server = serve::spawn(&options)?;
 //! println!("http://127.0.0.1:{}", server.port());
@@ -20,8 +21,9 @@
 //!   of another site that has its name point here (DNS rebinding) is refused.
 //! - Files are only read; `GET` and `HEAD` are the only methods; no path leads out of the two
 //!   folders, except through links that the owner of a folder made.
-//! - Every answer carries the headers that isolate the page (so that it may use threads and exact
-//!   clocks) and a policy that lets it connect to this server and the model hub only.
+//! - Every answer carries a policy that lets the page connect to this server and the model hub only,
+//!   and, unless that is turned off, the headers that isolate it (so that it may use threads and
+//!   exact clocks).
 //! - A half-downloaded model (`.part`) is never served.
 
 mod answer;

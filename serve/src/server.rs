@@ -27,6 +27,9 @@ pub struct Options {
     pub web_dir: PathBuf,
     /// The model folder: `<id>/<file>` in it is `/models/<id>/<file>`. It need not exist yet.
     pub models_dir: PathBuf,
+    /// Whether answers isolate the page from other sites, so that it may use threads. Without, the
+    /// page is as on a host that cannot set headers.
+    pub isolated: bool,
 }
 
 /// Serves until the process ends.
@@ -47,6 +50,7 @@ pub fn spawn(options: &Options) -> io::Result<Handle> {
     let port = listener.local_addr()?.port();
     let shared = Arc::new(Shared {
         folders: Folders::new(&options.web_dir, &options.models_dir),
+        is_isolated: options.isolated,
         is_stopping: AtomicBool::new(false),
         open: Mutex::default(),
     });
@@ -107,6 +111,7 @@ impl Drop for Handle {
 #[derive(Debug)]
 struct Shared {
     folders: Folders,
+    is_isolated: bool,
     is_stopping: AtomicBool,
     open: Mutex<HashMap<u64, TcpStream>>,
 }
@@ -143,7 +148,7 @@ fn accept_until_stopped(listener: &TcpListener, shared: &Arc<Shared>) {
         let of_thread = Arc::clone(shared);
         let spawned = thread::Builder::new().name("connection".to_owned()).spawn(move || {
             // A broken connection concerns only its client.
-            let _ = connection::answer_all(&stream, &of_thread.folders);
+            let _ = connection::answer_all(&stream, &of_thread.folders, of_thread.is_isolated);
             of_thread.open().remove(&connection_id);
         });
         if spawned.is_err() {

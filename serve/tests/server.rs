@@ -24,6 +24,10 @@ struct Reply {
 
 impl Site {
     fn start() -> Site {
+        Site::start_with(true)
+    }
+
+    fn start_with(isolated: bool) -> Site {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir_all(at("web/sub")).unwrap();
@@ -43,7 +47,7 @@ impl Site {
         ] {
             fs::write(at(name), bytes).unwrap();
         }
-        let options = Options { port: 0, web_dir: at("web"), models_dir: at("models") };
+        let options = Options { port: 0, web_dir: at("web"), models_dir: at("models"), isolated };
         Site { server: spawn(&options).unwrap(), folder }
     }
 
@@ -98,6 +102,17 @@ impl Reply {
     fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
+}
+
+#[test]
+fn without_isolation_the_other_headers_stay() {
+    let site = Site::start_with(false);
+    let reply = site.get("/", "");
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("cross-origin-opener-policy"), "");
+    assert_eq!(reply.header("cross-origin-embedder-policy"), "");
+    assert_eq!(reply.header("x-content-type-options"), "nosniff");
+    assert!(reply.header("content-security-policy").contains("script-src 'self'"));
 }
 
 #[test]

@@ -23,8 +23,17 @@ impl Site {
         Self::with_models(&models_folder())
     }
 
+    /// As [`Site::start`], on a host that cannot set the headers which isolate a page.
+    pub fn not_isolated() -> Self {
+        Self::serve(&models_folder(), false)
+    }
+
     /// Serves the built app with the models of another folder.
     pub fn with_models(models_dir: &Path) -> Self {
+        Self::serve(models_dir, true)
+    }
+
+    fn serve(models_dir: &Path, isolated: bool) -> Self {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let web_dir = target_folder().join("web-dist");
         assert!(
@@ -32,7 +41,7 @@ impl Site {
             "{} has no web app: run `cargo xtask web`",
             web_dir.display()
         );
-        let options = serve::Options { port: 0, web_dir, models_dir: models_dir.to_owned() };
+        let options = serve::Options { port: 0, web_dir, models_dir: models_dir.to_owned(), isolated };
         let server = serve::spawn(&options).expect("a free port can be had");
         Self { server, _turn: turn }
     }
@@ -59,10 +68,20 @@ impl Site {
 
     /// Loads the engine alone into a page of this origin, as a page that embeds it would.
     pub fn engine(&self, browser: &mut Browser, tier: &str, generator: bool) -> Engine {
+        let how = Start { tier, generator, ..Start::default() };
+        self.start_engine(browser, how).0
+    }
+
+    /// As [`Site::engine`]; gives also what the engine said when it was ready.
+    pub fn start_engine(&self, browser: &mut Browser, how: Start) -> (Engine, Value) {
         browser.goto(&format!("{}/style.css", self.origin()));
+        let script = match how.build {
+            Some(build) => format!("/engine-worker.js?build={build}"),
+            None => "/engine-worker.js".to_owned(),
+        };
+        browser.eval(&format!("globalThis.engine = new Worker('{script}', {{ type: 'module' }})"));
         browser.eval(
-            "globalThis.engine = new Worker('/engine-worker.js', { type: 'module' });
-             globalThis.replies = new Map();
+            "globalThis.replies = new Map();
              engine.onmessage = (message) => {
                const { id, event } = JSON.parse(message.data);
                const kind = typeof event === 'string' ? event : Object.keys(event)[0];
@@ -71,10 +90,30 @@ impl Site {
              engine.onerror = (error) => replies.set('fatal', error.message ?? 'the worker did not load');",
         );
         let mut engine = Engine { n_requests: 0 };
-        let setup = json!({"Open": {"tier": tier, "generator": generator, "take_over": false}});
-        let ready = engine.request(browser, setup, 240);
+        let Start { tier, generator, threads, .. } = how;
+        let setup = json!({"tier": tier, "generator": generator, "take_over": false, "threads": threads});
+        let mut ready = engine.request(browser, json!({"Open": setup}), 240);
         assert!(ready.get("Ready").is_some(), "the engine does not open: {ready}");
-        engine
+        (engine, ready["Ready"].take())
+    }
+}
+
+/// How an engine without a page is started.
+#[derive(Debug, Clone, Copy)]
+pub struct Start<'a> {
+    /// `Auto`, `Cpu` or `Gpu`.
+    pub tier: &'a str,
+    /// Whether the generator is loaded.
+    pub generator: bool,
+    /// `plain` or `threads`; `None` for what the engine's script chooses.
+    pub build: Option<&'a str>,
+    /// `None` for as many as the machine has.
+    pub threads: Option<usize>,
+}
+
+impl Default for Start<'_> {
+    fn default() -> Self {
+        Self { tier: "Auto", generator: true, build: None, threads: None }
     }
 }
 

@@ -90,6 +90,9 @@ pub struct Setup {
     pub generator: bool,
     /// Take the knowledge base away from another tab that has it open.
     pub take_over: bool,
+    /// How many threads compute, where the browser allows more than one; `None` for as many as the
+    /// machine has.
+    pub threads: Option<usize>,
 }
 
 /// Which tier computes.
@@ -314,7 +317,7 @@ mod tests {
 
     #[test]
     fn messages_survive_the_crossing() {
-        let setup = Setup { tier: TierChoice::Cpu, generator: true, take_over: false };
+        let setup = Setup { tier: TierChoice::Cpu, generator: true, take_over: false, threads: Some(2) };
         survives(ToEngine { id: 1, request: Request::Open(setup) });
         survives(ToEngine { id: 2, request: Request::Ask { question: "Où? 世界 \u{1F980}\0".into() } });
         survives(FromEngine { id: 2, event: Event::Piece("\n“x” [1]".into()) });

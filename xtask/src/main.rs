@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use wasm::Build;
 
 /// What a task may fail with; only ever shown.
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -44,6 +45,9 @@ enum Task {
         /// Build the browser tests of `platform` instead, into target/web-tests.
         #[arg(long)]
         tests: bool,
+        /// Leave out the build with threads, which takes half of the time.
+        #[arg(long, conflicts_with = "tests")]
+        plain: bool,
     },
     /// Set up, build, fetch the models, and serve the app on this machine.
     Serve {
@@ -71,20 +75,26 @@ enum Task {
         check: bool,
     },
     /// Print the variables under which cargo builds for wasm32 as `web` does, for a shell.
-    WasmEnv,
+    WasmEnv {
+        /// As the build with threads has it.
+        #[arg(long)]
+        threads: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let outcome = match Args::parse().task {
         Task::Setup { tests } => setup(tests),
-        Task::Web { tests: false } => web::build().map(drop),
-        Task::Web { tests: true } => web::build_platform_tests(),
+        Task::Web { tests: true, .. } => web::build_platform_tests(),
+        Task::Web { plain: true, .. } => web::build_plain().map(drop),
+        Task::Web { .. } => web::build().map(drop),
         Task::Serve { port } => serve::serve(port),
         Task::Test { filter } => test::test(filter.as_deref()),
         Task::Ci => test::ci(),
         Task::Bench { args } => serve::bench(&args),
         Task::Tidy { check } => tidy::tidy(check),
-        Task::WasmEnv => wasm_env(),
+        Task::WasmEnv { threads: false } => wasm_env(Build::Plain),
+        Task::WasmEnv { threads: true } => wasm_env(Build::Threads),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -96,7 +106,9 @@ fn main() -> ExitCode {
 }
 
 fn setup(for_tests: bool) -> Outcome {
-    wasm::toolchain()?;
+    for how in [Build::Plain, Build::Threads] {
+        wasm::toolchain(how)?;
+    }
     if for_tests {
         browser::ensure()?;
     }
@@ -104,8 +116,8 @@ fn setup(for_tests: bool) -> Outcome {
     Ok(())
 }
 
-fn wasm_env() -> Outcome {
-    for (name, value) in wasm::toolchain()?.env() {
+fn wasm_env(how: Build) -> Outcome {
+    for (name, value) in wasm::toolchain(how)?.env() {
         println!("export {name}='{}'", value.replace('\'', r"'\''"));
     }
     println!("export CARGO_TARGET_DIR='{}'", paths::web_target().display());

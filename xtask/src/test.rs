@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::run::{cargo, run, say};
+use crate::wasm::Build;
 use crate::{Outcome, browser, serve, tidy, wasm, web};
 
 /// What continuous integration runs; the README names the same command.
@@ -17,7 +18,9 @@ pub fn test(filter: Option<&str>) -> Outcome {
     let began = Instant::now();
     let step = |name: &str| say(&format!("[{:>4} s] {name}", began.elapsed().as_secs()));
     step("set-up");
-    wasm::toolchain()?;
+    for how in [Build::Plain, Build::Threads] {
+        wasm::toolchain(how)?;
+    }
     browser::ensure()?;
     step("format, sizes");
     tidy::check_format()?;

@@ -1,11 +1,9 @@
-//! Clock, tasks and threads of the operating system.
+//! Clock and tasks of the operating system.
 
 use std::future::{Future, poll_fn};
 use std::sync::OnceLock;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use rayon::prelude::*;
 
 /// Runs a future to its end on this thread. Native only: a browser's threads must not wait.
 pub fn block_on<F: Future>(future: F) -> F::Output {
@@ -39,16 +37,4 @@ pub(crate) async fn yield_now() {
         Poll::Pending
     })
     .await;
-}
-
-pub(crate) fn n_threads() -> usize {
-    rayon::current_num_threads()
-}
-
-pub(crate) fn parallel_chunks_mut<T: Send>(
-    data: &mut [T],
-    chunk_len: usize,
-    f: impl Fn(usize, &mut [T]) + Sync,
-) {
-    data.par_chunks_mut(chunk_len).enumerate().for_each(|(chunk_idx, chunk)| f(chunk_idx, chunk));
 }

@@ -29,6 +29,25 @@ pub(super) fn storage_manager() -> Option<StorageManager> {
     (!storage.is_undefined()).then(|| storage.unchecked_into())
 }
 
+/// Whether this thread may wait, as only those of workers may.
+#[cfg(target_feature = "atomics")]
+pub(super) fn is_worker() -> bool {
+    js_sys::global().has_type::<web_sys::WorkerGlobalScope>()
+}
+
+/// Whether memory may be shared with other threads.
+#[cfg(target_feature = "atomics")]
+pub(super) fn is_isolated() -> bool {
+    Reflect::get(&js_sys::global(), &"crossOriginIsolated".into()).is_ok_and(|isolated| isolated.is_truthy())
+}
+
+/// How many threads the browser says that the machine runs at a time.
+#[cfg(target_feature = "atomics")]
+pub(super) fn hardware_threads() -> usize {
+    let told = NAVIGATOR.with(|navigator| Reflect::get(navigator, &"hardwareConcurrency".into()));
+    told.ok().and_then(|n_threads| n_threads.as_f64()).map_or(1, |n_threads| n_threads as usize)
+}
+
 /// Awaits a promise for a `T` that the interface promises.
 pub(super) async fn settle<T: JsCast>(promise: Promise) -> Result<T, JsValue> {
     Ok(JsFuture::from(promise).await?.unchecked_into())

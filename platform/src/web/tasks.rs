@@ -69,17 +69,3 @@ pub(crate) async fn yield_now() {
     WAITING.with_borrow_mut(|waiting| waiting.push_back(wake));
     let _ = woken.await;
 }
-
-pub(crate) fn n_threads() -> usize {
-    1
-}
-
-pub(crate) fn parallel_chunks_mut<T: Send>(
-    data: &mut [T],
-    chunk_len: usize,
-    f: impl Fn(usize, &mut [T]) + Sync,
-) {
-    for (chunk_idx, chunk) in data.chunks_mut(chunk_len).enumerate() {
-        f(chunk_idx, chunk);
-    }
-}

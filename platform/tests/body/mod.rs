@@ -1,6 +1,8 @@
 //! The one body of tests that both twins pass: natively through `tests/native.rs`, in a browser's
 //! worker through `examples/browser_tests.rs`. Plain functions, so that either can call them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use platform::{DirEntry, Error, File, OpenMode};
 
 /// Everything about files and folders, below the folder `root`, which need not exist.
@@ -118,7 +120,7 @@ async fn names(root: &str) {
     platform::remove(&path("folder")).await.expect("a folder goes with what it holds");
 }
 
-/// Clock, tasks, threads.
+/// Clock and tasks.
 pub async fn tasks() {
     let began_ms = platform::now_ms();
     platform::sleep_ms(20).await;
@@ -129,7 +131,13 @@ pub async fn tasks() {
     }
     let year_2024_ms = 1_704_067_200_000;
     assert!(platform::unix_ms() > year_2024_ms, "the clock of this machine is wrong");
-    assert!(platform::n_threads() >= 1);
+}
+
+/// Loops on the `expected` number of threads, which were asked for by that number.
+pub async fn threads(wanted: usize, expected: usize) {
+    assert_eq!(platform::start_threads(Some(wanted)).await, expected);
+    assert_eq!(platform::n_threads(), expected);
+    assert_eq!(platform::start_threads(Some(wanted + 1)).await, expected, "later calls change nothing");
 
     let mut data: Vec<usize> = (0..10).collect();
     platform::parallel_chunks_mut(&mut data, 4, |chunk_idx, chunk| {
@@ -139,6 +147,31 @@ pub async fn tasks() {
         }
     });
     assert_eq!(data, [0, 1, 2, 3, 104, 105, 106, 107, 208, 209]);
+
+    // Each thread comes when each piece waits for all of them, be it out of sleep.
+    for pause_ms in [0, 20] {
+        platform::sleep_ms(pause_ms).await;
+        let n_inside = AtomicUsize::new(0);
+        let until_ms = platform::now_ms() + 30_000.0;
+        platform::parallel_chunks_mut(&mut vec![(); expected], 1, |_, _| {
+            n_inside.fetch_add(1, Ordering::SeqCst);
+            while n_inside.load(Ordering::SeqCst) < expected {
+                assert!(platform::now_ms() < until_ms, "a thread does not come");
+            }
+        });
+    }
+
+    // A model is thousands of short loops, and each allocates.
+    let mut sums = [0_u64; 16];
+    for round in 0..5_000 {
+        platform::parallel_chunks_mut(&mut sums, 1, |idx, sum| {
+            let terms: Vec<u64> = (0..=idx as u64).map(|term| term + round % 2).collect();
+            sum[0] += terms.iter().sum::<u64>();
+        });
+    }
+    for (idx, sum) in (0..).zip(sums) {
+        assert_eq!(sum, 5_000 * idx * (idx + 1) / 2 + 2_500 * (idx + 1), "sum {idx}");
+    }
 }
 
 /// Downloads of `url`, which serves `expected` and knows ranges, and of `missing_url`, a 404.

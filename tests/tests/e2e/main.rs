@@ -6,3 +6,4 @@ mod engine;
 mod gpu;
 mod looks;
 mod tabs;
+mod threads;

@@ -49,6 +49,7 @@ impl Engine {
         // The old one lets go of its files before they are opened anew.
         self.assistant = None;
         wire::post(id, Event::Starting(Step::Runtime));
+        platform::start_threads(setup.threads).await;
         let models_url = format!("{}{MODELS_URL}", wire::scope().location().origin());
         let store = models::Store::open(MODELS, None, Some(&models_url));
         let mut options = Options::new(Place::File(KNOWLEDGE_BASE.into()), store);

@@ -33,7 +33,7 @@ impl Link {
         app.jobs.set(Vec::new());
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
-        let worker = match Worker::new_with_options("engine-worker.js", &options) {
+        let worker = match Worker::new_with_options(&engine_script(), &options) {
             Ok(worker) => worker,
             Err(error) => return app.phase.set(Phase::OpenFailed(format!("{error:?}"))),
         };
@@ -257,16 +257,29 @@ impl Link {
     }
 }
 
-/// The settings in the address: `?tier=cpu`, `?tier=gpu`, `?generator=off`.
-fn setup(take_over: bool) -> Setup {
+/// The engine; `?build=plain` in the address keeps it from using what not every browser has.
+fn engine_script() -> String {
+    match query().get("build") {
+        Some(build) => format!("engine-worker.js?build={}", js_sys::encode_uri_component(&build)),
+        None => "engine-worker.js".to_owned(),
+    }
+}
+
+fn query() -> UrlSearchParams {
     let query = window().location().search().unwrap_or_default();
-    let query = UrlSearchParams::new_with_str(&query).expect("a query can be parsed");
+    UrlSearchParams::new_with_str(&query).expect("a query can be parsed")
+}
+
+/// The settings in the address: `?tier=cpu`, `?tier=gpu`, `?generator=off`, `?threads=2`.
+fn setup(take_over: bool) -> Setup {
+    let query = query();
     let tier = match query.get("tier").as_deref() {
         Some("cpu") => TierChoice::Cpu,
         Some("gpu") => TierChoice::Gpu,
         _ => TierChoice::Auto,
     };
-    Setup { tier, generator: query.get("generator").as_deref() != Some("off"), take_over }
+    let threads = query.get("threads").and_then(|n_threads| n_threads.parse().ok());
+    Setup { tier, generator: query.get("generator").as_deref() != Some("off"), take_over, threads }
 }
 
 /// A file that is being fetched keeps its line; other steps follow each other.
