@@ -2,7 +2,7 @@
 
 use crate::blocks::{self, ByteBlock};
 use crate::text::CodePoints;
-use crate::{BlockKind, Document, Kind, Span, markdown};
+use crate::{BlockKind, Document, Kind, Span, markdown, rst};
 use serde::{Deserialize, Serialize};
 
 mod split;
@@ -114,6 +114,7 @@ pub fn chunk(doc: &Document, policy: &ChunkPolicy, count_tokens: &dyn Fn(&str) -
 fn heading_words(kind: Kind, source: &str) -> String {
     match kind {
         Kind::Markdown => markdown::plain_heading(source),
+        Kind::Rst => rst::plain_heading(source),
         _ => source.split_whitespace().collect::<Vec<_>>().join(" "),
     }
 }

@@ -1,15 +1,18 @@
 //! Bytes of text files into Unicode.
 
 use crate::{Warning, WarningCode};
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 
 /// How many bytes are looked at to guess an encoding or to tell text from binary data.
 const MAX_SNIFF_BYTES: usize = 64 << 10;
+/// Old encodings differ in few letters, so that more is looked at: a book.
+const MAX_GUESS_BYTES: usize = 1 << 20;
 
 /// Decodes `bytes`, whose encoding may be declared by the media type or by the file itself.
 ///
 /// A byte order mark decides and is removed; then UTF-8 if it fits; then the declaration; then
-/// UTF-8 with few errors; then windows-1252, which takes any byte. The last two warn.
+/// UTF-8 with few errors; then what the frequencies of its letters speak for. The last two warn.
 pub(crate) fn decode(
     bytes: &[u8],
     declared: Option<&'static Encoding>,
@@ -22,6 +25,9 @@ pub(crate) fn decode(
     if let Some(encoding) = utf16_without_mark(bytes) {
         let (text, _) = encoding.decode_without_bom_handling(bytes);
         return (text.into_owned(), Some(guessed(name, encoding)));
+    }
+    if let Some(text) = iso_2022_jp(bytes) {
+        return (text, Some(guessed(name, ISO_2022_JP)));
     }
     match std::str::from_utf8(bytes) {
         Ok(text) => return (text.to_owned(), None),
@@ -38,8 +44,28 @@ pub(crate) fn decode(
     if is_mostly_utf8(bytes) {
         return (String::from_utf8_lossy(bytes).into_owned(), Some(replaced(name, UTF_8)));
     }
-    let (text, _) = WINDOWS_1252.decode_without_bom_handling(bytes);
-    (text.into_owned(), Some(guessed(name, WINDOWS_1252)))
+    let encoding = likely(bytes);
+    let (text, _) = encoding.decode_without_bom_handling(bytes);
+    (text.into_owned(), Some(guessed(name, encoding)))
+}
+
+/// The text of bytes that switch to Japanese and back as old Japanese mail does; all are ASCII.
+fn iso_2022_jp(bytes: &[u8]) -> Option<String> {
+    let head = &bytes[..bytes.len().min(MAX_SNIFF_BYTES)];
+    let switches = head.windows(3).any(|w| matches!(w, b"\x1b$B" | b"\x1b$@"));
+    if !switches {
+        return None;
+    }
+    let (text, had_errors) = ISO_2022_JP.decode_without_bom_handling(bytes);
+    (!had_errors).then(|| text.into_owned())
+}
+
+/// The old encoding that the letters look most like.
+fn likely(bytes: &[u8]) -> &'static Encoding {
+    let head = &bytes[..bytes.len().min(MAX_GUESS_BYTES)];
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    detector.feed(head, head.len() == bytes.len());
+    detector.guess(None, Utf8Detection::Deny)
 }
 
 /// The encoding named in a media type such as `text/plain; charset=iso-8859-2`.
@@ -155,6 +181,34 @@ mod tests {
             assert!(!is_binary(&bytes), "{want}");
             let (text, warning) = decode(&bytes, None, "a.txt");
             assert_eq!((text.as_str(), warning.is_some()), (want, warns), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn old_encodings_are_told_by_their_letters() {
+        let cases = [
+            ("windows-1251", "Маяк был построен в 1862 году, высота его сорок один метр."),
+            ("KOI8-U", "Маяк был построен в 1862 году, высота его сорок один метр."),
+            ("Shift_JIS", "灯台は一八六二年に建てられました。高さは四十一メートルです。"),
+            ("EUC-JP", "灯台は一八六二年に建てられました。高さは四十一メートルです。"),
+            ("ISO-2022-JP", "灯台は一八六二年に建てられました。"),
+            ("GBK", "灯塔建于一八六二年，高四十一米。每六秒闪两次。"),
+            ("Big5", "燈塔建於一八六二年，高四十一米。每六秒閃兩次。"),
+            ("EUC-KR", "등대는 1862년에 세워졌다. 높이는 41미터이다."),
+            (
+                "windows-1250",
+                "Maják byl postaven v roce 1862 a je vysoký čtyřicet jedna metrů, světlo vidět je daleko.",
+            ),
+            ("windows-1253", "Ο φάρος χτίστηκε το 1862 και έχει ύψος σαράντα ένα μέτρα."),
+            ("windows-1256", "بنيت المنارة عام 1862 ويبلغ ارتفاعها واحدا وأربعين مترا."),
+        ];
+        for (label, text) in cases {
+            let encoding = Encoding::for_label(label.as_bytes()).expect("the label is known");
+            let (bytes, _, had_errors) = encoding.encode(text);
+            assert!(!had_errors, "{label}");
+            assert!(!is_binary(&bytes), "{label}");
+            let (got, warning) = decode(&bytes, None, "a.txt");
+            assert_eq!((got.as_str(), warning.is_some()), (text, true), "{label}");
         }
     }
 

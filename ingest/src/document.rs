@@ -52,6 +52,18 @@ pub enum Kind {
     Odp,
     /// EPUB book.
     Epub,
+    /// reStructuredText.
+    Rst,
+    /// Comma-separated values, or values separated by tabs, semicolons or bars.
+    Csv,
+    /// JSON.
+    Json,
+    /// A JSON value on each line.
+    JsonLines,
+    /// Source code, markup or settings.
+    Code,
+    /// SubRip or WebVTT subtitles.
+    Subtitles,
     /// Any other text.
     PlainText,
 }
@@ -70,6 +82,12 @@ impl Kind {
             Self::Ods => "ods",
             Self::Odp => "odp",
             Self::Epub => "epub",
+            Self::Rst => "rst",
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::JsonLines => "jsonl",
+            Self::Code => "code",
+            Self::Subtitles => "subtitles",
             Self::PlainText => "text",
         }
     }
@@ -88,7 +106,8 @@ pub struct Document {
     /// When it was written, as the file says it; usually ISO 8601.
     #[serde(default)]
     pub created: Option<String>,
-    /// The extracted text. For Markdown and plain text it is the decoded file, verbatim.
+    /// The extracted text. For Markdown, reStructuredText, source code and plain text it is the
+    /// decoded file, verbatim.
     pub text: String,
     /// Blocks in reading order; they neither overlap nor nest, and each lies within `text`.
     pub blocks: Vec<Block>,

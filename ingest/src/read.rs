@@ -1,11 +1,13 @@
 //! The one way in: bytes to a document, by the parser of their kind.
 
 use crate::archive::Archive;
-use crate::blocks::{complete, to_blocks};
+use crate::blocks::{ByteBlock, complete, to_blocks};
+use crate::compose::Composer;
+use crate::table::MAX_CELLS;
 use crate::text::truncate_chars;
 use crate::{
-    Document, Hint, Kind, Limits, Refusal, Warning, WarningCode, decode, epub, html, markdown, odf, office,
-    pdf, plain, sniff,
+    Document, Hint, Kind, Limits, Refusal, Warning, WarningCode, code, csv, decode, epub, html, json,
+    markdown, odf, office, pdf, plain, rst, sniff, subtitles,
 };
 
 /// Reads a file. What could not be read of it is told in the warnings.
@@ -37,26 +39,81 @@ pub fn ingest(bytes: &[u8], hint: &Hint, limits: &Limits) -> Result<(Document, V
     if text.trim().is_empty() {
         return Err(Refusal::Empty { name: name() });
     }
-    let (text, title, blocks) = match kind {
+    match kind {
+        Kind::Csv | Kind::Json | Kind::JsonLines | Kind::Subtitles => {
+            composed(&text, kind, hint, limits, warnings)
+        }
         Kind::Html => {
             let page = html::parse(&text);
-            (page.text, page.title, page.blocks)
-        }
-        Kind::Markdown => {
-            let (title, blocks) = markdown::parse(&text);
-            (text, title, blocks)
+            if page.text.is_empty() {
+                let reason = "the page has no text".to_owned();
+                return Err(Refusal::Unreadable { name: name(), reason });
+            }
+            Ok(document(kind, page.text, page.title, page.blocks, warnings))
         }
         _ => {
-            let blocks = plain::parse(&text);
-            (text, None, blocks)
+            let (title, blocks) = match kind {
+                Kind::Markdown => markdown::parse(&text),
+                Kind::Rst => rst::parse(&text),
+                Kind::Code => (None, code::parse(&text)),
+                _ => (None, plain::parse(&text)),
+            };
+            Ok(document(kind, text, title, blocks, warnings))
         }
-    };
-    if text.is_empty() {
-        return Err(Refusal::Unreadable { name: name(), reason: "the page has no text".to_owned() });
     }
+}
+
+fn document(
+    kind: Kind,
+    text: String,
+    title: Option<String>,
+    blocks: Vec<ByteBlock>,
+    warnings: Vec<Warning>,
+) -> (Document, Vec<Warning>) {
     let blocks = to_blocks(&text, &complete(&text, blocks), &[]);
     let (authors, created) = (Vec::new(), None);
-    Ok((Document { kind, title, authors, created, text, blocks, page_starts: Vec::new() }, warnings))
+    (Document { kind, title, authors, created, text, blocks, page_starts: Vec::new() }, warnings)
+}
+
+/// Reads text that is data: its values are written anew, with their names.
+fn composed(
+    text: &str,
+    kind: Kind,
+    hint: &Hint,
+    limits: &Limits,
+    warnings: Vec<Warning>,
+) -> Result<(Document, Vec<Warning>), Refusal> {
+    let mut composer = Composer::new(hint, limits);
+    composer.warnings = warnings;
+    let has_lines = kind == Kind::Json && json::looks_like_lines(text);
+    let kind = if has_lines { Kind::JsonLines } else { kind };
+    let trouble = match kind {
+        Kind::Json => json::parse(text, &mut composer).err(),
+        Kind::JsonLines => json::parse_lines(text, &mut composer).err(),
+        Kind::Subtitles => {
+            subtitles::parse(text, &mut composer);
+            None
+        }
+        _ => {
+            let sheet = csv::parse(text);
+            composer.table(&sheet.rows);
+            if sheet.is_cut {
+                let message =
+                    format!("only the first {MAX_CELLS} cells were read; split it to have the rest");
+                composer.warn(WarningCode::Truncated, message);
+            }
+            None
+        }
+    };
+    if composer.is_empty() {
+        // It only looked like data.
+        return Ok(document(Kind::PlainText, text.to_owned(), None, plain::parse(text), composer.warnings));
+    }
+    if let Some(trouble) = trouble {
+        let message = format!("{} is damaged at line {}", hint.name, trouble.line);
+        composer.warn(WarningCode::Damaged, message);
+    }
+    composer.finish(kind)
 }
 
 /// Reads a document that is an archive of parts.

@@ -1,14 +1,18 @@
 //! What kind of file some bytes are.
 
 use crate::archive::Archive;
-use crate::{Hint, Kind, Refusal, decode};
+use crate::{Hint, Kind, Refusal, code, csv, decode, json, subtitles};
 
 /// A PDF header may stand anywhere in the first kilobyte (ISO 32000-1, annex H.3.4.1).
 const MAX_PDF_HEADER_AT: usize = 1024;
 
-const SUPPORTED: &str = "supported are PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, EPUB, HTML, Markdown and text";
+/// Text is judged by its first 8 KiB, a whole number of characters of any encoding of fixed width.
+const MAX_SNIFF_BYTES: usize = 8 << 10;
 
-/// The kind by content; the name only decides between Markdown, HTML fragments and plain text.
+const SUPPORTED: &str =
+    "supported are PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, EPUB, HTML and all kinds of text";
+
+/// The kind by content; the name only decides between kinds of text.
 pub(crate) fn kind_of(bytes: &[u8], hint: &Hint) -> Result<Kind, Refusal> {
     let head = &bytes[..bytes.len().min(MAX_PDF_HEADER_AT)];
     if find(head, b"%PDF-").is_some() {
@@ -20,18 +24,44 @@ pub(crate) fn kind_of(bytes: &[u8], hint: &Hint) -> Result<Kind, Refusal> {
     if decode::is_binary(bytes) {
         return Err(unknown(hint, "binary data"));
     }
-    let (start, _) = decode::decode(&bytes[..bytes.len().min(8192) & !3], None, hint.name);
+    let (start, _) = decode::decode(&bytes[..bytes.len().min(MAX_SNIFF_BYTES)], None, hint.name);
     let extension = extension(hint.name);
     if is_html(&start, &extension, hint.mime) {
         return Ok(Kind::Html);
     }
-    Ok(match extension.as_str() {
-        "md" | "markdown" | "mdown" | "mkd" | "mkdn" | "mdx" | "rmd" | "qmd" => Kind::Markdown,
-        // Nothing but the content is left to judge by.
-        "" if hint.mime.is_some_and(|m| m.starts_with("text/markdown")) => Kind::Markdown,
-        "" if looks_like_markdown(&start) => Kind::Markdown,
+    Ok(text_kind(&start, &extension, hint.mime))
+}
+
+/// The kind of a text by its beginning; the name decides where the content could be several.
+fn text_kind(start: &str, extension: &str, mime: Option<&str>) -> Kind {
+    if subtitles::looks_like_subtitles(start) {
+        return Kind::Subtitles;
+    }
+    let is_braced = start.trim_start().starts_with(['{', '[']);
+    match extension {
+        "md" | "markdown" | "mdown" | "mkd" | "mkdn" | "mdx" | "rmd" | "qmd" => return Kind::Markdown,
+        "rst" | "rest" => return Kind::Rst,
+        "csv" | "tsv" | "tab" | "psv" => return Kind::Csv,
+        "jsonl" | "ndjson" if is_braced => return Kind::JsonLines,
+        "json" | "geojson" | "" | "txt" | "log" | "dat" if json::looks_like_lines(start) => {
+            return Kind::JsonLines;
+        }
+        "json" | "geojson" | "jsonld" | "ipynb" | "har" | "webmanifest" if is_braced => return Kind::Json,
+        "" | "txt" | "dat" if csv::looks_like_table(start) => return Kind::Csv,
+        _ if code::is_extension(extension) => return Kind::Code,
+        "" => {}
+        _ => return Kind::PlainText,
+    }
+    // Nothing but the content is left to judge by.
+    match mime.unwrap_or("").split(';').next().unwrap_or("") {
+        "text/markdown" => Kind::Markdown,
+        "text/csv" | "text/tab-separated-values" => Kind::Csv,
+        _ if start.starts_with("#!") => Kind::Code,
+        _ if looks_like_markdown(start) => Kind::Markdown,
+        "application/json" => Kind::Json,
+        _ if is_braced && (start.contains("\":") || start.contains("\" :")) => Kind::Json,
         _ => Kind::PlainText,
-    })
+    }
 }
 
 pub(crate) fn unknown(hint: &Hint, looks_like: &str) -> Refusal {
@@ -191,7 +221,7 @@ mod tests {
 
     #[test]
     fn content_decides_and_names_only_where_it_is_ambiguous() {
-        let cases: [(&str, &[u8], Result<Kind, &str>); 22] = [
+        let cases: [(&str, &[u8], Result<Kind, &str>); 30] = [
             ("a.pdf", b"%PDF-1.4", Ok(Kind::Pdf)),
             ("a.txt", b"junk before\n%PDF-1.4", Ok(Kind::Pdf)),
             ("a.pdf", b"# Not a PDF\n", Ok(Kind::PlainText)),
@@ -199,10 +229,18 @@ mod tests {
             ("A.MARKDOWN", b"plain words", Ok(Kind::Markdown)),
             ("a.txt", b"# heading\n", Ok(Kind::PlainText)),
             ("README", b"# heading\n\ntext", Ok(Kind::Markdown)),
-            ("script", b"#!/bin/sh\n# comment\n", Ok(Kind::PlainText)),
+            ("script", b"#!/bin/sh\n# comment\n", Ok(Kind::Code)),
             ("notes", b"just words", Ok(Kind::PlainText)),
             (".md", b"just words", Ok(Kind::PlainText)),
-            ("a.py", b"# comment\nprint()", Ok(Kind::PlainText)),
+            ("a.py", b"# comment\nprint()", Ok(Kind::Code)),
+            ("a.rst", b"words", Ok(Kind::Rst)),
+            ("a.txt", b"WEBVTT\n\n00:01.000 --> 00:02.000\nx", Ok(Kind::Subtitles)),
+            ("a.csv", b"a,b", Ok(Kind::Csv)),
+            ("a.txt", b"a;b;c\n1;2;3\n4;5;6\n7;8;9\n", Ok(Kind::Csv)),
+            ("a.txt", b"{\"a\": 1}\n{\"a\": 2}\n", Ok(Kind::JsonLines)),
+            ("a.json", b"{\"a\": 1}", Ok(Kind::Json)),
+            ("a", b"[{\"a\": 1}]", Ok(Kind::Json)),
+            ("a.json", b"# no JSON", Ok(Kind::PlainText)),
             ("a.md", b"<!DOCTYPE html><p>x", Ok(Kind::Html)),
             ("a", b"\n <!-- c --><html lang=en>", Ok(Kind::Html)),
             ("a.xml", b"<?xml version='1.0'?><!DOCTYPE html PUBLIC>", Ok(Kind::Html)),

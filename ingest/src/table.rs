@@ -3,6 +3,9 @@
 //! A table that will not fit into one passage has its column names repeated in every row
 //! (`name: value | name: value`), so that a passage from its middle can still be understood.
 
+/// A million cells are more than all but a few workbooks have; each takes some 60 bytes.
+pub(crate) const MAX_CELLS: usize = 1 << 20;
+
 /// Longer tables repeat their column names. Code points; a passage has about 1,000.
 const MAX_PLAIN_CHARS: usize = 800;
 /// Longer cells in the first row are no column names. Code points.

@@ -4,9 +4,9 @@
 
 mod common;
 
-use common::{documents_dir, ingest_within};
+use common::{documents, documents_dir, ingest_within};
 use ingest::{Refusal, WarningCode};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 /// Ten times what the slowest of these takes on a machine of 2 cores.
@@ -80,6 +80,46 @@ fn archives_without_their_directory_are_read_with_a_warning() {
         let (doc, warnings) = outcome.expect("everything but the directory is there");
         assert_eq!(doc.text, text, "{name}");
         assert!(warnings.iter().any(|w| w.code == WarningCode::Damaged), "{name}: {warnings:?}");
+    }
+}
+
+#[test]
+fn changed_parts_are_harmless() {
+    // A change in an archive is caught by its checksum; so the parts are changed, then packed.
+    let mut state = 3u64;
+    let mut random = move |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % n
+    };
+    for (name, bytes) in documents() {
+        let Ok(mut archive) = ::zip::ZipArchive::new(std::io::Cursor::new(bytes)) else { continue };
+        let mut parts: Vec<(String, Vec<u8>)> = Vec::new();
+        for i in 0..archive.len() {
+            let mut part = archive.by_index(i).unwrap();
+            let mut content = Vec::new();
+            part.read_to_end(&mut content).unwrap();
+            let name = part.name().expect("names are UTF-8").into_owned();
+            parts.push((name, content));
+        }
+        for _ in 0..30 {
+            let mut changed = parts.clone();
+            for (_, content) in changed.iter_mut().filter(|(_, content)| !content.is_empty()) {
+                for _ in 0..random(4) {
+                    let at = random(content.len().max(1));
+                    if content.is_empty() {
+                        break;
+                    }
+                    match random(3) {
+                        0 => content[at] = random(256) as u8,
+                        1 => content.truncate(at + 1),
+                        _ => drop(content.splice(at..(at + random(40)).min(content.len()), [])),
+                    }
+                }
+            }
+            let members: Vec<(&str, &[u8])> =
+                changed.iter().map(|(n, c)| (n.as_str(), c.as_slice())).collect();
+            let _ = ingest_within(MAX, &name, zip(&members), None);
+        }
     }
 }
 

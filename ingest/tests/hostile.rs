@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Ten times what the slowest of these takes on a machine of 2 cores.
 const MAX: Duration = Duration::from_secs(20);
 
+/// Truncations and changes of each fixture.
+const N_TRIALS: usize = 40;
+
 /// The same pseudo-random numbers on every run (SplitMix64).
 struct Random(u64);
 
@@ -40,8 +43,8 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
 #[test]
 fn truncations_of_every_fixture() {
     for (name, bytes) in fixtures() {
-        for i in 0..60 {
-            let end = bytes.len() * i / 60;
+        for i in 0..N_TRIALS {
+            let end = bytes.len() * i / N_TRIALS;
             let _ = ingest_within(MAX, &name, bytes[..end].to_vec(), Some("lighthouse"));
         }
     }
@@ -60,7 +63,7 @@ fn a_pdf_without_its_end_still_gives_pages() {
 fn changed_bytes_in_every_fixture() {
     let mut random = Random(1);
     for (name, bytes) in fixtures() {
-        for _ in 0..60 {
+        for _ in 0..N_TRIALS {
             let mut changed = bytes.clone();
             for _ in 0..1 + random.below(8) {
                 let at = random.below(changed.len());
@@ -74,9 +77,25 @@ fn changed_bytes_in_every_fixture() {
 #[test]
 fn random_bytes_under_every_name() {
     let mut random = Random(2);
-    for name in ["a.pdf", "a.md", "a.html", "a.txt", "a"] {
-        for prefix in [&b""[..], b"%PDF-1.4\n", b"<html>", b"# ", b"\xff\xfe", b"%PDF-1.4\n1 0 obj\n<<"] {
-            for n in [1, 2, 3, 10, 100, 5_000] {
+    let names = [
+        "a.pdf", "a.md", "a.html", "a.txt", "a", "a.docx", "a.csv", "a.json", "a.jsonl", "a.srt", "a.rst",
+        "a.rs",
+    ];
+    let prefixes = [
+        &b""[..],
+        b"%PDF-1.4\n",
+        b"<html>",
+        b"# ",
+        b"\xff\xfe",
+        b"%PDF-1.4\n1 0 obj\n<<",
+        b"PK\x03\x04",
+        b"PK\x05\x06",
+        b"{\"a\": [",
+        b"WEBVTT\n\n1\n00:00:01.000 --> ",
+    ];
+    for name in names {
+        for prefix in prefixes {
+            for n in [1, 3, 100, 5_000] {
                 let noise: Vec<u8> = (0..n).map(|_| random.next() as u8).collect();
                 let _ = ingest_within(MAX, name, [prefix, &noise].concat(), None);
             }
@@ -101,7 +120,7 @@ fn text_that_is_odd() {
         cases.push(("line.txt", line.repeat((10 << 20) / line.len()).into_bytes()));
     }
     for line in [". ", "! ", "Dr. ", "1.", "😀", "#", "- ", "(", "<b>", "&amp;", "(\n", " \u{a0}»"] {
-        for name in ["line.txt", "line.md", "line.html"] {
+        for name in ["line.txt", "line.md", "line.html", "line.rst", "line.rs"] {
             cases.push((name, line.repeat((512 << 10) / line.len()).into_bytes()));
         }
     }
@@ -111,6 +130,37 @@ fn text_that_is_odd() {
         if elapsed > Duration::from_secs(1) {
             eprintln!("{name} {start:?}: {elapsed:?}");
         }
+    }
+}
+
+#[test]
+fn data_that_is_odd() {
+    let cue = "00:00:01,000 --> 00:00:02,000\nx\n\n";
+    let cases: Vec<(&str, String)> = vec![
+        ("a.csv", ",".repeat(4 << 20)),
+        ("a.csv", "\"".repeat(1 << 20)),
+        ("a.csv", "a\n".repeat(1 << 20)),
+        ("a.csv", "sep=".to_owned()),
+        ("a.json", "[".repeat(1 << 20)),
+        ("a.json", "{\"a\":".repeat(1 << 20)),
+        ("a.json", format!("[{}1]", "1,".repeat(2 << 20))),
+        ("a.json", format!("[{}1]", "[],".repeat(1 << 20))),
+        ("a.jsonl", "{\n".repeat(1 << 18)),
+        ("a.srt", format!("1\n{}", cue.repeat(1 << 16))),
+        (
+            "a.srt",
+            format!("1\n00:00:01,000 --> 999999:00:00,000\nx\n\n2\n999999:00:00,000 --> 0:0:1\ny\n\n{cue}"),
+        ),
+        ("a.vtt", format!("WEBVTT\n\n{}", "0:1 --> 0:2\n<<<<{{{{<v <v \n".repeat(1 << 16))),
+        ("a.rst", "== ==\nx\n\n".repeat(1 << 16)),
+        ("a.rst", "a::\n\n\n".repeat(1 << 16)),
+        ("a.rst", "==\nx\n==\n".repeat(1 << 16)),
+        ("a.rst", (0..3000).map(|i| " ".repeat(i) + "- x\n").collect()),
+    ];
+    for (name, source) in cases {
+        let what: String = source.chars().take(12).filter(char::is_ascii_alphanumeric).collect();
+        let (_, elapsed) = ingest_within(MAX, name, source.into_bytes(), None);
+        eprintln!("{name} {what:?}: {elapsed:?}");
     }
 }
 

@@ -2,13 +2,12 @@
 
 use crate::Kind;
 use crate::compose::Composer;
+use crate::table::MAX_CELLS;
 use crate::xml::Element;
 
 /// A row or cell that stands for more of its kind is written at most so often: real ones with
 /// content repeat a few times, empty ones fill the sheet.
 const MAX_REPEATS: usize = 256;
-/// As many cells as are read of any workbook.
-const MAX_CELLS: usize = 1 << 20;
 /// 64 MiB of cells' text: as much as a document's longest text.
 const MAX_BYTES: usize = 64 << 20;
 /// Longer cells and rows are not repeated: 256 times a row of 4 KiB is a mebibyte.

@@ -5,10 +5,9 @@ use super::package::Package;
 use crate::WarningCode;
 use crate::archive::Fault;
 use crate::compose::Composer;
+use crate::table::MAX_CELLS;
 use crate::xml::{Element, Node, Xml};
 
-/// A million cells are more than all but a few workbooks have; each takes some 60 bytes.
-const MAX_CELLS: usize = 1 << 20;
 /// As many different texts as cells.
 const MAX_STRINGS: usize = MAX_CELLS;
 
