@@ -94,6 +94,11 @@ impl<'a> Archive<'a> {
         exact.or_else(|| self.members.iter().find(|m| m.name.eq_ignore_ascii_case(name)))
     }
 
+    /// Bytes that may still be unpacked.
+    pub(crate) fn n_left(&self) -> u64 {
+        self.n_left.get()
+    }
+
     /// The bytes of the member of this name.
     pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, Fault> {
         self.unpack(self.find(name).ok_or(Fault::Missing)?)

@@ -65,7 +65,7 @@ pub(crate) fn separator_of(text: &str) -> Option<char> {
         let n_usual = counts.iter().filter(|&&n| n == usual).count();
         // Nine of ten lines agree: a note above the table, or a line break within quotes.
         let agrees = usual > 0 && n_usual * 10 >= counts.len() * 9;
-        (agrees.then_some(usual).unwrap_or(0), separator)
+        (if agrees { usual } else { 0 }, separator)
     });
     let (n, separator) = best.into_iter().max_by_key(|&(n, _)| n)?;
     (n > 0).then_some(separator).or_else(|| {

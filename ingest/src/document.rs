@@ -64,6 +64,10 @@ pub enum Kind {
     Code,
     /// SubRip or WebVTT subtitles.
     Subtitles,
+    /// One e-mail.
+    Email,
+    /// A mailbox of e-mails (mbox).
+    Mailbox,
     /// Any other text.
     PlainText,
 }
@@ -88,6 +92,8 @@ impl Kind {
             Self::JsonLines => "jsonl",
             Self::Code => "code",
             Self::Subtitles => "subtitles",
+            Self::Email => "email",
+            Self::Mailbox => "mailbox",
             Self::PlainText => "text",
         }
     }

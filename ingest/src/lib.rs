@@ -28,6 +28,7 @@
 //! - It knows no model: token counts come in as a function.
 #![forbid(unsafe_code)]
 
+mod all;
 mod archive;
 mod blocks;
 mod chunk;
@@ -40,6 +41,7 @@ mod epub;
 mod html;
 mod json;
 mod limits;
+mod mail;
 mod markdown;
 mod odf;
 mod office;
@@ -55,6 +57,7 @@ mod table;
 mod text;
 mod xml;
 
+pub use all::{Entry, ingest_all};
 pub use chunk::{Chunk, ChunkPolicy, chunk};
 pub use document::{Block, BlockKind, Document, Kind, Refusal, Span, Warning, WarningCode};
 pub use limits::{Hint, Limits};

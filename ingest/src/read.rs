@@ -6,11 +6,13 @@ use crate::compose::Composer;
 use crate::table::MAX_CELLS;
 use crate::text::truncate_chars;
 use crate::{
-    Document, Hint, Kind, Limits, Refusal, Warning, WarningCode, code, csv, decode, epub, html, json,
+    Document, Hint, Kind, Limits, Refusal, Warning, WarningCode, code, csv, decode, epub, html, json, mail,
     markdown, odf, office, pdf, plain, rst, sniff, subtitles,
 };
 
-/// Reads a file. What could not be read of it is told in the warnings.
+/// Reads a file that is one document. What could not be read of it is told in the warnings.
+///
+/// Archives and the attachments of mail are several: [`ingest_all`](crate::ingest_all).
 ///
 /// # Errors
 ///
@@ -30,6 +32,9 @@ pub fn ingest(bytes: &[u8], hint: &Hint, limits: &Limits) -> Result<(Document, V
     let kind = sniff::kind_of(bytes, hint)?;
     if kind == Kind::Pdf {
         return pdf::read(bytes, hint, limits);
+    }
+    if matches!(kind, Kind::Email | Kind::Mailbox) {
+        return mail::read(bytes, kind, hint, limits);
     }
     if kind == Kind::Html && n_bytes > MAX_HTML_BYTES {
         return Err(Refusal::TooLarge { name: name(), n_bytes, max_bytes: MAX_HTML_BYTES });

@@ -4,7 +4,7 @@ use crate::BlockKind;
 use crate::blocks::ByteBlock;
 
 /// A simple table whose end is not found within so many lines is a paragraph's worth.
-const MAX_TABLE_LINES: usize = 2_000;
+const MAX_TABLE_LINES: usize = 200;
 
 /// The title and the blocks of a text, ascending.
 pub(crate) fn parse(text: &str) -> (Option<String>, Vec<ByteBlock>) {

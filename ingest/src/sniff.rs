@@ -1,7 +1,7 @@
 //! What kind of file some bytes are.
 
 use crate::archive::Archive;
-use crate::{Hint, Kind, Refusal, code, csv, decode, json, subtitles};
+use crate::{Hint, Kind, Refusal, code, csv, decode, json, mail, subtitles};
 
 /// A PDF header may stand anywhere in the first kilobyte (ISO 32000-1, annex H.3.4.1).
 const MAX_PDF_HEADER_AT: usize = 1024;
@@ -10,7 +10,7 @@ const MAX_PDF_HEADER_AT: usize = 1024;
 const MAX_SNIFF_BYTES: usize = 8 << 10;
 
 const SUPPORTED: &str =
-    "supported are PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, EPUB, HTML and all kinds of text";
+    "supported are PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, EPUB, HTML, e-mail, ZIP and all kinds of text";
 
 /// The kind by content; the name only decides between kinds of text.
 pub(crate) fn kind_of(bytes: &[u8], hint: &Hint) -> Result<Kind, Refusal> {
@@ -21,11 +21,16 @@ pub(crate) fn kind_of(bytes: &[u8], hint: &Hint) -> Result<Kind, Refusal> {
     if let Some(looks_like) = looks_like(bytes) {
         return Err(unknown(hint, looks_like));
     }
+    let extension = extension(hint.name);
+    let may_be_mail =
+        matches!(extension.as_str(), "" | "eml" | "email" | "mht" | "mhtml" | "mbox" | "mbx" | "txt");
+    if let Some(kind) = mail::kind_of(bytes).filter(|_| may_be_mail) {
+        return Ok(kind);
+    }
     if decode::is_binary(bytes) {
         return Err(unknown(hint, "binary data"));
     }
     let (start, _) = decode::decode(&bytes[..bytes.len().min(MAX_SNIFF_BYTES)], None, hint.name);
-    let extension = extension(hint.name);
     if is_html(&start, &extension, hint.mime) {
         return Ok(Kind::Html);
     }
@@ -135,6 +140,9 @@ fn looks_like(bytes: &[u8]) -> Option<&'static str> {
     MAGICS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|&(_, name)| name)
 }
 
+/// What an archive is called that is no document.
+pub(crate) const ZIP: &str = "a ZIP archive";
+
 /// Whether the bytes are a ZIP archive.
 pub(crate) fn is_zip(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
@@ -170,7 +178,7 @@ pub(crate) fn archive_kind(archive: &Archive<'_>) -> Result<Kind, &'static str> 
     if has_folder("Index/") && archive.members().any(|m| m.name.ends_with(".iwa")) {
         return Err("an Apple iWork document");
     }
-    Err("a ZIP archive")
+    Err(ZIP)
 }
 
 fn is_html(start: &str, extension: &str, mime: Option<&str>) -> bool {
@@ -221,7 +229,7 @@ mod tests {
 
     #[test]
     fn content_decides_and_names_only_where_it_is_ambiguous() {
-        let cases: [(&str, &[u8], Result<Kind, &str>); 30] = [
+        let cases: [(&str, &[u8], Result<Kind, &str>); 34] = [
             ("a.pdf", b"%PDF-1.4", Ok(Kind::Pdf)),
             ("a.txt", b"junk before\n%PDF-1.4", Ok(Kind::Pdf)),
             ("a.pdf", b"# Not a PDF\n", Ok(Kind::PlainText)),
@@ -241,6 +249,10 @@ mod tests {
             ("a.json", b"{\"a\": 1}", Ok(Kind::Json)),
             ("a", b"[{\"a\": 1}]", Ok(Kind::Json)),
             ("a.json", b"# no JSON", Ok(Kind::PlainText)),
+            ("a", b"From: a@b.example\r\nSubject: s\r\n\r\n\0\x01\x02\x03\x04\x05", Ok(Kind::Email)),
+            ("a.mbox", b"From a@b.example Wed\nFrom: a\n b\nTo: c\n\n", Ok(Kind::Mailbox)),
+            ("a.md", b"From: x\nDate: y\n\ntext", Ok(Kind::Markdown)),
+            ("a.txt", b"From here on\nDate: y\n", Ok(Kind::PlainText)),
             ("a.md", b"<!DOCTYPE html><p>x", Ok(Kind::Html)),
             ("a", b"\n <!-- c --><html lang=en>", Ok(Kind::Html)),
             ("a.xml", b"<?xml version='1.0'?><!DOCTYPE html PUBLIC>", Ok(Kind::Html)),

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{documents, documents_dir, ingest_within};
-use ingest::{Refusal, WarningCode};
+use ingest::{Hint, Limits, Refusal, WarningCode, ingest_all};
 use std::io::{Read, Write};
 use std::time::Duration;
 
@@ -180,4 +180,64 @@ fn directories_that_lie_are_harmless() {
             let _ = ingest_within(MAX, "lies.docx", file, None);
         }
     }
+}
+
+fn outcomes(bytes: &[u8], limits: &Limits) -> Vec<(String, String)> {
+    let hint = Hint { name: "a.zip", ..Hint::default() };
+    let entries = ingest_all(bytes, &hint, limits).into_iter();
+    entries
+        .map(|entry| {
+            let told = entry.outcome.map_or_else(|refusal| refusal.to_string(), |(doc, _)| doc.text);
+            (entry.name, told)
+        })
+        .collect()
+}
+
+#[test]
+fn archives_of_documents_give_all_of_them() {
+    let inner = zip(&[("deep.txt", b"Deep down"), ("b.docx", &docx(HELLO))]);
+    let outer = zip(&[
+        ("x/", b""),
+        ("x/a.md", b"# One"),
+        ("x/inner.zip", &inner),
+        ("x/.hidden", b"h"),
+        ("empty.txt", b""),
+    ]);
+    let told = outcomes(&outer, &Limits::default());
+    let told: Vec<(&str, &str)> = told.iter().map(|(name, told)| (name.as_str(), told.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("a.zip/x/a.md", "# One"),
+            ("a.zip/x/inner.zip/deep.txt", "Deep down"),
+            ("a.zip/x/inner.zip/b.docx", "Hello there"),
+            ("a.zip/empty.txt", "a.zip/empty.txt is empty; choose a file that contains text"),
+        ]
+    );
+}
+
+#[test]
+fn archives_of_archives_of_bombs_end() {
+    let bomb = zip(&[("bomb.txt", &vec![b'x'; 300 << 20])]);
+    let bombs: Vec<(String, &[u8])> = (0..50).map(|i| (format!("{i}.zip"), bomb.as_slice())).collect();
+    let members: Vec<(&str, &[u8])> = bombs.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+    let limits = Limits { max_unpacked_bytes: 64 << 20, ..Limits::default() };
+    let start = std::time::Instant::now();
+    let told = outcomes(&zip(&members), &limits);
+    assert!(told.iter().all(|(_, told)| told.contains("expands")), "{told:?}");
+    eprintln!("fifty bombs: {:?}", start.elapsed());
+    assert!(start.elapsed() < MAX);
+
+    let mut nested = zip(&[("a.txt", b"Hello there")]);
+    for _ in 0..10 {
+        nested = zip(&[("inner.zip", &nested)]);
+    }
+    let told = outcomes(&nested, &Limits::default());
+    assert!(told.len() == 1 && told[0].1.contains("a ZIP archive"), "{told:?}");
+
+    let many: Vec<(String, &[u8])> = (0..100).map(|i| (format!("{i}.txt"), b"x".as_slice())).collect();
+    let members: Vec<(&str, &[u8])> = many.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+    let told = outcomes(&zip(&members), &Limits { max_members: 10, ..Limits::default() });
+    assert_eq!(told.len(), 11);
+    assert!(told[10].1.contains("too many files"), "{told:?}");
 }

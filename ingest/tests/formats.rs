@@ -8,7 +8,7 @@
 mod common;
 
 use common::{assert_sound, documents, documents_dir};
-use ingest::{Block, BlockKind, Document, Hint, Limits, Warning, ingest, slice};
+use ingest::{Block, BlockKind, Document, Hint, Limits, Warning, ingest_all, slice};
 use std::fmt::Write;
 
 #[test]
@@ -17,13 +17,21 @@ fn documents_give_what_is_expected() {
     let mut wrong = Vec::new();
     for (name, bytes) in documents() {
         let hint = Hint { name: &name, ..Hint::default() };
-        let told = match ingest(&bytes, &hint, &Limits::default()) {
-            Ok((doc, warnings)) => {
-                assert_sound(&doc);
-                told(&doc, &warnings)
-            }
-            Err(refusal) => format!("refused: {refusal}\n"),
-        };
+        let entries = ingest_all(&bytes, &hint, &Limits::default());
+        let told: Vec<String> = entries
+            .iter()
+            .map(|entry| {
+                let told = match &entry.outcome {
+                    Ok((doc, warnings)) => {
+                        assert_sound(doc);
+                        told(doc, warnings)
+                    }
+                    Err(refusal) => format!("refused: {refusal}\n"),
+                };
+                if entries.len() == 1 { told } else { format!("=== {}\n{told}", entry.name) }
+            })
+            .collect();
+        let told = told.join("\n");
         let path = documents_dir().join("expected").join(format!("{name}.txt"));
         if is_blessing {
             std::fs::write(&path, &told).expect("the folder is writable");

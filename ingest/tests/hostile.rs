@@ -137,14 +137,14 @@ fn text_that_is_odd() {
 fn data_that_is_odd() {
     let cue = "00:00:01,000 --> 00:00:02,000\nx\n\n";
     let cases: Vec<(&str, String)> = vec![
-        ("a.csv", ",".repeat(4 << 20)),
-        ("a.csv", "\"".repeat(1 << 20)),
-        ("a.csv", "a\n".repeat(1 << 20)),
+        ("a.csv", ",".repeat(1 << 20)),
+        ("a.csv", "\"".repeat(1 << 18)),
+        ("a.csv", "a\n".repeat(1 << 18)),
         ("a.csv", "sep=".to_owned()),
         ("a.json", "[".repeat(1 << 20)),
         ("a.json", "{\"a\":".repeat(1 << 20)),
-        ("a.json", format!("[{}1]", "1,".repeat(2 << 20))),
-        ("a.json", format!("[{}1]", "[],".repeat(1 << 20))),
+        ("a.json", format!("[{}1]", "1,".repeat(1 << 19))),
+        ("a.json", format!("[{}1]", "[],".repeat(1 << 18))),
         ("a.jsonl", "{\n".repeat(1 << 18)),
         ("a.srt", format!("1\n{}", cue.repeat(1 << 16))),
         (

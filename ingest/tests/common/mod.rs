@@ -2,7 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use ingest::{
-    Chunk, ChunkPolicy, Document, Hint, Limits, Refusal, Span, Warning, chunk, ingest, sentences, slice,
+    Chunk, ChunkPolicy, Document, Hint, Limits, Refusal, Span, Warning, chunk, ingest, ingest_all, sentences,
+    slice,
 };
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -84,6 +85,11 @@ pub fn ingest_within(
             let start = Instant::now();
             let hint = Hint { name: &thread_name, mime: None, password };
             let outcome = ingest(&bytes, &hint, &Limits::default());
+            if [".zip", ".eml"].iter().any(|end| thread_name.ends_with(end)) {
+                for entry in ingest_all(&bytes, &hint, &Limits::default()) {
+                    entry.outcome.iter().for_each(|(doc, _)| assert_sound(doc));
+                }
+            }
             let elapsed = start.elapsed();
             if let Ok((doc, _)) = &outcome {
                 assert_sound(doc);
