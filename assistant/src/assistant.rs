@@ -10,6 +10,7 @@ use runtime::{Runtime, Tier};
 use vectordb::{Db, DocumentId, DocumentInfo, EmbedderTag};
 
 use crate::asking::Asking;
+use crate::kernels::{open_runtime, told};
 use crate::open::{Options, Place, model_files};
 use crate::question::Question;
 use crate::types::{AskOptions, Leg, ModelState, Progress, SearchHit, Source, State, TierState};
@@ -35,8 +36,7 @@ impl Assistant {
     /// Whatever keeps documents from being added or searched. A generator that cannot be loaded is
     /// no error; [`Assistant::state`] tells why.
     pub async fn open(options: Options, progress: &mut dyn FnMut(Progress)) -> Result<Self> {
-        let runtime =
-            Runtime::open(&runtime::Options { tier: options.tier, ..runtime::Options::default() }).await?;
+        let runtime = open_runtime(&options).await?;
         let embedder_id = options.models.catalog().default_embedder().id.clone();
         let files = model_files(&options.models, &embedder_id, &options.cancel, progress).await?;
         progress(Progress::Loading { model: embedder_id.clone() });
@@ -190,6 +190,18 @@ impl Assistant {
                 simd: report.simd.into(),
                 n_threads: report.n_threads,
                 reason: report.reason,
+                kernels: report
+                    .kernels
+                    .iter()
+                    .flat_map(|kernels| &kernels.choice.variants)
+                    .map(ToString::to_string)
+                    .collect(),
+                rejected_kernels: report
+                    .kernels
+                    .into_iter()
+                    .flat_map(|kernels| kernels.rejected)
+                    .map(told)
+                    .collect(),
             },
             embedder: ModelState { id: self.embedder_id.clone(), loaded: true, problem: None },
             generator: ModelState {

@@ -35,6 +35,7 @@ mod assistant;
 mod check;
 mod direct;
 mod error;
+mod kernels;
 mod open;
 mod passages;
 mod prompt;

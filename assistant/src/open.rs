@@ -1,7 +1,7 @@
 //! How an assistant is opened: where the knowledge base is, which models, which tier.
 
 use models::{Cancel, ModelFiles, Store};
-use runtime::TierChoice;
+use runtime::{KernelPolicy, TierChoice};
 
 use crate::{Progress, Result};
 
@@ -23,6 +23,8 @@ pub struct Options {
     pub models: Store,
     /// Which tier executes.
     pub tier: TierChoice,
+    /// Which variants of the GPU's kernels are used. What a trial finds out is kept beside the models.
+    pub kernels: KernelPolicy,
     /// Whether the generator is loaded at once. One that cannot be loaded is told in
     /// [`crate::State`] and stops nothing.
     pub generator: bool,
@@ -41,6 +43,7 @@ impl Options {
             kb,
             models,
             tier: TierChoice::Auto,
+            kernels: KernelPolicy::default(),
             generator: false,
             chunk_policy: ingest::ChunkPolicy::default(),
             limits: ingest::Limits::default(),

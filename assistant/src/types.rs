@@ -264,6 +264,10 @@ pub struct TierState {
     pub n_threads: usize,
     /// Why this tier.
     pub reason: String,
+    /// Variants of kernels that the GPU tier uses beyond the plain ones.
+    pub kernels: Vec<String>,
+    /// Variants that it does not use because they are not offered or wrong, each with the reason.
+    pub rejected_kernels: Vec<String>,
 }
 
 /// What the state line shows.

@@ -39,6 +39,8 @@ pub enum TierArg {
     Cpu,
     /// Any GPU adapter, a software one too
     Gpu,
+    /// As gpu, with every variant of its kernels tested, and used where it passes: for diagnosis
+    GpuAll,
 }
 
 #[derive(Debug, Subcommand)]

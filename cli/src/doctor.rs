@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use models::Store;
-use runtime::{Options, Runtime, TierReport};
+use runtime::{KernelReport, Options, Runtime, TierReport};
 use serde::Serialize;
 
 use crate::args::{DoctorArgs, Shared};
@@ -63,13 +63,14 @@ pub async fn run(shared: &Shared, args: &DoctorArgs) -> Result<ExitCode> {
 
 async fn runtime_check(shared: &Shared) -> (Option<TierReport>, Check) {
     let name = "runtime";
-    match Runtime::open(&Options { tier: setup::tier(shared), ..Options::default() }).await {
+    match Runtime::open(&Options { tier: setup::tier(shared), kernels: setup::kernels(shared) }).await {
         Ok(runtime) => {
             let report = runtime.describe();
-            let detail = format!(
+            let mut detail = format!(
                 "{:?} tier, {}, {} threads: {}",
                 report.tier, report.simd, report.n_threads, report.reason
             );
+            detail.extend(report.kernels.iter().map(kernels_detail));
             let ok = report.self_test.passed;
             (Some(report), Check { name, ok, optional: false, detail, advice: None })
         }
@@ -78,6 +79,21 @@ async fn runtime_check(shared: &Shared) -> (Option<TierReport>, Check) {
             (None, Check { name, ok: false, optional: false, detail: e.to_string(), advice })
         }
     }
+}
+
+/// The GPU's kernel variants: those used, those rejected and why, and what a trial measured.
+fn kernels_detail(kernels: &KernelReport) -> String {
+    let used: Vec<String> = kernels.choice.variants.iter().map(ToString::to_string).collect();
+    let mut text =
+        if used.is_empty() { "; plain kernels".to_owned() } else { format!("; {}", used.join(", ")) };
+    for rejected in &kernels.rejected {
+        text += &format!("; not {}: {}", rejected.variant, rejected.reason);
+    }
+    for trial in &kernels.trials {
+        let (variant, plain_ms, variant_ms) = (trial.variant, trial.plain_ms, trial.variant_ms);
+        text += &format!("; {variant} {variant_ms:.2} ms instead of {plain_ms:.2}");
+    }
+    text
 }
 
 async fn model_check(name: &'static str, store: &Store, id: &str, optional: bool) -> Check {

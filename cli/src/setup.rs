@@ -2,7 +2,7 @@
 
 use assistant::{Assistant, Options, Place};
 use models::Store;
-use runtime::TierChoice;
+use runtime::{KernelPolicy, KernelVariant, TierChoice};
 
 use crate::args::{Shared, TierArg};
 use crate::error::{Error, Result};
@@ -19,7 +19,15 @@ pub fn tier(shared: &Shared) -> TierChoice {
     match shared.tier {
         TierArg::Auto => TierChoice::Auto,
         TierArg::Cpu => TierChoice::Cpu,
-        TierArg::Gpu => TierChoice::Gpu,
+        TierArg::Gpu | TierArg::GpuAll => TierChoice::Gpu,
+    }
+}
+
+/// Which variants of the GPU's kernels.
+pub fn kernels(shared: &Shared) -> KernelPolicy {
+    match shared.tier {
+        TierArg::GpuAll => KernelPolicy::Forced(KernelVariant::ALL.into()),
+        TierArg::Auto | TierArg::Cpu | TierArg::Gpu => KernelPolicy::Measure,
     }
 }
 
@@ -38,7 +46,8 @@ pub async fn open(
     generator: bool,
     reporter: &mut Reporter,
 ) -> Result<Assistant> {
-    let options = Options { tier: tier(shared), generator, ..Options::new(place, store(shared)?) };
+    let (tier, kernels) = (tier(shared), kernels(shared));
+    let options = Options { tier, kernels, generator, ..Options::new(place, store(shared)?) };
     let assistant = Assistant::open(options, &mut |p| reporter.tell(&p)).await?;
     reporter.clear();
     if generator && let Some(problem) = assistant.state()?.generator.problem {

@@ -62,6 +62,7 @@ impl Embedder {
         let needed = forecast(rt, &weights, &config).total_bytes();
         rt.check_room(&format!("the embedder {}", files.id()), needed)?;
         let model = Bert::load(rt, &weights, config).await?;
+        warm_up(rt, &model, pooling, max_seq_length)?;
         let (id, revision) = (files.id().into(), files.revision().into());
         Ok(Self { rt: rt.clone(), model, tokenizer, pooling, prompts, max_seq_length, id, revision })
     }
@@ -162,6 +163,18 @@ impl Embedder {
         }
         Ok(ids)
     }
+}
+
+/// Has the GPU's kernels compiled: those for a question, and those for passages.
+fn warm_up(rt: &Runtime, model: &Bert, pooling: Pooling, max_seq_length: usize) -> Result<()> {
+    for (n_sequences, n_tokens) in [(1, 8), (16, 128)] {
+        let lengths = vec![n_tokens.min(max_seq_length) as u32; n_sequences];
+        let n_ids = lengths.iter().sum::<u32>() as usize;
+        let mut rec = rt.recorder();
+        model.embed(&mut rec, &vec![0; n_ids], &lengths, pooling)?;
+        rec.warm_up()?;
+    }
+    Ok(())
 }
 
 /// One token before the text and one after it: what cutting relies on and loading checks.

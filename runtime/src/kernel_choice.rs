@@ -92,7 +92,7 @@ async fn faster(
         let trial = Trial::prepare(runtime, variant).await?;
         let [plain_ms, variant_ms] = trial.compare(gpu, [chosen, chosen.with(variant)]).await?;
         trials.push(KernelTrial { variant, plain_ms, variant_ms });
-        if variant_ms <= MAX_TIME_SHARE * plain_ms {
+        if variant_ms < MAX_TIME_SHARE * plain_ms {
             chosen = chosen.with(variant);
         }
     }

@@ -237,6 +237,17 @@ impl<'rt> Recorder<'rt> {
         self.runtime.execute(&self.program, Some(t.buffer)).await
     }
 
+    /// Compiles the kernels of this recording without running it, so that the first run does not wait
+    /// for them; a browser compiles while other work goes on. Nothing happens on the CPU tier, and on
+    /// software adapters, which take up to a second for a kernel.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] where the recording could not run either. A kernel that does not compile is
+    /// an error of the run.
+    pub fn warm_up(self) -> Result<()> {
+        self.runtime.warm_up(&self.program)
+    }
+
     /// Runs everything; what remains is in the caches.
     pub async fn run(self) -> Result<()> {
         self.runtime.execute(&self.program, None).await.map(drop)

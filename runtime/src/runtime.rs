@@ -298,6 +298,13 @@ impl Runtime {
         Err(Error::DeviceLost { reason: "another one was opened meanwhile".into() })
     }
 
+    pub(crate) fn warm_up(&self, program: &Program) -> Result<()> {
+        match &*self.executor() {
+            AnyExecutor::Cpu(_) => Ok(()),
+            AnyExecutor::Gpu(gpu) => gpu.warm_up(program),
+        }
+    }
+
     pub(crate) async fn execute(&self, program: &Program, read: Option<BufferId>) -> Result<Vec<f32>> {
         match &*self.executor() {
             AnyExecutor::Cpu(cpu) => cpu.execute(program, read).await,

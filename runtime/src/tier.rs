@@ -56,6 +56,18 @@ impl KernelVariant {
         [Self::WideTiles, Self::HalfTiles, Self::Int8Products, Self::AttentionTiles, Self::Subgroups];
 }
 
+impl std::fmt::Display for KernelVariant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::WideTiles => "wide tiles",
+            Self::HalfTiles => "f16 tiles",
+            Self::Int8Products => "8-bit products",
+            Self::AttentionTiles => "attention tiles",
+            Self::Subgroups => "subgroups",
+        })
+    }
+}
+
 /// How kernel variants are chosen. Whatever is chosen passes the self-test before it is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum KernelPolicy {

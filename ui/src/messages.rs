@@ -105,6 +105,8 @@ pub enum TierChoice {
     Cpu,
     /// The GPU, also where it is only imitated; an error where there is none.
     Gpu,
+    /// As `Gpu`, with every variant of its kernels tested, and used where it passes: for diagnosis.
+    GpuAll,
 }
 
 /// What the engine tells.

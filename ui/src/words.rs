@@ -153,9 +153,18 @@ pub fn seconds(ms: f64) -> String {
 pub fn tier(tier: &TierState) -> (String, String) {
     let reason = if tier.reason.is_empty() { String::new() } else { format!(": {}", tier.reason) };
     match &tier.adapter {
-        Some(adapter) if tier.tier == "gpu" => (format!("GPU ({adapter})"), reason),
-        _ if tier.tier == "gpu" => ("GPU".to_owned(), reason),
+        Some(adapter) if tier.tier == "gpu" => (format!("GPU ({adapter})"), reason + &kernels(tier)),
+        _ if tier.tier == "gpu" => ("GPU".to_owned(), reason + &kernels(tier)),
         _ => (format!("CPU ({}, {})", tier.simd, count(tier.n_threads as u64, "thread", "threads")), reason),
+    }
+}
+
+/// The GPU's kernel variants: which are used, and which failed.
+fn kernels(tier: &TierState) -> String {
+    let used = if tier.kernels.is_empty() { "plain".to_owned() } else { tier.kernels.join(", ") };
+    match tier.rejected_kernels.as_slice() {
+        [] => format!("; kernels: {used}"),
+        rejected => format!("; kernels: {used}; not used: {}", rejected.join("; ")),
     }
 }
 

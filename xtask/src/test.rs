@@ -1,12 +1,16 @@
 //! Every test, native and browser.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::run::{cargo, run, say};
 use crate::wasm::Build;
 use crate::{Outcome, browser, serve, tidy, wasm, web};
+
+/// The Vulkan driver of Chromium's software GPU.
+const SWIFTSHADER: &str = "/usr/lib/chromium/vk_swiftshader_icd.json";
 
 /// What continuous integration runs; the README names the same command.
 pub fn ci() -> Outcome {
@@ -38,7 +42,22 @@ pub fn test(filter: Option<&str>) -> Outcome {
     step("tests");
     let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
     tests.args(filter);
-    run_tests(&mut tests)
+    run_tests(&mut tests)?;
+    if filter.is_none() {
+        step("GPU kernels on another adapter");
+        gpu_again()?;
+    }
+    Ok(())
+}
+
+/// The GPU's tests once more, on SwiftShader: other subgroups, no f16, and a browser's limits.
+fn gpu_again() -> Outcome {
+    if !Path::new(SWIFTSHADER).exists() {
+        say(&format!("left out: there is no {SWIFTSHADER}, which comes with Debian's chromium"));
+        return Ok(());
+    }
+    let mut tests = cargo(&["test", "--package", "runtime", "--lib", "--", "gpu::", "kernel_choice"]);
+    run_tests(tests.env("VK_ICD_FILENAMES", SWIFTSHADER))
 }
 
 /// Passes everything through; before the last summary line, lists what was skipped and why.

@@ -234,6 +234,21 @@ impl Gpu {
         Ok(buffer)
     }
 
+    /// Makes the pipelines of `program`, where that is what a first run waits for.
+    pub(crate) fn warm_up(&self, program: &Program) -> Result<()> {
+        self.device.check()?;
+        if self.kernels == KernelSet::Software {
+            return Ok(());
+        }
+        // What goes wrong is told by the first run, which uses the same pipelines.
+        let (planned, _errors) = self.device.scoped("kernels", 0, || {
+            let plan = plan(self, program, None)?;
+            plan.steps.iter().for_each(|step| drop(self.registry.pipeline(&step.variant)));
+            Ok(())
+        });
+        planned
+    }
+
     /// Plans and submits; gives the buffer that the result is copied to.
     fn submit(&self, program: &Program, read: Option<BufferId>) -> Result<Option<wgpu::Buffer>> {
         Ok(self.submit_plan(&plan(self, program, read)?))

@@ -55,6 +55,12 @@ impl Registry {
         self.sabotage.borrow_mut().push((right.into(), wrong.into()));
     }
 
+    /// Number of pipelines that were made.
+    #[cfg(test)]
+    pub(super) fn n_pipelines(&self) -> usize {
+        self.pipelines.borrow().len()
+    }
+
     fn source(&self, variant: &Variant) -> String {
         let source = variant.source();
         #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The GPU tier in a browser, on a software adapter: slow, but the same kernels.
 
+use serde_json::json;
 use tests::{Browser, Launch, Site, document};
 
 #[test]
@@ -14,6 +15,22 @@ fn the_gpu_tier_answers_where_it_is_forced() {
     let quotes = browser.texts(".exchange .quote .words").concat();
     assert!(quotes.contains("1.5 hours"), "{quotes}");
     assert_eq!(browser.exceptions(), [] as [&str; 0]);
+}
+
+/// The self-test compiles each of the kernels that GPUs run, plain ones and variants, with the browser's
+/// own compiler, and compares their numbers.
+#[test]
+fn every_kernel_variant_passes_the_self_test() {
+    let site = Site::start();
+    let mut browser = Browser::launch(Launch { webgpu: true });
+    let mut engine = site.engine(&mut browser, "GpuAll", false);
+    let tier = engine.request(&mut browser, json!("State"), 30)["State"]["state"]["tier"].clone();
+    assert_eq!(tier["kernels"], json!(["wide tiles", "8-bit products", "attention tiles"]), "{tier}");
+    let missing = [
+        "f16 tiles: the adapter does not offer f16 arithmetic",
+        "subgroups: the adapter does not offer subgroups",
+    ];
+    assert_eq!(tier["rejected_kernels"], json!(missing), "{tier}");
 }
 
 #[test]

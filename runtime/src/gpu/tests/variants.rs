@@ -263,10 +263,6 @@ fn a_choice_is_measured_once() {
         |policy: &KernelPolicy| open(bench(), policy).expect("a GPU").kernels.expect("kernels of a GPU");
     let measured = kernels(&KernelPolicy::Measure);
     assert_eq!(measured.trials.len() + measured.rejected.len(), KernelVariant::ALL.len());
-    assert!(
-        measured.trials.iter().all(|trial| trial.plain_ms > 0.0 && trial.variant_ms > 0.0),
-        "{measured:?}"
-    );
     for trial in &measured.trials {
         let is_faster = trial.variant_ms < 0.92 * trial.plain_ms;
         assert_eq!(measured.choice.variants.contains(&trial.variant), is_faster, "{trial:?}");
@@ -297,5 +293,34 @@ fn variants_do_not_reach_kernels_without_them() {
         let parts = kernel.spec().parts;
         use crate::gpu::kernel::Part::{Elem, Reduce};
         assert_eq!(changed, parts.contains(&Elem) || parts.contains(&Reduce), "{kernel:?}");
+    }
+}
+
+#[test]
+fn warming_up_compiles_what_a_run_needs() {
+    let bench = Bench::open(KernelSet::Hardware);
+    let weight = bench.weight(Shape { n_rows: 32, width: 32 }, Rows::F32(&[1.0; 32 * 32]));
+    let mut record = Record::default();
+    let x = record.input(32, &[1.0; 8 * 32]);
+    let out = record.op(8, 32, |out| Op::Linear { x, weight, bias: None, act: Activation::None, out });
+    bench.gpu.warm_up(&record.0).expect("pipelines");
+    assert_eq!(bench.gpu.registry.n_pipelines(), 1);
+    assert_eq!(bench.read(&record, out), [32.0; 8 * 32]);
+    assert_eq!(bench.gpu.registry.n_pipelines(), 1, "the run found its pipeline");
+}
+
+/// A weight in several buffers, each product by itself: columns and scales must fit together.
+#[test]
+fn variants_take_split_weights() {
+    let variants = [KernelVariant::HalfTiles, KernelVariant::Int8Products];
+    for variant in variants {
+        let bench = Bench::with_max_binding(KernelSet::Hardware, 64 * 1024);
+        if bench.gpu.offers(variant).is_err() {
+            continue;
+        }
+        bench.gpu.use_variants(VariantSet::default().with(variant));
+        for layout in LAYOUTS {
+            check_linear(&bench, layout, (10, 256, 1100), Activation::None, true);
+        }
     }
 }

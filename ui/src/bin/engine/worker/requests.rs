@@ -57,8 +57,11 @@ impl Engine {
         options.tier = match setup.tier {
             TierChoice::Auto => runtime::TierChoice::Auto,
             TierChoice::Cpu => runtime::TierChoice::Cpu,
-            TierChoice::Gpu => runtime::TierChoice::Gpu,
+            TierChoice::Gpu | TierChoice::GpuAll => runtime::TierChoice::Gpu,
         };
+        if setup.tier == TierChoice::GpuAll {
+            options.kernels = runtime::KernelPolicy::Forced(runtime::KernelVariant::ALL.into());
+        }
         let mut progress = |progress| {
             if let Some(step) = step(progress) {
                 wire::post(id, Event::Starting(step));

@@ -270,12 +270,13 @@ fn query() -> UrlSearchParams {
     UrlSearchParams::new_with_str(&query).expect("a query can be parsed")
 }
 
-/// The settings in the address: `?tier=cpu`, `?tier=gpu`, `?generator=off`, `?threads=2`.
+/// The settings in the address: `?tier=cpu`, `?tier=gpu`, `?tier=gpu-all`, `?generator=off`, `?threads=2`.
 fn setup(take_over: bool) -> Setup {
     let query = query();
     let tier = match query.get("tier").as_deref() {
         Some("cpu") => TierChoice::Cpu,
         Some("gpu") => TierChoice::Gpu,
+        Some("gpu-all") => TierChoice::GpuAll,
         _ => TierChoice::Auto,
     };
     let threads = query.get("threads").and_then(|n_threads| n_threads.parse().ok());
