@@ -243,7 +243,7 @@ fn tensor_name(form: Form, layer: Option<usize>, part: Part) -> String {
 mod tests {
     use super::*;
     use crate::sampling::argmax;
-    use runtime::{Options, TierChoice};
+    use runtime::{Options, Precision, TierChoice};
     use serde::Deserialize;
 
     #[derive(Deserialize)]
@@ -272,7 +272,10 @@ mod tests {
     /// Logits within `tolerance` of PyTorch's, whole prompt at once and in pieces, and its greedy tokens.
     async fn check(tier: TierChoice, weights: &'static [u8], config: &[u8], golden: &str, tolerance: f32) {
         let golden: Golden = serde_json::from_str(golden).unwrap();
-        let rt = Runtime::open(&Options { tier, ..Options::default() }).await.unwrap();
+        // The GPU tier does not ask for the precision.
+        let rt = Runtime::open(&Options { tier, precision: Precision::Exact, ..Options::default() })
+            .await
+            .unwrap();
         let weights = Weights::open(Box::new(weights)).unwrap();
         let model = Llama::load(&rt, &weights, LlamaConfig::from_json(config).unwrap()).await.unwrap();
         for row in golden.rows {

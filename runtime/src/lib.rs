@@ -57,8 +57,8 @@ pub use recorder::Recorder;
 pub use runtime::Runtime;
 pub use tensor::{KvCache, Layout, Tensor, Weight};
 pub use tier::{
-    KernelChoice, KernelPolicy, KernelReport, KernelTrial, KernelVariant, Options, RejectedKernel, SelfTest,
-    Tier, TierChoice, TierReport,
+    KernelChoice, KernelPolicy, KernelReport, KernelTrial, KernelVariant, Options, Precision, RejectedKernel,
+    SelfTest, Tier, TierChoice, TierReport,
 };
 pub use token_loop::{GpuCounters, TokenLoop, TokenStart};
 pub use tokenizer::{Encoding, TokenStream, Tokenizer};

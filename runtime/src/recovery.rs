@@ -181,7 +181,7 @@ impl Runtime {
 
     /// Goes on with the CPU tier.
     async fn fall(&self, reason: String) -> Result<()> {
-        let (executor, report) = open_cpu(&self.0.ledger, reason).await?;
+        let (executor, report) = open_cpu(&self.0.ledger, self.0.options.precision, reason).await?;
         self.install(executor, report);
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::op::{BufferId, Executor, Program, Rows, Shape};
 use crate::recovery::Recovery;
 use crate::self_test::self_test;
 use crate::tensor::{CacheStorage, KvCache, Layout, Storage, Weight, WeightStorage};
-use crate::tier::{KernelPolicy, Options, Tier, TierChoice, TierReport};
+use crate::tier::{KernelPolicy, Options, Precision, Tier, TierChoice, TierReport};
 use crate::upload::{Source, WeightFormat, vector_or_matrix};
 use crate::weights::Weights;
 use crate::{Error, GpuCounters, Recorder, Result, upload};
@@ -262,7 +262,7 @@ impl Runtime {
 
     fn weight_bytes(&self, shape: Shape, layout: Layout) -> u64 {
         match self.tier() {
-            Tier::Cpu => Cpu::weight_bytes(shape, layout),
+            Tier::Cpu => Cpu::weight_bytes(shape, layout, self.0.options.precision),
             Tier::Gpu => Gpu::weight_bytes(shape, layout),
         }
     }
@@ -323,7 +323,7 @@ impl Runtime {
 /// Opens a tier by choice and tests it.
 pub(crate) async fn open_tier(ledger: &Ledger, options: &Options) -> Result<(AnyExecutor, TierReport)> {
     match options.tier {
-        TierChoice::Cpu => open_cpu(ledger, "the CPU was asked for".into()).await,
+        TierChoice::Cpu => open_cpu(ledger, options.precision, "the CPU was asked for".into()).await,
         TierChoice::Gpu => {
             let gpu = Gpu::open(ledger, AdapterPolicy::Any, &options.kernels).await?;
             open_gpu(gpu, ledger, &options.kernels, "the GPU was asked for").await
@@ -336,16 +336,20 @@ pub(crate) async fn open_tier(ledger: &Ledger, options: &Options) -> Result<(Any
             };
             match opened {
                 Ok(opened) => Ok(opened),
-                Err(Error::NoAdapter { reason }) => open_cpu(ledger, reason).await,
-                Err(error) => open_cpu(ledger, error.to_string()).await,
+                Err(Error::NoAdapter { reason }) => open_cpu(ledger, options.precision, reason).await,
+                Err(error) => open_cpu(ledger, options.precision, error.to_string()).await,
             }
         }
     }
 }
 
-pub(crate) async fn open_cpu(ledger: &Ledger, reason: String) -> Result<(AnyExecutor, TierReport)> {
+pub(crate) async fn open_cpu(
+    ledger: &Ledger,
+    precision: Precision,
+    reason: String,
+) -> Result<(AnyExecutor, TierReport)> {
     let policy = KernelPolicy::default();
-    tested(AnyExecutor::Cpu(Cpu::open(ledger)), ledger, &policy, reason).await
+    tested(AnyExecutor::Cpu(Cpu::open(ledger, precision)), ledger, &policy, reason).await
 }
 
 pub(crate) async fn open_gpu(

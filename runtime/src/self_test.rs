@@ -11,8 +11,9 @@ use crate::{
 };
 
 /// Largest error of a sound tier, as a share of the largest reference value: sums of 100 products in
-/// f32 stay below 1e-5, the CPU's exponential and GELU too; wrong code is off by far more.
-const MAX_ERROR: f32 = 1e-4;
+/// f32 stay below 1e-5, the CPU's exponential and GELU too, its 16-bit layers below 1e-4; wrong code
+/// is off by far more.
+const MAX_ERROR: f32 = 3e-4;
 /// The same for tiles in f16: each factor is off by at most 2^-11 = 5e-4 and the sum of four products by
 /// three times that, mostly in different directions.
 const MAX_HALF_ERROR: f32 = 2e-3;
@@ -112,6 +113,14 @@ pub(crate) fn numbers(n: usize, seed: u32) -> Vec<f32> {
     (0..n as u32).map(number).collect()
 }
 
+/// Numbers that rounding groups to 8 bits leaves as they are: whole ones in -127..=127, the first of
+/// each group 127. So a tier that rounds its inputs is held to the same error.
+fn whole_numbers(n: usize, seed: u32) -> Vec<f32> {
+    let mut x: Vec<f32> = numbers(n, seed).into_iter().map(|x| (x * 127.0).round()).collect();
+    x.iter_mut().step_by(GROUP).for_each(|x| *x = 127.0);
+    x
+}
+
 /// As [`numbers`], in half precision.
 pub(crate) fn halves(n: usize, seed: u32) -> Vec<u16> {
     numbers(n, seed).into_iter().map(|x| f16::from_f32(x).to_bits()).collect()
@@ -154,7 +163,7 @@ async fn linear_layers(
     let rows = TestRows::new(n_in * n_out);
     let bias_values = numbers(n_out, 6);
     let bias = runtime.weight_from_f32("bias", &[n_out], &bias_values).await?;
-    let x = numbers(n_rows * n_in, 7);
+    let x = whole_numbers(n_rows * n_in, 7);
     let mut expected = vec![0.0; n_rows * n_out];
     for rows in rows.all() {
         let name = format!("{:?}", rows.layout());

@@ -31,6 +31,20 @@ pub struct Options {
     pub tier: TierChoice,
     /// Which kernel variants the GPU tier may use.
     pub kernels: KernelPolicy,
+    /// How exactly the CPU tier computes.
+    pub precision: Precision,
+}
+
+/// How exactly the CPU tier computes. The GPU tier does not ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Matrices of floats in 16-bit whole numbers, results exact to some 5e-5 of their size; inputs
+    /// of quantised layers in 8 bits where that is faster, as llama.cpp rounds them.
+    #[default]
+    Fast,
+    /// Matrices of floats in f32; inputs of quantised layers in 16 bits.
+    Exact,
 }
 
 /// A way to run some kernels that is faster on some GPUs, and that not every device has or does well.
@@ -143,7 +157,8 @@ pub struct TierReport {
     pub tier: Tier,
     /// The GPU adapter's name, on the GPU tier.
     pub adapter: Option<String>,
-    /// The CPU instruction set: "avx2", "simd128", "portable".
+    /// The CPU instruction set: "AVX-512 VNNI", "AVX2", "NEON dotprod", "NEON",
+    /// "relaxed simd128", "simd128" or "portable".
     pub simd: &'static str,
     /// Threads that the CPU tier uses.
     pub n_threads: usize,

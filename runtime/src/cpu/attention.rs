@@ -68,6 +68,7 @@ impl Kernel for FullHead<'_, '_> {
                     x_stride,
                     n_rows,
                     w,
+                    depth: w.width,
                     panels: 0..Panels::n_panels(w),
                     bias: None,
                     act: Activation::None,
@@ -121,15 +122,109 @@ fn softmax<S: Simd>(s: S, x: &mut [f32], scale: f32) {
     rest.iter_mut().for_each(|x| *x *= factor);
 }
 
+/// Query rows of a prompt that are computed at a time: their scores over 2,048 keys are 192 KiB.
+const CAUSAL_BLOCK: usize = 24;
+/// Query rows from which keys and values are worth being put into panels.
+const MIN_BLOCKED_ROWS: usize = 4;
+
 /// See `kernels::attention_causal`; `keys` and `values` hold at least `first_pos + n` rows.
 pub(super) fn attention_causal(q: &[f32], keys: &[f32], values: &[f32], p: &CausalParams, out: &mut [f32]) {
-    let n_rows = q.len() / (p.n_heads * p.head_dim);
+    let width = p.n_heads * p.head_dim;
+    let n_rows = q.len() / width;
+    if n_rows >= MIN_BLOCKED_ROWS {
+        let panels = head_panels(keys, values, p, p.first_pos + n_rows);
+        platform::parallel_chunks_mut(out, CAUSAL_BLOCK * width, |part, out| {
+            let first_row = part * CAUSAL_BLOCK;
+            let q = &q[first_row * width..][..out.len()];
+            dispatch(CausalBlock { q, panels: &panels, p, first_row, out });
+        });
+        return;
+    }
     // A part is some heads of one row; small passes are not worth a second thread.
     let work = q.len() * (p.first_pos + n_rows);
-    let heads_per_part = if work < 1 << 17 { n_rows * p.n_heads } else { 1 };
+    let heads_per_part = if work < 1 << 18 { n_rows * p.n_heads } else { 1 };
     platform::parallel_chunks_mut(out, heads_per_part * p.head_dim, |part, out| {
         dispatch(CausalHeads { q, keys, values, p, first_head: part * heads_per_part, out });
     });
+}
+
+/// One head's keys, and its values transposed.
+#[derive(Default)]
+struct HeadPanels {
+    keys: Panels,
+    values: Panels,
+}
+
+/// The first `n_keys` positions of each key and value head.
+fn head_panels(keys: &[f32], values: &[f32], p: &CausalParams, n_keys: usize) -> Vec<HeadPanels> {
+    let width = p.n_kv_heads * p.head_dim;
+    let mut panels = Vec::new();
+    panels.resize_with(p.n_kv_heads, HeadPanels::default);
+    platform::parallel_chunks_mut(&mut panels, 1, |head, panels| {
+        let at = |pos: usize| pos * width + head * p.head_dim;
+        panels[0].keys.fill(n_keys, p.head_dim, at, keys);
+        panels[0].values.fill_transposed(n_keys, p.head_dim, at, values);
+    });
+    panels
+}
+
+/// All heads of some rows of a prompt.
+struct CausalBlock<'a, 'o> {
+    /// `[n, n_heads * head_dim]`, like `out`.
+    q: &'a [f32],
+    panels: &'a [HeadPanels],
+    p: &'a CausalParams,
+    first_row: usize,
+    out: &'o mut [f32],
+}
+
+impl Kernel for CausalBlock<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let p = self.p;
+        let width = p.n_heads * p.head_dim;
+        let n_rows = self.out.len() / width;
+        // The last row sees all of these.
+        let first_len = p.first_pos + self.first_row + 1;
+        let n_keys = first_len + n_rows - 1;
+        let mut scores = vec![0.0; n_rows * n_keys];
+        for head in 0..p.n_heads {
+            let panels = &self.panels[head / (p.n_heads / p.n_kv_heads)];
+            let at = head * p.head_dim;
+            // (L_q, D) x (L, D)^T -> (L_q, L), then x (L, D) -> (L_q, D)
+            let mut product = Product {
+                x: &self.q[at..],
+                x_stride: width,
+                n_rows,
+                w: &panels.keys,
+                depth: p.head_dim,
+                panels: 0..n_keys.div_ceil(LANES),
+                bias: None,
+                act: Activation::None,
+                out_stride: n_keys,
+                n_out: n_keys,
+            };
+            gemm(s, &product, &mut scores);
+            for (row, scores) in scores.chunks_exact_mut(n_keys).enumerate() {
+                let (seen, hidden) = scores.split_at_mut(first_len + row);
+                softmax(s, seen, p.scale);
+                hidden.fill(0.0);
+            }
+            product = Product {
+                x: &scores,
+                x_stride: n_keys,
+                w: &panels.values,
+                depth: n_keys,
+                panels: 0..panels.values.n_panels(),
+                out_stride: width,
+                n_out: p.head_dim,
+                ..product
+            };
+            gemm(s, &product, &mut self.out[at..]);
+        }
+    }
 }
 
 struct CausalHeads<'a, 'o> {
@@ -156,8 +251,9 @@ impl Kernel for CausalHeads<'_, '_> {
             let kv_at = head / (p.n_heads / p.n_kv_heads) * p.head_dim;
             let q = &self.q[(self.first_head + i) * p.head_dim..][..p.head_dim];
             scores.clear();
-            scores
-                .extend((0..n_keys).map(|pos| dot(s, q, &self.keys[pos * kv_width + kv_at..][..p.head_dim])));
+            for pos in 0..n_keys {
+                scores.push(dot(s, q, &self.keys[pos * kv_width + kv_at..][..p.head_dim]));
+            }
             softmax(s, &mut scores, p.scale);
             weighted_sum(s, &scores, &self.values[kv_at..], kv_width, out);
         }

@@ -3,7 +3,7 @@
 use super::buffers::{Buffers, Pool};
 use super::rows::RopeTable;
 use super::weight::{CpuWeight, Values};
-use super::{attention, gemm, quantised, rows};
+use super::{attention, gemm, quantised, rows, shorts};
 use crate::kernels::{self, CausalParams, FullParams};
 use crate::op::{BufferId, Op, Program};
 use crate::{Activation, Result};
@@ -101,6 +101,7 @@ fn linear(x: &[f32], weight: &CpuWeight, bias: Option<&[f32]>, act: Activation, 
             panel.write(0, row);
             gemm::linear(x, &panel, bias, act, out);
         }
+        Values::Shorts(panels) => shorts::linear(x, panels, bias, act, out),
         Values::Matrix(panels) => gemm::linear(x, panels, bias, act, out),
         Values::Quantised(panels) => quantised::linear(x, panels, bias, act, out),
     }

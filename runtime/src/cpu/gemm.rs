@@ -7,9 +7,7 @@ use super::split::{Part, by_rows_or_columns};
 use crate::Activation;
 
 /// Columns that are summed before the next panel: 16 KiB of a panel stay in the first-level cache.
-const BLOCK: usize = 512;
-/// Rows of a register tile.
-const TILE: usize = 6;
+const BLOCK: usize = 256;
 
 /// `x: [n, n_in]`, `w: [n_out, n_in]`, `bias: [n_out]`, `out: [n, n_out]`.
 pub(super) fn linear(x: &[f32], w: &Panels, bias: Option<&[f32]>, act: Activation, out: &mut [f32]) {
@@ -24,6 +22,7 @@ pub(super) fn linear(x: &[f32], w: &Panels, bias: Option<&[f32]>, act: Activatio
             x_stride: w.width,
             n_rows: part.n_rows,
             w,
+            depth: w.width,
             panels: first_panel..first_panel + n_panels,
             bias,
             act,
@@ -40,11 +39,13 @@ pub(super) struct Product<'a> {
     pub(super) x_stride: usize,
     pub(super) n_rows: usize,
     pub(super) w: &'a Panels,
+    /// Columns that count, of `x` and of `w`.
+    pub(super) depth: usize,
     pub(super) panels: std::ops::Range<usize>,
     pub(super) bias: Option<&'a [f32]>,
     pub(super) act: Activation,
     pub(super) out_stride: usize,
-    /// Outputs per row: at most eight for each panel.
+    /// Outputs per row: at most sixteen for each panel.
     pub(super) n_out: usize,
 }
 
@@ -67,15 +68,17 @@ impl Kernel for Gemm<'_, '_> {
 /// the instruction set), and a browser's compiler gives up on very long ones.
 #[inline(always)]
 pub(super) fn gemm<S: Simd>(s: S, p: &Product<'_>, out: &mut [f32]) {
-    let width = p.w.width;
-    for first in (0..width).step_by(BLOCK) {
-        let block = Block { first, len: BLOCK.min(width - first) };
+    for first in (0..p.depth).step_by(BLOCK) {
+        let block = Block { first, len: BLOCK.min(p.depth - first) };
+        // Sums fill most of the registers.
         if p.n_rows == 1 {
-            panels::<S, 1, 4>(s, p, &block, out);
-        } else if S::WIDE {
-            panels::<S, TILE, 2>(s, p, &block, out);
+            panels::<S, 1, 2>(s, p, &block, out);
+        } else if S::N_REGISTERS >= 32 {
+            panels::<S, 8, 2>(s, p, &block, out);
+        } else if S::N_REGISTERS >= 8 {
+            panels::<S, 6, 1>(s, p, &block, out);
         } else {
-            panels::<S, TILE, 1>(s, p, &block, out);
+            panels::<S, 3, 1>(s, p, &block, out);
         }
     }
     if p.act != Activation::None {
@@ -94,15 +97,19 @@ struct Block {
 #[inline(always)]
 fn panels<S: Simd, const H: usize, const N: usize>(s: S, p: &Product<'_>, block: &Block, out: &mut [f32]) {
     let x = interleave::<H>(p, block);
-    let x = || x.chunks_exact(block.len).zip((0..p.n_rows).step_by(H));
+    // Loops, not closures: the compiler inlines these into the function of the instruction set.
     let mut panel = p.panels.start;
     while panel + N <= p.panels.end {
-        x().for_each(|(x, row)| tile::<S, H, N>(s, p, (x, block.first), (row, panel), out));
+        for (t, x) in x.chunks_exact(block.len).enumerate() {
+            tile::<S, H, N>(s, p, (x, block.first), (t * H, panel), out);
+        }
         panel += N;
     }
     if N > 1 {
         for panel in panel..p.panels.end {
-            x().for_each(|(x, row)| tile::<S, H, 1>(s, p, (x, block.first), (row, panel), out));
+            for (t, x) in x.chunks_exact(block.len).enumerate() {
+                tile::<S, H, 1>(s, p, (x, block.first), (t * H, panel), out);
+            }
         }
     }
 }
@@ -122,7 +129,7 @@ fn interleave<const H: usize>(p: &Product<'_>, block: &Block) -> Vec<[f32; H]> {
     tiles
 }
 
-/// `H` rows by `8 N` outputs in registers: `x: [block][H]`, whose columns start at `first`.
+/// `H` rows by `16 N` outputs in registers: `x: [block][H]`, whose columns start at `first`.
 #[inline(always)]
 fn tile<S: Simd, const H: usize, const N: usize>(
     s: S,
@@ -142,11 +149,14 @@ fn tile<S: Simd, const H: usize, const N: usize>(
         }
     } else {
         for (k, x) in x.iter().enumerate() {
-            let w: [S::F; N] = std::array::from_fn(|n| s.load(&w[n][k]));
+            let mut columns = [s.splat(0.0); N];
+            for n in 0..N {
+                columns[n] = s.load(&w[n][k]);
+            }
             for h in 0..H {
                 let x = s.splat(x[h]);
                 for n in 0..N {
-                    acc[h][n] = s.mul_add(x, w[n], acc[h][n]);
+                    acc[h][n] = s.mul_add(x, columns[n], acc[h][n]);
                 }
             }
         }

@@ -1,13 +1,16 @@
 //! The CPU tier: SIMD kernels over weight panels, threads where the platform has them.
 
+mod activations;
 mod attention;
 mod buffers;
 mod execute;
 mod gemm;
 mod math;
+mod output;
 mod panels;
 mod quantised;
 mod rows;
+mod shorts;
 mod simd;
 mod split;
 #[cfg(test)]
@@ -16,10 +19,10 @@ mod weight;
 
 use std::cell::RefCell;
 
-use crate::Result;
 use crate::memory::{Lease, Ledger, Owner};
 use crate::op::{BufferId, Executor, Program, Rows, Shape};
 use crate::tensor::{KvCache, Layout};
+use crate::{Precision, Result};
 
 use buffers::Pool;
 pub(crate) use weight::CpuWeight;
@@ -28,6 +31,7 @@ pub(crate) use weight::CpuWeight;
 pub(crate) struct Cpu {
     ledger: Ledger,
     pool: Pool,
+    precision: Precision,
 }
 
 /// A key or value cache, `[n_ctx, width]`.
@@ -38,13 +42,13 @@ pub(crate) struct CpuCache {
 
 impl Cpu {
     /// Opens the tier; it is always there.
-    pub(crate) fn open(ledger: &Ledger) -> Self {
-        Self { ledger: ledger.clone(), pool: Pool::new(ledger) }
+    pub(crate) fn open(ledger: &Ledger, precision: Precision) -> Self {
+        Self { ledger: ledger.clone(), pool: Pool::new(ledger), precision }
     }
 
     /// Bytes that a weight takes here, at most.
-    pub(crate) fn weight_bytes(shape: Shape, layout: Layout) -> u64 {
-        CpuWeight::max_bytes(shape, layout)
+    pub(crate) fn weight_bytes(shape: Shape, layout: Layout, precision: Precision) -> u64 {
+        CpuWeight::max_bytes(shape, layout, precision)
     }
 
     /// Frees what is only kept for later.
@@ -63,7 +67,7 @@ impl Executor for Cpu {
     type Cache = CpuCache;
 
     async fn create_weight(&self, _name: &str, shape: Shape, layout: Layout) -> Result<CpuWeight> {
-        Ok(CpuWeight::zeroed(&self.ledger, shape, layout))
+        Ok(CpuWeight::zeroed(&self.ledger, self.precision, shape, layout))
     }
 
     fn write_rows(&self, weight: &mut CpuWeight, first_row: usize, rows: Rows<'_>) -> Result<()> {

@@ -1,5 +1,6 @@
-//! Matrices in panels of eight rows, f32: `[ceil(n_rows / 8)][width][8]`, the last panel padded with
-//! zeros. Eight outputs of a linear layer are then one vector, and a panel is read front to back.
+//! Matrices in panels of sixteen rows, f32: `[ceil(n_rows / 16)][width][16]`, the last panel padded
+//! with zeros. Sixteen outputs of a linear layer are then one vector, and a panel is read front to
+//! back.
 
 use super::simd::LANES;
 
@@ -16,7 +17,7 @@ impl Panels {
         Self { n_rows, width, data: vec![[0.0; LANES]; n_rows.div_ceil(LANES) * width] }
     }
 
-    /// Panel `p`: eight rows, one column after the other.
+    /// Panel `p`: sixteen rows, one column after the other.
     #[inline(always)]
     pub(super) fn panel(&self, p: usize) -> &[[f32; LANES]] {
         &self.data[p * self.width..][..self.width]
@@ -82,11 +83,11 @@ mod tests {
 
     #[test]
     fn rows_come_back_and_the_transpose_is_one() {
-        let (n_rows, width) = (11, 3);
+        let (n_rows, width) = (19, 3);
         let data: Vec<f32> = (0..n_rows * width).map(|i| i as f32).collect();
         let mut panels = Panels::zeroed(n_rows, width);
-        panels.write(0, &data[..8 * width]);
-        panels.write(8, &data[8 * width..]);
+        panels.write(0, &data[..16 * width]);
+        panels.write(16, &data[16 * width..]);
         let mut row = [0.0; 3];
         for r in 0..n_rows {
             panels.read_row(r, &mut row);
@@ -94,7 +95,7 @@ mod tests {
         }
         let mut transposed = Panels::default();
         transposed.fill_transposed(n_rows, width, |r| r * width, &data);
-        let mut column = [0.0; 11];
+        let mut column = [0.0; 19];
         for c in 0..width {
             transposed.read_row(c, &mut column);
             assert_eq!(column.to_vec(), (0..n_rows).map(|r| data[r * width + c]).collect::<Vec<_>>());

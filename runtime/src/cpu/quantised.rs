@@ -1,52 +1,59 @@
-//! Linear layers with 8-bit and 4-bit weights. Activations are rounded to 16-bit groups and groups
-//! are multiplied in whole numbers: weights have to be widened to 16 bits anyway (neither AVX2 nor
-//! simd128 multiplies signed bytes), so this costs what 8-bit activations would cost, and the result
-//! is that of f32 activations to about 1e-5.
+//! Linear layers with 8-bit and 4-bit weights: activations are rounded to groups of whole numbers,
+//! and groups are multiplied in whole numbers.
+//!
+//! With 8-bit activations this is what llama.cpp computes (its Q8_1 by Q4_1); they are taken where
+//! the instruction set multiplies bytes and the caller did not ask for exactness. Else activations
+//! have 16 bits, and the result is that of f32 activations to about 1e-5.
 
 use std::ops::Range;
 
 use half::f16;
 
-use super::math::activate;
+use super::activations::{Group, PAIRS, QUADS, pair_groups, quad_groups};
+use super::output::Output;
 use super::simd::{Kernel, LANES, Simd, dispatch};
 use super::split::{Part, by_rows_or_columns};
-use crate::Activation;
 use crate::op::{GROUP, Rows};
+use crate::{Activation, Precision};
 
-/// Pairs of a group.
-const PAIRS: usize = GROUP / 2;
-/// Rows of activations that share unpacked weights.
-const TILE: usize = 4;
+/// Rows of activations that share unpacked weights, with many registers and with few.
+const LARGE_TILE: usize = 8;
+const SMALL_TILE: usize = 3;
 
-/// A quantised matrix in panels of eight rows. Group `g` of panel `p` is at `p * n_groups + g`.
+/// Four bytes for each row of a panel.
+type Chunk = [u8; 4 * LANES];
+
+/// A quantised matrix in panels of sixteen rows. Group `g` of panel `p` is at `p * n_groups + g`.
 #[derive(Debug)]
 pub(super) struct QuantPanels {
     pub(super) n_rows: usize,
     pub(super) width: usize,
+    precision: Precision,
     scales: Vec<[f32; LANES]>,
     quants: Quants,
 }
 
 #[derive(Debug)]
 enum Quants {
-    /// For each pair of columns the pairs of the eight rows.
-    Q8(Vec<[[i8; 2 * LANES]; PAIRS]>),
-    /// For each eight columns a word for each row and parity: nibble `j` of word `2 r + b` is column
-    /// `2 j + b` of row `r`. With the minimum of each row.
-    Q4(Vec<[[u8; 4 * LANES]; 4]>, Vec<[f32; LANES]>),
+    /// Chunk `c` of a group has columns `4 c ..` of the sixteen rows, as i8.
+    Q8(Vec<[Chunk; QUADS]>),
+    /// Chunk `c` of a group has columns `8 c ..` in the low nibbles and `8 c + 4 ..` in the high ones.
+    /// With the minimum of each row.
+    Q4(Vec<[Chunk; QUADS / 2]>, Vec<[f32; LANES]>),
 }
 
 impl QuantPanels {
-    pub(super) fn zeroed_q8(n_rows: usize, width: usize) -> Self {
+    pub(super) fn zeroed_q8(n_rows: usize, width: usize, precision: Precision) -> Self {
         let n_groups = n_rows.div_ceil(LANES) * (width / GROUP);
-        let quants = Quants::Q8(vec![[[0; 2 * LANES]; PAIRS]; n_groups]);
-        Self { n_rows, width, scales: vec![[0.0; LANES]; n_groups], quants }
+        let quants = Quants::Q8(vec![[[0; 4 * LANES]; QUADS]; n_groups]);
+        Self { n_rows, width, precision, scales: vec![[0.0; LANES]; n_groups], quants }
     }
 
-    pub(super) fn zeroed_q4(n_rows: usize, width: usize) -> Self {
+    pub(super) fn zeroed_q4(n_rows: usize, width: usize, precision: Precision) -> Self {
         let n_groups = n_rows.div_ceil(LANES) * (width / GROUP);
-        let quants = Quants::Q4(vec![[[0; 4 * LANES]; 4]; n_groups], vec![[0.0; LANES]; n_groups]);
-        Self { n_rows, width, scales: vec![[0.0; LANES]; n_groups], quants }
+        let chunks = vec![[[0; 4 * LANES]; QUADS / 2]; n_groups];
+        let quants = Quants::Q4(chunks, vec![[0.0; LANES]; n_groups]);
+        Self { n_rows, width, precision, scales: vec![[0.0; LANES]; n_groups], quants }
     }
 
     pub(super) fn n_bytes(&self) -> u64 {
@@ -75,8 +82,8 @@ impl QuantPanels {
                 for (i, (scale, q)) in scales.iter().zip(quants.as_chunks::<GROUP>().0).enumerate() {
                     let (at, lane) = place(i);
                     self.scales[at][lane] = half(*scale);
-                    for k in 0..GROUP {
-                        to[at][k / 2][2 * lane + k % 2] = q[k];
+                    for (k, q) in q.iter().enumerate() {
+                        to[at][k / 4][4 * lane + k % 4] = *q as u8;
                     }
                 }
             }
@@ -88,8 +95,7 @@ impl QuantPanels {
                     to_mins[at][lane] = half(*min);
                     for k in 0..GROUP {
                         let nibble = if k < GROUP / 2 { q[k] & 15 } else { q[k - GROUP / 2] >> 4 };
-                        let (j, b) = (k % 8 / 2, k % 2);
-                        to[at][k / 8][2 * (2 * lane + b) + j / 2] |= nibble << (4 * (j % 2));
+                        to[at][k / 8][4 * lane + k % 4] |= nibble << (k % 8 / 4 * 4);
                     }
                 }
             }
@@ -105,56 +111,27 @@ impl QuantPanels {
             let scale = self.scales[at][lane];
             for (k, out) in out.iter_mut().enumerate() {
                 *out = match &self.quants {
-                    Quants::Q8(q) => scale * f32::from(q[at][k / 2][2 * lane + k % 2]),
+                    Quants::Q8(q) => scale * f32::from(q[at][k / 4][4 * lane + k % 4] as i8),
                     Quants::Q4(q, mins) => {
-                        let (j, b) = (k % 8 / 2, k % 2);
-                        let byte = q[at][k / 8][2 * (2 * lane + b) + j / 2];
-                        scale * f32::from(byte >> (4 * (j % 2)) & 15) + mins[at][lane]
+                        let byte = q[at][k / 8][4 * lane + k % 4];
+                        scale * f32::from(byte >> (k % 8 / 4 * 4) & 15) + mins[at][lane]
                     }
                 };
             }
         }
     }
-}
 
-/// Activations in groups of 32: `x[i] = scale * q[i]` with whole `q` in `-32767..=32767`. A group's
-/// sum of products with weights in `-128..=127` is at most 32 * 128 * 32767 < 2^27.
-struct Activations {
-    /// `[n_rows][width / 32][16]`: two columns in a word, the first in the low half.
-    pairs: Vec<[i32; PAIRS]>,
-    /// `[n_rows][width / 32]`: scale, and scale times the sum of the group's numbers.
-    scales: Vec<(f32, f32)>,
-}
-
-/// The largest number of a group is scaled to this.
-const MAX_QUANT: f32 = 32_767.0;
-
-struct Quantize<'a>(&'a [f32]);
-
-impl Kernel for Quantize<'_> {
-    type Output = Activations;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Activations {
-        let groups = self.0.as_chunks::<GROUP>().0;
-        let mut pairs = Vec::with_capacity(groups.len());
-        let mut scales = Vec::with_capacity(groups.len());
-        for group in groups {
-            let x = group.as_chunks::<LANES>().0;
-            let x: [S::F; 4] = std::array::from_fn(|i| s.load(&x[i]));
-            let max = s.max(s.max(s.abs(x[0]), s.abs(x[1])), s.max(s.abs(x[2]), s.abs(x[3])));
-            let max = s.max_lane(max);
-            let inverse = s.splat(if max < f32::MIN_POSITIVE * MAX_QUANT { 0.0 } else { MAX_QUANT / max });
-            let mut q = [0.0; GROUP];
-            for (x, q) in x.into_iter().zip(q.as_chunks_mut::<LANES>().0) {
-                s.store(s.round(s.mul(x, inverse)), q);
+    /// Whether products take 8-bit activations.
+    fn takes_bytes(&self) -> bool {
+        struct Ask(bool);
+        impl Kernel for Ask {
+            type Output = bool;
+            #[inline(always)]
+            fn run<S: Simd>(self, _: S) -> bool {
+                if self.0 { S::HAS_NIBBLE_DOT } else { S::HAS_BYTE_DOT }
             }
-            let q = q.map(|q| q as i32);
-            let scale = max / MAX_QUANT;
-            scales.push((scale, scale * q.iter().sum::<i32>() as f32));
-            pairs.push(std::array::from_fn(|i| (q[2 * i] & 0xffff) | q[2 * i + 1] << 16));
         }
-        Activations { pairs, scales }
+        self.precision == Precision::Fast && dispatch(Ask(matches!(self.quants, Quants::Q4(..))))
     }
 }
 
@@ -162,76 +139,97 @@ impl Kernel for Quantize<'_> {
 pub(super) fn linear(x: &[f32], w: &QuantPanels, bias: Option<&[f32]>, act: Activation, out: &mut [f32]) {
     let n_rows = x.len() / w.width;
     assert!(x.len() == n_rows * w.width && out.len() == n_rows * w.n_rows);
-    let x = dispatch(Quantize(x));
+    let out = Output { n_rows, bias, act, out };
+    if w.takes_bytes() {
+        grouped(x, w, out, quad_groups);
+    } else {
+        grouped(x, w, out, pair_groups);
+    }
+}
+
+fn grouped<const N: usize>(
+    x: &[f32],
+    w: &QuantPanels,
+    output: Output<'_, '_>,
+    groups: impl Fn(&[f32]) -> Vec<Group<N>> + Sync,
+) where
+    Tiles: Dots<N>,
+{
+    let Output { n_rows, bias, act, out } = output;
+    // A thread rounds the rows that it multiplies, unless all multiply the same.
+    let only = if n_rows == 1 { groups(x) } else { vec![] };
     by_rows_or_columns(out, n_rows, w.n_rows, w.width, |part: Part, out: &mut [f32]| {
+        let own;
+        let x = if n_rows == 1 {
+            &only
+        } else {
+            own = groups(&x[part.first_row * w.width..][..part.n_rows * w.width]);
+            &own
+        };
         let first = part.first_column / LANES;
         let panels = first..first + part.n_columns.div_ceil(LANES);
         let bias = bias.map(|bias| &bias[part.first_column..][..part.n_columns]);
-        dispatch(Product {
-            x: &x,
-            rows: part.first_row..part.first_row + part.n_rows,
-            w,
-            panels,
-            bias,
-            act,
-            out,
-        });
+        let out = Output { n_rows: part.n_rows, bias, act, out };
+        dispatch(Product { x, w, panels, out });
     });
 }
 
-struct Product<'a, 'o> {
-    x: &'a Activations,
-    rows: Range<usize>,
+struct Product<'a, 'o, const N: usize> {
+    /// `[n_rows][n_groups]`
+    x: &'a [Group<N>],
     w: &'a QuantPanels,
     panels: Range<usize>,
-    bias: Option<&'a [f32]>,
-    act: Activation,
-    out: &'o mut [f32],
+    out: Output<'a, 'o>,
 }
 
-impl Kernel for Product<'_, '_> {
+impl<const N: usize> Kernel for Product<'_, '_, N>
+where
+    Tiles: Dots<N>,
+{
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        for panel in self.panels.clone() {
-            let mut row = self.rows.start;
-            while row + TILE <= self.rows.end {
-                self.tile::<S, TILE>(s, row, panel);
-                row += TILE;
-            }
-            for row in row..self.rows.end {
-                self.tile::<S, 1>(s, row, panel);
-            }
+        if self.out.n_rows == 1 {
+            self.all_tiles::<S, 1>(s);
+        } else if S::N_REGISTERS >= 32 {
+            self.all_tiles::<S, LARGE_TILE>(s);
+        } else {
+            self.all_tiles::<S, SMALL_TILE>(s);
         }
     }
 }
 
-impl Product<'_, '_> {
-    /// `H` rows by eight outputs.
+impl<const N: usize> Product<'_, '_, N>
+where
+    Tiles: Dots<N>,
+{
+    #[inline(always)]
+    fn all_tiles<S: Simd, const H: usize>(&mut self, s: S) {
+        for panel in self.panels.clone() {
+            for row in (0..self.out.n_rows).step_by(H) {
+                self.tile::<S, H>(s, row, panel);
+            }
+        }
+    }
+
+    /// `H` rows by sixteen outputs. Rows beyond the last repeat it.
     #[inline(always)]
     fn tile<S: Simd, const H: usize>(&mut self, s: S, row: usize, panel: usize) {
         let n_groups = self.w.n_groups();
-        let pairs: [&[[i32; PAIRS]]; H] =
-            std::array::from_fn(|h| &self.x.pairs[(row + h) * n_groups..][..n_groups]);
-        let x_scales: [&[(f32, f32)]; H] =
-            std::array::from_fn(|h| &self.x.scales[(row + h) * n_groups..][..n_groups]);
+        let x: [&[Group<N>]; H] =
+            std::array::from_fn(|h| &self.x[(row + h).min(self.out.n_rows - 1) * n_groups..][..n_groups]);
         let scales = &self.w.scales[panel * n_groups..][..n_groups];
         let mut acc = [s.splat(0.0); H];
         match &self.w.quants {
             Quants::Q8(quants) => {
                 let quants = &quants[panel * n_groups..][..n_groups];
                 for g in 0..n_groups {
-                    let mut dots = [s.zero_i(); H];
-                    for (i, q) in quants[g].iter().enumerate() {
-                        let w = s.load_i8(q);
-                        for h in 0..H {
-                            dots[h] = s.dot_pairs(dots[h], w, s.splat_pair(pairs[h][g][i]));
-                        }
-                    }
+                    let x: [&Group<N>; H] = std::array::from_fn(|h| &x[h][g]);
+                    let dots = Tiles::dot_bytes(s, &quants[g], x);
                     let scale = s.load(&scales[g]);
                     for h in 0..H {
-                        let scale = s.mul(scale, s.splat(x_scales[h][g].0));
+                        let scale = s.mul(scale, s.splat(x[h].scale));
                         acc[h] = s.mul_add(s.to_f32(dots[h]), scale, acc[h]);
                     }
                 }
@@ -240,57 +238,105 @@ impl Product<'_, '_> {
                 let quants = &quants[panel * n_groups..][..n_groups];
                 let mins = &mins[panel * n_groups..][..n_groups];
                 for g in 0..n_groups {
-                    let mut dots = [s.zero_i(); H];
-                    for (i, q) in quants[g].iter().enumerate() {
-                        let words = s.load_words(q);
-                        let x: [&[i32; PAIRS]; H] = std::array::from_fn(|h| &pairs[h][g]);
-                        dot::<S, H, 0>(s, words, x, 4 * i, &mut dots);
-                        dot::<S, H, 1>(s, words, x, 4 * i, &mut dots);
-                        dot::<S, H, 2>(s, words, x, 4 * i, &mut dots);
-                        dot::<S, H, 3>(s, words, x, 4 * i, &mut dots);
-                    }
+                    let x: [&Group<N>; H] = std::array::from_fn(|h| &x[h][g]);
+                    let dots = Tiles::dot_nibbles(s, &quants[g], x);
                     let (scale, min) = (s.load(&scales[g]), s.load(&mins[g]));
                     for h in 0..H {
-                        let (x_scale, x_sum) = x_scales[h][g];
+                        let (x_scale, x_sum) = (x[h].scale, x[h].scale * x[h].sum as f32);
                         acc[h] = s.mul_add(s.to_f32(dots[h]), s.mul(scale, s.splat(x_scale)), acc[h]);
                         acc[h] = s.mul_add(min, s.splat(x_sum), acc[h]);
                     }
                 }
             }
         }
-        self.finish(s, (row, panel), acc);
-    }
-
-    /// Bias, activation, and storing.
-    #[inline(always)]
-    fn finish<S: Simd, const H: usize>(&mut self, s: S, (row, panel): (usize, usize), acc: [S::F; H]) {
-        let n_columns = self.out.len() / self.rows.len();
-        let column = (panel - self.panels.start) * LANES;
-        let len = LANES.min(n_columns - column);
-        for (h, sum) in acc.into_iter().enumerate() {
-            let mut lanes = [0.0; LANES];
-            s.store(sum, &mut lanes);
-            if let Some(bias) = self.bias {
-                lanes.iter_mut().zip(&bias[column..]).for_each(|(lane, bias)| *lane += bias);
-            }
-            s.store(activate(s, s.load(&lanes), self.act), &mut lanes);
-            let out = &mut self.out[(row + h - self.rows.start) * n_columns + column..][..len];
-            out.copy_from_slice(&lanes[..len]);
-        }
+        self.out.put(s, row, panel - self.panels.start, acc);
     }
 }
 
-/// Adds the products of nibble `J` of eight rows with pair `first + J` of each activation row.
+/// Products of a group of weights of sixteen rows with the groups of `H` rows of activations.
+trait Dots<const N: usize> {
+    fn dot_bytes<S: Simd, const H: usize>(s: S, w: &[Chunk; QUADS], x: [&Group<N>; H]) -> [S::I; H];
+    fn dot_nibbles<S: Simd, const H: usize>(s: S, w: &[Chunk; QUADS / 2], x: [&Group<N>; H]) -> [S::I; H];
+}
+
+struct Tiles;
+
+impl Dots<QUADS> for Tiles {
+    #[inline(always)]
+    fn dot_bytes<S: Simd, const H: usize>(s: S, w: &[Chunk; QUADS], x: [&Group<QUADS>; H]) -> [S::I; H] {
+        let mut dots = [s.zero_i(); H];
+        for h in 0..H {
+            dots[h] = s.start_bytes(x[h].sum);
+        }
+        for (i, w) in w.iter().enumerate() {
+            let w = s.load_bytes(w);
+            for h in 0..H {
+                dots[h] = s.dot_bytes(dots[h], w, x[h].words[i]);
+            }
+        }
+        dots
+    }
+
+    #[inline(always)]
+    fn dot_nibbles<S: Simd, const H: usize>(
+        s: S,
+        w: &[Chunk; QUADS / 2],
+        x: [&Group<QUADS>; H],
+    ) -> [S::I; H] {
+        let mut dots = [s.zero_a(); H];
+        for (i, w) in w.iter().enumerate() {
+            let w = s.load_bytes(w);
+            let (low, high) = (s.low_nibbles(w), s.high_nibbles(w));
+            for h in 0..H {
+                dots[h] = s.dot_nibbles(dots[h], low, x[h].words[2 * i]);
+                dots[h] = s.dot_nibbles(dots[h], high, x[h].words[2 * i + 1]);
+            }
+        }
+        let mut sums = [s.zero_i(); H];
+        for h in 0..H {
+            sums[h] = s.nibble_sums(dots[h]);
+        }
+        sums
+    }
+}
+
+impl Dots<PAIRS> for Tiles {
+    #[inline(always)]
+    fn dot_bytes<S: Simd, const H: usize>(s: S, w: &[Chunk; QUADS], x: [&Group<PAIRS>; H]) -> [S::I; H] {
+        let mut dots = [s.zero_i(); H];
+        for (i, w) in w.iter().enumerate() {
+            add_pairs(s, &mut dots, s.byte_pairs(s.load_bytes(w)), x, 2 * i);
+        }
+        dots
+    }
+
+    #[inline(always)]
+    fn dot_nibbles<S: Simd, const H: usize>(
+        s: S,
+        w: &[Chunk; QUADS / 2],
+        x: [&Group<PAIRS>; H],
+    ) -> [S::I; H] {
+        let mut dots = [s.zero_i(); H];
+        for (i, w) in w.iter().enumerate() {
+            let w = s.load_bytes(w);
+            add_pairs(s, &mut dots, s.low_nibble_pairs(w), x, 4 * i);
+            add_pairs(s, &mut dots, s.high_nibble_pairs(w), x, 4 * i + 2);
+        }
+        dots
+    }
+}
+
+/// Adds the products of two pairs of columns, which are words `first` and `first + 1` of `x`.
 #[inline(always)]
-fn dot<S: Simd, const H: usize, const J: u32>(
+fn add_pairs<S: Simd, const H: usize>(
     s: S,
-    words: S::H,
-    x: [&[i32; PAIRS]; H],
-    first: usize,
     dots: &mut [S::I; H],
+    w: [S::H; 2],
+    x: [&Group<PAIRS>; H],
+    first: usize,
 ) {
-    let w = s.nibble::<J>(words);
     for h in 0..H {
-        dots[h] = s.dot_pairs(dots[h], w, s.splat_pair(x[h][first + J as usize]));
+        dots[h] = s.dot_pairs(dots[h], w[0], s.splat_pair(x[h].words[first]));
+        dots[h] = s.dot_pairs(dots[h], w[1], s.splat_pair(x[h].words[first + 1]));
     }
 }

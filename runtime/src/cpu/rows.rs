@@ -2,44 +2,118 @@
 
 use super::math::silu;
 use super::simd::{Kernel, LANES, Simd, dispatch};
+use super::split::by_rows;
 use crate::op::{Rope, RopeStyle};
 
-/// Calls `f` on whole vectors of `out`, `a` and `b`, the rest in padded vectors.
+/// A function of two numbers, on vectors. Traits, not closures: closures are compiled on their own,
+/// without the instruction set, unless they are very short.
+trait Binary<S: Simd> {
+    fn apply(&self, s: S, a: S::F, b: S::F) -> S::F;
+}
+
+/// Applies `f` to whole vectors of `a` and `b`, and to the rest in padded ones.
 #[inline(always)]
-fn zip<S: Simd>(s: S, a: &[f32], b: &[f32], out: &mut [f32], f: impl Fn(S::F, S::F) -> S::F) {
+fn zip<S: Simd>(s: S, f: &impl Binary<S>, a: &[f32], b: &[f32], out: &mut [f32]) {
     assert!(a.len() == out.len() && b.len() == out.len());
     let (out, out_rest) = out.as_chunks_mut::<LANES>();
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-        s.store(f(s.load(a), s.load(b)), out);
+        s.store(f.apply(s, s.load(a), s.load(b)), out);
     }
-    let pad = |x: &[f32]| s.load(&std::array::from_fn(|i| x.get(i).copied().unwrap_or(1.0)));
-    let mut lanes = [0.0; LANES];
-    s.store(f(pad(a_rest), pad(b_rest)), &mut lanes);
-    out_rest.copy_from_slice(&lanes[..out_rest.len()]);
+    if !out_rest.is_empty() {
+        let mut lanes = [0.0; LANES];
+        s.store(f.apply(s, s.load(&padded(a_rest)), s.load(&padded(b_rest))), &mut lanes);
+        out_rest.copy_from_slice(&lanes[..out_rest.len()]);
+    }
 }
 
-/// Sum of `f(x)` over all elements, in four chains.
+/// `x`, filled up with zeros.
 #[inline(always)]
-fn sum<S: Simd>(s: S, x: &[f32], f: impl Fn(S::F) -> S::F) -> f32 {
+fn padded(x: &[f32]) -> [f32; LANES] {
+    let mut lanes = [0.0; LANES];
+    lanes[..x.len()].copy_from_slice(x);
+    lanes
+}
+
+/// Sum of `f(x, x)` over all elements, in four chains.
+#[inline(always)]
+fn sum<S: Simd>(s: S, f: &impl Binary<S>, x: &[f32]) -> f32 {
     let (vectors, rest) = x.as_chunks::<LANES>();
     let mut acc = [s.splat(0.0); 4];
     let (fours, ones) = vectors.as_chunks::<4>();
     for four in fours {
         for (acc, x) in acc.iter_mut().zip(four) {
-            *acc = s.add(*acc, f(s.load(x)));
+            let x = s.load(x);
+            *acc = s.add(*acc, f.apply(s, x, x));
         }
     }
     for x in ones {
-        acc[0] = s.add(acc[0], f(s.load(x)));
+        let x = s.load(x);
+        acc[0] = s.add(acc[0], f.apply(s, x, x));
     }
     let mut total = s.sum(s.add(s.add(acc[0], acc[1]), s.add(acc[2], acc[3])));
-    for x in rest {
+    if !rest.is_empty() {
+        let x = s.load(&padded(rest));
         let mut lanes = [0.0; LANES];
-        s.store(f(s.splat(*x)), &mut lanes);
-        total += lanes[0];
+        s.store(f.apply(s, x, x), &mut lanes);
+        total += lanes[..rest.len()].iter().sum::<f32>();
     }
     total
+}
+
+/// `a`
+struct First;
+
+impl<S: Simd> Binary<S> for First {
+    #[inline(always)]
+    fn apply(&self, _: S, a: S::F, _: S::F) -> S::F {
+        a
+    }
+}
+
+/// `(a - mean) (b - mean)`
+struct Deviations<S: Simd> {
+    mean: S::F,
+}
+
+impl<S: Simd> Binary<S> for Deviations<S> {
+    #[inline(always)]
+    fn apply(&self, s: S, a: S::F, b: S::F) -> S::F {
+        s.mul(s.sub(a, self.mean), s.sub(b, self.mean))
+    }
+}
+
+/// `a + b`
+struct Plus;
+
+impl<S: Simd> Binary<S> for Plus {
+    #[inline(always)]
+    fn apply(&self, s: S, a: S::F, b: S::F) -> S::F {
+        s.add(a, b)
+    }
+}
+
+/// `silu(a) b`
+struct Gate;
+
+impl<S: Simd> Binary<S> for Gate {
+    #[inline(always)]
+    fn apply(&self, s: S, a: S::F, b: S::F) -> S::F {
+        s.mul(silu(s, a), b)
+    }
+}
+
+/// `(a - mean) factor b`
+struct Scaled<S: Simd> {
+    mean: S::F,
+    factor: S::F,
+}
+
+impl<S: Simd> Binary<S> for Scaled<S> {
+    #[inline(always)]
+    fn apply(&self, s: S, a: S::F, b: S::F) -> S::F {
+        s.mul(s.mul(s.sub(a, self.mean), self.factor), b)
+    }
 }
 
 /// What [`Elementwise`] computes.
@@ -57,20 +131,26 @@ impl Kernel for Elementwise<'_, '_> {
     fn run<S: Simd>(self, s: S) {
         let Self(function, a, b, out) = self;
         match function {
-            Function::Add => zip(s, a, b, out, |a, b| s.add(a, b)),
-            Function::SiluMul => zip(s, a, b, out, |a, b| s.mul(silu(s, a), b)),
+            Function::Add => zip(s, &Plus, a, b, out),
+            Function::SiluMul => zip(s, &Gate, a, b, out),
         }
     }
 }
 
 /// `out = a + b`.
 pub(super) fn add(a: &[f32], b: &[f32], out: &mut [f32]) {
-    dispatch(Elementwise(Function::Add, a, b, out));
+    elementwise(Function::Add, a, b, out);
 }
 
 /// `out = silu(gate) * up`.
 pub(super) fn silu_mul(gate: &[f32], up: &[f32], out: &mut [f32]) {
-    dispatch(Elementwise(Function::SiluMul, gate, up, out));
+    elementwise(Function::SiluMul, gate, up, out);
+}
+
+fn elementwise(function: Function, a: &[f32], b: &[f32], out: &mut [f32]) {
+    by_rows(out, 1, |at, out| {
+        dispatch(Elementwise(function, &a[at..][..out.len()], &b[at..][..out.len()], out));
+    });
 }
 
 struct Norm<'a, 'o> {
@@ -88,21 +168,18 @@ impl Kernel for Norm<'_, '_> {
     fn run<S: Simd>(self, s: S) {
         let width = self.gamma.len();
         for (x, out) in self.x.chunks_exact(width).zip(self.out.chunks_exact_mut(width)) {
+            let mean = match self.beta {
+                Some(_) => sum(s, &First, x) / width as f32,
+                None => 0.0,
+            };
+            let mean = s.splat(mean);
+            let square = sum(s, &Deviations { mean }, x) / width as f32;
+            let factor = s.splat(1.0 / (square + self.eps).sqrt());
+            zip(s, &Scaled { mean, factor }, x, self.gamma, out);
             if let Some(beta) = self.beta {
-                let mean = s.splat(sum(s, x, |x| x) / width as f32);
-                let var = sum(s, x, |x| {
-                    let d = s.sub(x, mean);
-                    s.mul(d, d)
-                }) / width as f32;
-                let factor = s.splat(1.0 / (var + self.eps).sqrt());
-                zip(s, x, self.gamma, out, |x, gamma| s.mul(s.mul(s.sub(x, mean), factor), gamma));
                 for (out, beta) in out.iter_mut().zip(beta) {
                     *out += beta;
                 }
-            } else {
-                let mean = sum(s, x, |x| s.mul(x, x)) / width as f32;
-                let factor = s.splat(1.0 / (mean + self.eps).sqrt());
-                zip(s, x, self.gamma, out, |x, gamma| s.mul(s.mul(x, factor), gamma));
             }
         }
     }
@@ -110,12 +187,16 @@ impl Kernel for Norm<'_, '_> {
 
 /// See `kernels::layer_norm`.
 pub(super) fn layer_norm(x: &[f32], gamma: &[f32], beta: &[f32], eps: f32, out: &mut [f32]) {
-    dispatch(Norm { x, gamma, beta: Some(beta), eps, out });
+    by_rows(out, gamma.len(), |at, out| {
+        dispatch(Norm { x: &x[at..][..out.len()], gamma, beta: Some(beta), eps, out });
+    });
 }
 
 /// See `kernels::rms_norm`.
 pub(super) fn rms_norm(x: &[f32], gamma: &[f32], eps: f32, out: &mut [f32]) {
-    dispatch(Norm { x, gamma, beta: None, eps, out });
+    by_rows(out, gamma.len(), |at, out| {
+        dispatch(Norm { x: &x[at..][..out.len()], gamma, beta: None, eps, out });
+    });
 }
 
 /// Sines and cosines of some positions: made once for all layers of a pass.
@@ -149,16 +230,32 @@ impl RopeTable {
 pub(super) fn rope(x: &[f32], p: &Rope, width: usize, table: &mut RopeTable, out: &mut [f32]) {
     let n_pairs = p.head_dim / 2;
     table.prepare(p, x.len() / width);
-    let rows = x.chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(table.turns.chunks_exact(n_pairs));
-    for ((x, out), turns) in rows {
-        for (x, out) in x.chunks_exact(p.head_dim).zip(out.chunks_exact_mut(p.head_dim)) {
-            for (i, (sin, cos)) in turns.iter().enumerate() {
-                let (first, second) = match p.style {
-                    RopeStyle::Interleaved => (2 * i, 2 * i + 1),
-                    RopeStyle::Half => (i, i + n_pairs),
-                };
-                out[first] = x[first] * cos - x[second] * sin;
-                out[second] = x[first] * sin + x[second] * cos;
+    let turns = &table.turns;
+    by_rows(out, width, |at, out| {
+        let turns = turns[at / width * n_pairs..].chunks_exact(n_pairs);
+        let rows = x[at..].chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(turns);
+        for ((x, out), turns) in rows {
+            for (x, out) in x.chunks_exact(p.head_dim).zip(out.chunks_exact_mut(p.head_dim)) {
+                rotate(x, turns, p.style, out);
+            }
+        }
+    });
+}
+
+/// Turns the pairs of one head.
+fn rotate(x: &[f32], turns: &[(f32, f32)], style: RopeStyle, out: &mut [f32]) {
+    let turn = |x: f32, y: f32, (sin, cos): (f32, f32)| (x * cos - y * sin, x * sin + y * cos);
+    match style {
+        RopeStyle::Interleaved => {
+            let pairs = x.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<2>().0);
+            for (([x, y], out), by) in pairs.zip(turns) {
+                *out = turn(*x, *y, *by).into();
+            }
+        }
+        RopeStyle::Half => {
+            let ((x, y), (out_x, out_y)) = (x.split_at(turns.len()), out.split_at_mut(turns.len()));
+            for (i, by) in turns.iter().enumerate() {
+                (out_x[i], out_y[i]) = turn(x[i], y[i], *by);
             }
         }
     }

@@ -3,7 +3,7 @@
 /// Multiply-adds below which waking a thread costs more than it brings (some 20 microseconds).
 const MIN_WORK: usize = 1 << 18;
 /// Rows and columns of a part are multiples of this, so that register tiles stay whole.
-const GRAIN: usize = 24;
+const GRAIN: usize = 16;
 
 /// A part of an `[n_rows, n_columns]` result; either whole rows or a piece of the only row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,4 +47,16 @@ pub(super) fn by_rows_or_columns(
             );
         });
     }
+}
+
+/// Elements of an operation on single rows from which it is worth a thread.
+const MIN_ELEMENTS: usize = 1 << 15;
+
+/// Calls `f(first_element, piece)` for pieces of whole rows of `out: [n_rows, width]`, in parallel
+/// where that pays.
+pub(super) fn by_rows(out: &mut [f32], width: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+    let n_rows = out.len() / width;
+    let n_parts = (2 * platform::n_threads()).min(out.len() / MIN_ELEMENTS).max(1);
+    let part_len = n_rows.div_ceil(n_parts) * width;
+    platform::parallel_chunks_mut(out, part_len, |part, out| f(part * part_len, out));
 }

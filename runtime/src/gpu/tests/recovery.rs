@@ -6,15 +6,20 @@ use std::rc::Rc;
 use futures_util::future::join;
 
 use crate::{
-    Activation, Error, KvCache, Options, ReadAt, Result, Runtime, Tier, TierChoice, Weight, WeightFormat,
-    Weights,
+    Activation, Error, KvCache, Options, Precision, ReadAt, Result, Runtime, Tier, TierChoice, Weight,
+    WeightFormat, Weights,
 };
 
 const BERT: &[u8] = include_bytes!("../../../../fixtures/tiny/bert/model.safetensors");
 
 fn open() -> Runtime {
-    platform::block_on(Runtime::open(&Options { tier: TierChoice::Gpu, ..Options::default() }))
-        .expect("a GPU")
+    // The CPU tier has to agree with the GPU to the last test's tolerance.
+    platform::block_on(Runtime::open(&Options {
+        tier: TierChoice::Gpu,
+        precision: Precision::Exact,
+        ..Options::default()
+    }))
+    .expect("a GPU")
 }
 
 fn load(rt: &Runtime, weights: &Weights) -> Result<Weight> {
