@@ -62,6 +62,7 @@ impl Assistant {
         };
         let id = self.db.put_document(&new)?;
         self.read_names()?;
+        self.make_room()?;
         Ok(Added {
             id: id.0,
             name: new.name,

@@ -14,7 +14,7 @@ use crate::kernels::{open_runtime, told};
 use crate::open::{Options, Place, model_files};
 use crate::question::Question;
 use crate::types::{AskOptions, Leg, ModelState, Progress, SearchHit, Source, State, TierState};
-use crate::{Error, Result, retrieve};
+use crate::{Error, Result, memory, retrieve};
 
 /// A knowledge base with what is needed to fill it and to ask it. One per worker or thread.
 pub struct Assistant {
@@ -22,10 +22,14 @@ pub struct Assistant {
     pub(crate) embedder: Rc<Embedder>,
     pub(crate) options: Options,
     pub(crate) names: BTreeMap<DocumentId, String>,
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
     embedder_id: String,
+    embedder_bytes: u64,
     pub(crate) generator: Option<Rc<Generator>>,
     pub(crate) generator_problem: Option<String>,
+    generator_bytes: u64,
+    /// The generator was wanted and is not loaded for want of room; see `memory`.
+    pub(crate) generator_waits: bool,
 }
 
 impl Assistant {
@@ -37,10 +41,12 @@ impl Assistant {
     /// no error; [`Assistant::state`] tells why.
     pub async fn open(options: Options, progress: &mut dyn FnMut(Progress)) -> Result<Self> {
         let runtime = open_runtime(&options).await?;
+        runtime.set_budget(options.memory_budget);
         let embedder_id = options.models.catalog().default_embedder().id.clone();
         let files = model_files(&options.models, &embedder_id, &options.cancel, progress).await?;
         progress(Progress::Loading { model: embedder_id.clone() });
-        let embedder = Embedder::load(&runtime, &files).await?;
+        let embedder = memory::load_embedder(&runtime, &files, options.tier).await?;
+        let embedder_bytes = Embedder::forecast(&runtime, &files).await?.total_bytes();
         let fields = embedder.tag();
         let tag = EmbedderTag {
             id: fields.id,
@@ -61,10 +67,14 @@ impl Assistant {
             names: BTreeMap::new(),
             runtime,
             embedder_id,
+            embedder_bytes,
             generator: None,
             generator_problem: None,
+            generator_bytes: 0,
+            generator_waits: false,
         };
         assistant.read_names()?;
+        assistant.make_room()?;
         if wants_generator {
             assistant.load_generator(progress).await;
         }
@@ -76,20 +86,26 @@ impl Assistant {
         if self.generator.is_some() {
             return;
         }
-        match self.try_load_generator(progress).await {
+        let loaded = self.try_load_generator(progress).await;
+        self.generator_waits = matches!(&loaded, Err(error) if error.is_out_of_memory());
+        match loaded {
             Ok(generator) => {
                 self.generator = Some(Rc::new(generator));
                 self.generator_problem = None;
             }
-            Err(e) => self.generator_problem = Some(e.to_string()),
+            Err(error) if self.generator_waits => {
+                self.generator_problem = Some(format!("{error}; answers are made of quotes"));
+            }
+            Err(error) => self.generator_problem = Some(error.to_string()),
         }
     }
 
-    async fn try_load_generator(&self, progress: &mut dyn FnMut(Progress)) -> Result<Generator> {
+    async fn try_load_generator(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<Generator> {
         let models = &self.options.models;
         let id = &models.catalog().default_generator().id;
         let files = model_files(models, id, &self.options.cancel, progress).await?;
         progress(Progress::Loading { model: id.clone() });
+        self.generator_bytes = Generator::forecast(&self.runtime, &files).await?.total_bytes();
         Ok(Generator::load(&self.runtime, &files).await?)
     }
 
@@ -108,6 +124,7 @@ impl Assistant {
     pub fn remove(&mut self, id: u64) -> Result<bool> {
         let removed = self.db.remove_document(DocumentId(id))?;
         self.names.remove(&DocumentId(id));
+        self.make_room()?;
         Ok(removed)
     }
 
@@ -166,6 +183,10 @@ impl Assistant {
     /// # Errors
     /// [`Error::NoDocuments`], [`Error::EmptyQuestion`], or when the store or the embedder fails.
     pub async fn ask(&mut self, question: &str, options: &AskOptions) -> Result<Asking> {
+        let fits = || self.runtime.check_room("the generator", self.generator_bytes).is_ok();
+        if options.generate && self.generator_waits && fits() {
+            self.load_generator(&mut |_| {}).await;
+        }
         let generator = self.generator.clone().filter(|_| options.generate);
         let mut asking = Asking::new(self, question, options, generator).await?;
         if options.generate && self.generator.is_none() {
@@ -203,16 +224,23 @@ impl Assistant {
                     .map(told)
                     .collect(),
             },
-            embedder: ModelState { id: self.embedder_id.clone(), loaded: true, problem: None },
+            embedder: ModelState {
+                id: self.embedder_id.clone(),
+                loaded: true,
+                problem: None,
+                forecast_bytes: self.embedder_bytes,
+            },
             generator: ModelState {
                 id: generator_id,
                 loaded: self.generator.is_some(),
                 problem: self.generator_problem.clone(),
+                forecast_bytes: self.generator_bytes,
             },
             n_documents: stats.n_documents,
             n_chunks: stats.n_chunks,
             store_bytes: stats.file_bytes,
-            model_bytes: memory.weight_bytes + memory.kv_bytes + memory.activation_bytes,
+            model_bytes: memory.total_bytes() - memory.other_bytes,
+            memory_budget: memory.budget_bytes,
             index_bytes: stats.index_bytes,
         })
     }

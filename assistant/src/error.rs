@@ -49,13 +49,22 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the GPU is gone: everything on it has to be loaded anew, by opening another assistant.
+    /// Whether the GPU is gone and could not be replaced: open another assistant.
     pub fn is_device_lost(&self) -> bool {
-        matches!(
-            self,
-            Self::Runtime(runtime::Error::DeviceLost { .. })
-                | Self::Embedder(embedder::Error::Runtime(runtime::Error::DeviceLost { .. }))
-                | Self::Generator(generator::Error::Runtime(runtime::Error::DeviceLost { .. }))
-        )
+        self.of_runtime().is_some_and(runtime::Error::is_device_lost)
+    }
+
+    /// Whether a model or a result had no room.
+    pub fn is_out_of_memory(&self) -> bool {
+        self.of_runtime().is_some_and(runtime::Error::is_out_of_memory)
+    }
+
+    fn of_runtime(&self) -> Option<&runtime::Error> {
+        match self {
+            Self::Runtime(error)
+            | Self::Embedder(embedder::Error::Runtime(error))
+            | Self::Generator(generator::Error::Runtime(error)) => Some(error),
+            _ => None,
+        }
     }
 }

@@ -36,6 +36,7 @@ mod check;
 mod direct;
 mod error;
 mod kernels;
+mod memory;
 mod open;
 mod passages;
 mod prompt;

@@ -5,6 +5,10 @@ use runtime::{KernelPolicy, TierChoice};
 
 use crate::{Progress, Result};
 
+/// Models and indexes of a tab: 3 GiB of the 4 GiB that wasm32 addresses; documents, intermediate
+/// results and the program itself need the rest.
+const MAX_TAB_BYTES: u64 = 3 << 30;
+
 /// Where a knowledge base is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -28,6 +32,8 @@ pub struct Options {
     /// Whether the generator is loaded at once. One that cannot be loaded is told in
     /// [`crate::State`] and stops nothing.
     pub generator: bool,
+    /// Bytes that models, caches and indexes may hold together; `None` is as much as there is.
+    pub memory_budget: Option<u64>,
     /// How documents are cut.
     pub chunk_policy: ingest::ChunkPolicy,
     /// Bounds on the work one document may cause.
@@ -37,7 +43,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Automatic tier, no generator, the usual chunks.
+    /// Automatic tier, no generator, the usual chunks, and in a tab three quarters of its memory.
     pub fn new(kb: Place, models: Store) -> Self {
         Self {
             kb,
@@ -45,6 +51,7 @@ impl Options {
             tier: TierChoice::Auto,
             kernels: KernelPolicy::default(),
             generator: false,
+            memory_budget: (usize::BITS == 32).then_some(MAX_TAB_BYTES),
             chunk_policy: ingest::ChunkPolicy::default(),
             limits: ingest::Limits::default(),
             cancel: Cancel::new(),

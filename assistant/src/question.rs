@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use embedder::Embedder;
-use vectordb::{Db, Filter};
+use vectordb::Db;
 
 use crate::words;
 use crate::{Error, Result};
@@ -59,7 +59,7 @@ fn weigh(text: &str, db: &Db) -> Result<Vec<(String, f32)>> {
         if !seen.insert(term.clone()) {
             continue;
         }
-        let n_with_term = db.search_text(&term, usize::MAX, &Filter::default())?.len() as f32;
+        let n_with_term = db.n_chunks_with(&term) as f32;
         let idf = (1.0 + (n_chunks - n_with_term + 0.5) / (n_with_term + 0.5)).ln();
         weighed.push((term, idf));
     }

@@ -249,6 +249,8 @@ pub struct ModelState {
     pub loaded: bool,
     /// Why it is not, where something went wrong.
     pub problem: Option<String>,
+    /// Memory it takes or will take, as forecast from its file; 0 before that was read.
+    pub forecast_bytes: u64,
 }
 
 /// The tier that executes, and why.
@@ -287,6 +289,8 @@ pub struct State {
     pub store_bytes: u64,
     /// Memory of weights, caches and activations.
     pub model_bytes: u64,
+    /// What models and indexes may hold together; `None` is as much as there is.
+    pub memory_budget: Option<u64>,
     /// Memory of the search indexes.
     pub index_bytes: u64,
 }

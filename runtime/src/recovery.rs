@@ -126,6 +126,19 @@ impl Runtime {
         }
     }
 
+    /// Goes on with the CPU tier, with all that lives; `reason` is what [`Runtime::describe`] says then.
+    ///
+    /// # Errors
+    /// What reading weights and allocating gives.
+    pub async fn use_cpu(&self, reason: &str) -> Result<()> {
+        let _turn = Turn::take(&self.0.recovery).await;
+        if self.tier() == Tier::Gpu {
+            self.forget_content();
+            self.fall(reason.into()).await?;
+        }
+        self.bring_back().await
+    }
+
     /// Takes the GPU device away as a driver's reset does, to see what comes after; the CPU tier has none.
     pub fn destroy_device(&self) {
         if let AnyExecutor::Gpu(gpu) = &*self.executor() {

@@ -60,6 +60,16 @@ impl TextIndex {
         self.n_chunks
     }
 
+    /// Number of passages that have any of `terms`.
+    pub(crate) fn n_chunks_with(&self, terms: &[String]) -> usize {
+        let known = terms.iter().filter_map(|term| self.term_ids.get(term.as_str()));
+        let mut slots: Vec<u32> =
+            known.flat_map(|id| self.postings[*id as usize].as_slice()).map(|posting| posting.slot).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots.len()
+    }
+
     /// What the index holds, within the accuracy of what hash tables cost.
     pub(crate) fn n_bytes(&self) -> usize {
         let per_term = size_of::<(Box<str>, u32)>() + size_of::<Vec<Posting>>() + 16;
@@ -230,6 +240,10 @@ mod tests {
         let mut index = TextIndex::default();
         add(&mut index, 1, 1, &["cat sat mat", "dog"]);
         add(&mut index, 2, 3, &["cat cat ran far away"]);
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(index.n_chunks_with(&words(&["cat"])), 2);
+        assert_eq!(index.n_chunks_with(&words(&["cat", "dog", "sat"])), 3);
+        assert_eq!(index.n_chunks_with(&words(&["bird"])), 0);
         // n = 3, df(cat) = 2, mean length 3.
         let idf = (1.0f32 + 1.5 / 2.5).ln();
         let first = idf * 2.2 / (1.0 + 1.2);

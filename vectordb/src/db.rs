@@ -197,6 +197,13 @@ impl Db {
         Ok(self.index().text.search(&terms, k, filter))
     }
 
+    /// Number of passages that have any word of `text`.
+    pub fn n_chunks_with(&self, text: &str) -> usize {
+        let mut terms = Vec::new();
+        self.analyzer.terms(text, &mut |term| terms.push(term.to_owned()));
+        self.index().text.n_chunks_with(&terms)
+    }
+
     /// The `k` passages that fit a question best by meaning and by words: both rankings, fused by
     /// their scores (module `fuse`).
     ///

@@ -80,6 +80,12 @@ impl Slab {
             rows.start -= gone.len();
             rows.end -= gone.len();
         }
+        // Memory that many removals left behind is given back, with room for the next document.
+        if self.chunks.capacity() > 2 * self.chunks.len() {
+            let n_rows = self.chunks.len() + self.chunks.len() / 4;
+            self.values.shrink_to(n_rows * self.n_dims);
+            self.chunks.shrink_to(n_rows);
+        }
         Some((gone.len(), last))
     }
 
