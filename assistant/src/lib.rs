@@ -50,6 +50,7 @@ mod words;
 pub use asking::Asking;
 pub use assistant::Assistant;
 pub use error::{Error, Result};
+pub use memory::forecast;
 pub use open::{Options, Place};
 pub use types::{
     Added, Answer, AnswerEvent, AnswerSentence, AskOptions, Citation, Leg, ModelState, Progress, Quote,

@@ -5,8 +5,9 @@
 //! that finds room for it. Until then answers are made of quotes.
 
 use embedder::Embedder;
-use models::ModelFiles;
-use runtime::{Runtime, Tier, TierChoice};
+use generator::Generator;
+use models::{ModelFiles, ModelKind};
+use runtime::{Forecast, Runtime, Tier, TierChoice};
 
 use crate::assistant::Assistant;
 use crate::{Error, Result};
@@ -30,6 +31,17 @@ impl Assistant {
     fn is_over_budget(&self) -> bool {
         let memory = self.runtime.memory();
         memory.budget_bytes.is_some_and(|budget| memory.total_bytes() > budget)
+    }
+}
+
+/// What a model will take on the tier of `runtime`, from its settings and the header of its weights.
+///
+/// # Errors
+/// When its files cannot be read or are not supported.
+pub async fn forecast(runtime: &Runtime, kind: ModelKind, files: &ModelFiles) -> Result<Forecast> {
+    match kind {
+        ModelKind::Generator => Ok(Generator::forecast(runtime, files).await?),
+        _ => Ok(Embedder::forecast(runtime, files).await?),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use models::Store;
+use models::{ModelEntry, ModelKind, Store};
 use runtime::{KernelReport, Options, Runtime, TierReport};
 use serde::Serialize;
 
@@ -33,10 +33,12 @@ struct Check {
 
 pub async fn run(shared: &Shared, args: &DoctorArgs) -> Result<ExitCode> {
     let store = setup::store(shared)?;
-    let (tier, check) = runtime_check(shared).await;
+    let (runtime, check) = runtime_check(shared).await;
+    let tier = runtime.as_ref().map(Runtime::describe);
     let mut checks = vec![check];
-    checks.push(model_check("embedder", &store, &store.catalog().default_embedder().id, false).await);
-    checks.push(model_check("generator", &store, &store.catalog().default_generator().id, true).await);
+    for entry in [store.catalog().default_embedder(), store.catalog().default_generator()] {
+        checks.push(model_check(entry, &store, runtime.as_ref()).await);
+    }
     checks.push(python_check());
     checks.push(web_check());
     let ok = checks.iter().all(|c| c.ok || c.optional);
@@ -61,7 +63,7 @@ pub async fn run(shared: &Shared, args: &DoctorArgs) -> Result<ExitCode> {
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn runtime_check(shared: &Shared) -> (Option<TierReport>, Check) {
+async fn runtime_check(shared: &Shared) -> (Option<Runtime>, Check) {
     let name = "runtime";
     match Runtime::open(&Options { tier: setup::tier(shared), kernels: setup::kernels(shared) }).await {
         Ok(runtime) => {
@@ -72,7 +74,7 @@ async fn runtime_check(shared: &Shared) -> (Option<TierReport>, Check) {
             );
             detail.extend(report.kernels.iter().map(kernels_detail));
             let ok = report.self_test.passed;
-            (Some(report), Check { name, ok, optional: false, detail, advice: None })
+            (Some(runtime), Check { name, ok, optional: false, detail, advice: None })
         }
         Err(e) => {
             let advice = Some("try --tier cpu".to_owned());
@@ -96,12 +98,24 @@ fn kernels_detail(kernels: &KernelReport) -> String {
     text
 }
 
-async fn model_check(name: &'static str, store: &Store, id: &str, optional: bool) -> Check {
+async fn model_check(entry: &ModelEntry, store: &Store, runtime: Option<&Runtime>) -> Check {
+    let id = &entry.id;
+    let (name, optional) = match entry.kind {
+        ModelKind::Generator => ("generator", true),
+        _ => ("embedder", false),
+    };
     let opened = store.open_model(id).await;
     let advice = opened.is_err().then(|| format!("run `footnote models fetch {id}`"));
-    let detail = match &opened {
-        Ok(_) => format!("{id} in {}", store.folder()),
-        Err(e) => e.to_string(),
+    let detail = match (&opened, runtime) {
+        (Err(e), _) => e.to_string(),
+        (Ok(_), None) => format!("{id} in {}", store.folder()),
+        (Ok(files), Some(runtime)) => match assistant::forecast(runtime, entry.kind, files).await {
+            Ok(forecast) => {
+                let megabytes = forecast.total_bytes().div_ceil(1_000_000);
+                format!("{id} in {}, needs {megabytes} MB of memory", store.folder())
+            }
+            Err(e) => format!("{id} in {}: {e}", store.folder()),
+        },
     };
     Check { name, ok: opened.is_ok(), optional, detail, advice }
 }

@@ -93,6 +93,11 @@ impl Browser {
         self.wait_for("the page is loaded again", loaded, 30);
     }
 
+    /// Ends the browser's GPU process, as a driver that fails does; it starts another one.
+    pub fn crash_gpu(&mut self) {
+        self.call("", "Browser.crashGpuProcess", json!({}));
+    }
+
     /// Evaluates JavaScript in the page, awaits it if it is a promise, and returns it as JSON.
     #[track_caller]
     pub fn eval(&mut self, script: &str) -> Value {

@@ -1,7 +1,12 @@
 //! The GPU tier in a browser, on a software adapter: slow, but the same kernels.
 
+use std::time::Instant;
+
 use serde_json::json;
 use tests::{Browser, Launch, Site, document};
+
+/// A software adapter writes a few tokens in a second.
+const N_TOKENS: usize = 12;
 
 #[test]
 fn the_gpu_tier_answers_where_it_is_forced() {
@@ -40,4 +45,32 @@ fn a_software_adapter_is_left_alone_unless_forced() {
     site.open(&mut browser, "?generator=off");
     let tier = browser.text("#tier");
     assert!(tier.starts_with("CPU"), "a software adapter is slower than the processor itself: {tier}");
+}
+
+/// The browser's GPU process dies in the middle of a text: the text is the one it would have been.
+#[test]
+fn a_text_goes_on_after_the_gpu_process_died() {
+    let site = Site::start();
+    let mut browser = Browser::launch(Launch { webgpu: true });
+    let mut engine = site.engine(&mut browser, "Gpu", true);
+    let request = json!({"Generate": {"prompt": "The capital of France is", "max_tokens": N_TOKENS}});
+    let started = Instant::now();
+    let undisturbed = engine.request(&mut browser, request.clone(), 240);
+    assert!(undisturbed["Generated"]["tokens"].as_array().is_some_and(|t| t.len() > 4), "{undisturbed}");
+
+    let running = engine.begin(&mut browser, request);
+    std::thread::sleep(started.elapsed() / 2);
+    browser.crash_gpu();
+    assert_eq!(engine.wait(&mut browser, running, 240), undisturbed);
+    let state = engine.request(&mut browser, json!("State"), 60);
+    let tier = &state["State"]["state"]["tier"];
+    assert!(tier["reason"].as_str().is_some_and(|reason| reason.contains("lost")), "{tier}");
+
+    // And between two requests.
+    let embed = json!({"Embed": {"texts": ["The ferry leaves at nine."]}});
+    let before = engine.request(&mut browser, embed.clone(), 120);
+    browser.crash_gpu();
+    let after = engine.request(&mut browser, embed, 240);
+    assert!(before["Embedded"]["vectors"][0].as_array().is_some_and(|v| v.len() == 384), "{before}");
+    assert_eq!(before, after);
 }

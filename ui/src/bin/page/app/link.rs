@@ -194,6 +194,8 @@ impl Link {
                 exchange.quotes.set(Some(answer.quotes.clone()));
                 exchange.outcome.set(Outcome::Answered(Rc::new(answer)));
                 self.answered(id);
+                // A device may have been lost, or a model have made room.
+                self.refresh();
             }
             _ => {}
         }
