@@ -22,7 +22,9 @@ pub(crate) async fn open_runtime(options: &Options) -> Result<Runtime> {
         },
         given => given.clone(),
     };
-    let runtime = Runtime::open(&runtime::Options { tier: options.tier, kernels }).await?;
+    let runtime =
+        Runtime::open(&runtime::Options { tier: options.tier, kernels, ..runtime::Options::default() })
+            .await?;
     if let Some(KernelReport { choice, trials, .. }) = runtime.describe().kernels
         && !trials.is_empty()
     {

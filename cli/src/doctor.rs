@@ -65,7 +65,13 @@ pub async fn run(shared: &Shared, args: &DoctorArgs) -> Result<ExitCode> {
 
 async fn runtime_check(shared: &Shared) -> (Option<Runtime>, Check) {
     let name = "runtime";
-    match Runtime::open(&Options { tier: setup::tier(shared), kernels: setup::kernels(shared) }).await {
+    match Runtime::open(&Options {
+        tier: setup::tier(shared),
+        kernels: setup::kernels(shared),
+        ..Options::default()
+    })
+    .await
+    {
         Ok(runtime) => {
             let report = runtime.describe();
             let mut detail = format!(

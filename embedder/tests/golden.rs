@@ -105,7 +105,9 @@ fn minilm_equals_sentence_transformers_with_every_kernel_variant() {
         ];
         for variants in sets {
             let kernels = KernelPolicy::Forced(variants.to_vec());
-            let rt = Runtime::open(&Options { tier: TierChoice::Gpu, kernels }).await.unwrap();
+            let rt = Runtime::open(&Options { tier: TierChoice::Gpu, kernels, ..Options::default() })
+                .await
+                .unwrap();
             let report = rt.describe().kernels.unwrap();
             let wrong = report.rejected.iter().find(|rejected| !rejected.reason.contains("does not offer"));
             assert_eq!(wrong, None, "what is offered computes rightly");
