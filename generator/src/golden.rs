@@ -6,7 +6,7 @@ use crate::generator::Generator;
 use crate::sampling::argmax;
 use crate::{Finish, Message, Sampling};
 use models::{Catalog, ModelFiles, Store, default_folder};
-use runtime::{Options, Runtime, TierChoice};
+use runtime::{KernelPolicy, Options, Runtime, TierChoice};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -59,19 +59,27 @@ fn smollm2_golden() -> Golden {
 }
 
 async fn smollm2(tier: TierChoice) -> Generator {
+    smollm2_with(&Options { tier, ..Options::default() }).await
+}
+
+async fn smollm2_with(options: &Options) -> Generator {
     let folder = default_folder().expect("a home folder, or FOOTNOTE_MODELS");
     let opened =
         Store::open(&folder, None, None).open_model(&Catalog::builtin().default_generator().id).await;
     let files =
         opened.unwrap_or_else(|e| panic!("{e}\n`cargo xtask test` fetches the models that tests need"));
-    let rt = Runtime::open(&Options { tier, ..Options::default() }).await.unwrap();
+    let rt = Runtime::open(options).await.unwrap();
     Generator::load(&rt, &files).await.unwrap()
 }
 
 async fn tiny(folder: &str, tier: TierChoice) -> Generator {
+    tiny_with(folder, &Options { tier, ..Options::default() }).await
+}
+
+async fn tiny_with(folder: &str, options: &Options) -> Generator {
     let path = format!("{}/../fixtures/tiny/{folder}", env!("CARGO_MANIFEST_DIR"));
     let files = ModelFiles::from_folder(folder, &path).await.unwrap();
-    let rt = Runtime::open(&Options { tier, ..Options::default() }).await.unwrap();
+    let rt = Runtime::open(options).await.unwrap();
     Generator::load(&rt, &files).await.unwrap()
 }
 
@@ -201,6 +209,58 @@ fn tiny_gguf_of_every_type_agrees_with_llama_cpp() {
             let (n_agree, n_steps) = agreement(&generator, &golden.generations, usize::MAX).await;
             assert!(n_steps > 60 && n_agree + 3 >= n_steps, "{tier:?}: {n_agree} of {n_steps}");
         }
+    });
+}
+
+/// The kernels of real GPUs, on whatever adapter there is.
+fn gpu_kernels() -> Options {
+    Options { tier: TierChoice::Gpu, kernels: KernelPolicy::Forced(vec![]) }
+}
+
+/// Replayed steps give the tokens that recording each step gives, past the end of their ring.
+#[test]
+fn replayed_steps_speak_as_recorded_ones_do() {
+    platform::block_on(async {
+        for folder in ["llama_gguf", "llama_tied", "llama_untied"] {
+            for options in [gpu_kernels(), Options { tier: TierChoice::Gpu, ..Options::default() }] {
+                let generator = tiny_with(folder, &options).await;
+                for prompt in ["the quick", "1"] {
+                    let (tokens, _, finish) = greedy(&generator, prompt, 1000).await;
+                    assert_eq!(finish, Some(Finish::ContextFull), "{folder}");
+                    let inner = generator.inner();
+                    let mut expected = inner.tokenizer.encode(prompt, true).unwrap().ids;
+                    let n_prompt = expected.len();
+                    let mut state = inner.model.new_state(&inner.rt, inner.n_ctx).await.unwrap();
+                    while expected.len() < inner.n_ctx {
+                        let mut rec = inner.rt.recorder();
+                        let unseen = &expected[state.n_past..];
+                        let states = inner.model.forward(&mut rec, &state, unseen).unwrap();
+                        let last = rec.last_row(states).unwrap();
+                        let logits = inner.model.logits(&mut rec, last).unwrap();
+                        state.n_past = expected.len();
+                        expected.extend(rec.read_argmax(logits).await.unwrap());
+                    }
+                    assert_eq!(tokens, expected[n_prompt..], "{folder} {prompt} {options:?}");
+                }
+            }
+        }
+    });
+}
+
+/// The model's own words through the fused kernels of a real GPU.
+#[test]
+fn smollm2_speaks_through_the_kernels_of_gpus() {
+    platform::block_on(async {
+        let generator = smollm2_with(&gpu_kernels()).await;
+        let golden = smollm2_golden();
+        let is_short = |row: &&Generation| row.decided && row.prompt_ids.len() <= 40;
+        let row = golden.generations.iter().find(is_short).unwrap();
+        let n_tokens = row.tokens.len().min(16);
+        let (tokens, ..) = greedy(&generator, &row.prompt, n_tokens).await;
+        assert_eq!(tokens, row.tokens[..n_tokens]);
+        let counters = generator.inner().rt.gpu_counters().unwrap();
+        assert_eq!(counters.n_unfused_loops, 0);
+        assert!(counters.n_dispatches <= 150 * counters.n_steps, "{counters:?}");
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::gpu::GpuSteps;
+use crate::gpu::{GpuSteps, Recording};
 use crate::op::{BufferId, Op, Program, Shape};
 use crate::tensor::{KvCache, Layout, Tensor, Weight};
 use crate::{Activation, CausalAttention, Error, FullAttention, Result, Rope, Runtime, TokenLoop};
@@ -214,8 +214,8 @@ impl<'rt> Recorder<'rt> {
         self.owns(logits)?;
         let executor = self.runtime.executor();
         let Ok(gpu) = executor.gpu() else { return Ok(None) };
-        let (pos, n_positions) = replayable(&self.program)?;
-        let steps = GpuSteps::new(gpu, &self.program, logits.buffer, pos, n_positions).await?;
+        let recording = replayable(&self.program, logits.buffer)?;
+        let steps = GpuSteps::new(gpu, &recording).await?;
         Ok(Some(TokenLoop::new(self.runtime.clone(), steps)))
     }
 
@@ -327,17 +327,17 @@ fn within_cache(cache: &KvCache, first_pos: usize, n_rows: usize) -> Result<()> 
     }
 }
 
-/// The position at which a step was recorded, and the positions there are.
-fn replayable(program: &Program) -> Result<(usize, usize)> {
+/// The recording of one step, if it is one.
+fn replayable(program: &Program, logits: BufferId) -> Result<Recording<'_>> {
     let wrong = |got: &str| mismatch("a step of a token loop", "one row, one token, one position", got);
     if program.buffers.iter().any(|shape| shape.n_rows != 1) {
         return Err(wrong("several rows"));
     }
-    let (mut n_tokens, mut positions, mut n_positions) = (0, vec![], usize::MAX);
+    let (mut tokens, mut positions, mut n_positions) = (vec![], vec![], usize::MAX);
     for op in &program.ops {
         match op {
             Op::Input { .. } => return Err(wrong("numbers of the host")),
-            Op::Gather { .. } => n_tokens += 1,
+            Op::Gather { ids, .. } => tokens.extend(ids),
             Op::Rope { rope, .. } => positions.push(rope.first_pos),
             Op::KvAppend { cache, at_pos, .. } => {
                 positions.push(*at_pos);
@@ -347,9 +347,9 @@ fn replayable(program: &Program) -> Result<(usize, usize)> {
             _ => {}
         }
     }
-    match positions.first() {
-        Some(pos) if n_tokens == 1 && n_positions < usize::MAX && positions.iter().all(|p| p == pos) => {
-            Ok((*pos, n_positions))
+    match (positions.first(), &tokens[..]) {
+        (Some(&pos), &[token]) if n_positions < usize::MAX && positions.iter().all(|p| *p == pos) => {
+            Ok(Recording { program, logits, token, pos, n_positions })
         }
         _ => Err(wrong("several tokens or positions, or none")),
     }

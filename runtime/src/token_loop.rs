@@ -15,7 +15,7 @@ pub struct TokenStart<'a> {
     pub n_tokens: usize,
     /// How they are chosen.
     pub sampling: &'a SampleParams,
-    /// The tokens of the text so far, which a repetition penalty is for.
+    /// The tokens that were said already, which a repetition penalty is for.
     pub seen: &'a [u32],
 }
 
@@ -77,6 +77,8 @@ pub struct GpuCounters {
     pub submit_ms: f64,
     /// Time spent waiting for their tokens, in ms.
     pub read_ms: f64,
+    /// Token loops whose fused kernels differed from their operations, and that run unfused.
+    pub n_unfused_loops: u64,
     /// Buffers, bind groups and pipelines that were ever created.
     pub n_objects: u64,
 }

@@ -122,6 +122,8 @@ pub(super) enum Fusion {
     Workgroup,
     /// What needs no barrier.
     Invocation,
+    /// Nothing.
+    None,
 }
 
 /// The nodes of `program`, whose tensors all have one row; `kept` is read by others, too.
@@ -132,6 +134,9 @@ pub(super) fn fuse(
     kept: BufferId,
     max_binding_bytes: u64,
 ) -> Vec<Node<'_>> {
+    if fusion == Fusion::None {
+        return program.ops.iter().map(Node::Op).collect();
+    }
     let mut fuser = Fuser::new(program, fusion, kept, max_binding_bytes);
     for (op_idx, op) in program.ops.iter().enumerate() {
         let fused = match op {

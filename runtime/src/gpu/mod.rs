@@ -30,12 +30,13 @@ mod weight;
 mod tests;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::{Rc, Weak};
 
-pub(crate) use steps::{GpuSteps, Start};
+pub(crate) use steps::{GpuSteps, Recording, Start};
 
 use device::{Device, UNIFORM_STRIDE};
+use kernel::Variant;
 use plan::{Plan, Step, plan};
 use pool::{GpuBuffer, Pool};
 use registry::Registry;
@@ -88,6 +89,8 @@ pub(crate) struct Gpu {
     angles: RefCell<HashMap<(usize, u32), Angles>>,
     /// Weights that lie in one buffer for replayed steps, by the buffers they come from.
     packed: RefCell<HashMap<Vec<u64>, Weak<GpuBuffer>>>,
+    /// Kernels that have computed a step rightly.
+    passed: RefCell<HashSet<Variant>>,
     pending_writes: Cell<usize>,
     counters: Cell<GpuCounters>,
     kernels: KernelSet,
@@ -143,6 +146,7 @@ impl Gpu {
             nothing,
             angles: RefCell::default(),
             packed: RefCell::default(),
+            passed: RefCell::default(),
             pending_writes: Cell::new(0),
             counters: Cell::default(),
             kernels,
@@ -177,6 +181,10 @@ impl Gpu {
         let n_objects = self.pool.n_created() + self.registry.n_created();
         let counters = self.counters.get();
         GpuCounters { n_objects: counters.n_objects + n_objects, ..counters }
+    }
+
+    fn has_passed(&self, variants: &HashSet<Variant>) -> bool {
+        variants.is_subset(&self.passed.borrow())
     }
 
     fn count(&self, change: impl FnOnce(&mut GpuCounters)) {

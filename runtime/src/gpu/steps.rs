@@ -5,7 +5,7 @@
 //! stays on the device in a ring, from which the next step gathers; the host reads the ring back in
 //! batches, with at most two of them ahead of what it has asked for.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 
 use super::fuse::{Fusion, fuse};
@@ -17,7 +17,7 @@ use super::specs::{MAX_PARAMS_BYTES, SampleKernelParams};
 use super::{Gpu, KernelSet, UNIFORM_STRIDE};
 use crate::kernels::{SampleParams, scale_at};
 use crate::memory::Owner;
-use crate::op::{BufferId, Program};
+use crate::op::{BufferId, Executor, Program};
 use crate::{Error, Result};
 
 /// Tokens that the ring holds: two batches, and one more that the next step reads.
@@ -29,8 +29,23 @@ const MAX_BATCHES: usize = 2;
 const _: () = assert!(MAX_BATCHES * MAX_BATCH < RING && RING.is_power_of_two());
 /// A batch should be this short, so that text flows and a stop wastes little.
 const BATCH_MS: f64 = 40.0;
+/// Largest difference between fused and single kernels, as a share of the largest logit: sums in
+/// another order differ by less than a hundredth of this, a wrong kernel by more.
+const MAX_ERROR: f32 = 1e-3;
 /// What the sampling kernel gives where logits are no numbers.
 const NO_TOKEN: u32 = u32::MAX;
+
+/// A pass over one token that can be replayed.
+pub(crate) struct Recording<'a> {
+    pub(crate) program: &'a Program,
+    /// `[1, n_vocab]`, from which the next token is chosen.
+    pub(crate) logits: BufferId,
+    /// The token, and the position at which it was recorded.
+    pub(crate) token: u32,
+    pub(crate) pos: usize,
+    /// It can be replayed for positions below this.
+    pub(crate) n_positions: usize,
+}
 
 /// Where a text stands when its steps begin.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +74,10 @@ pub(crate) struct GpuSteps {
     tokens: Rc<GpuBuffer>,
     /// One bit for each token of the vocabulary.
     seen: Rc<GpuBuffer>,
+    logits: Rc<GpuBuffer>,
     n_vocab: usize,
+    /// Every kernel it runs.
+    variants: HashSet<Variant>,
     recorded_pos: usize,
     n_positions: usize,
     idle: Vec<wgpu::Buffer>,
@@ -69,6 +87,8 @@ pub(crate) struct GpuSteps {
     next_pos: usize,
     end_pos: usize,
     ms_per_step: f64,
+    /// When the last batch was seen to be done.
+    done_ms: f64,
 }
 
 struct Dispatch {
@@ -93,17 +113,28 @@ struct Batch {
 }
 
 impl GpuSteps {
-    /// Plans `program`, recorded at position `recorded_pos` with one token, whose `logits: [1, n_vocab]`
-    /// choose the next; it can be replayed for positions below `n_positions`.
-    pub(crate) async fn new(
-        gpu: &Gpu,
-        program: &Program,
-        logits: BufferId,
-        recorded_pos: usize,
-        n_positions: usize,
-    ) -> Result<Self> {
+    /// Plans a recorded step. On a GPU its first run is compared with the same operations one by one,
+    /// unless all its kernels have passed that before; where they differ, it runs unfused.
+    pub(crate) async fn new(gpu: &Gpu, recording: &Recording<'_>) -> Result<Self> {
         gpu.device.check()?;
-        let make = || Self::make(gpu, program, logits, recorded_pos, n_positions);
+        let fusion = match gpu.kernels {
+            KernelSet::Hardware => Fusion::Workgroup,
+            KernelSet::Software => Fusion::Invocation,
+        };
+        let mut steps = Self::scoped(gpu, recording, fusion).await?;
+        if fusion == Fusion::Workgroup && !gpu.has_passed(&steps.variants) {
+            if steps.agrees(gpu, recording).await? {
+                gpu.passed.borrow_mut().extend(&steps.variants);
+            } else {
+                gpu.count(|counters| counters.n_unfused_loops += 1);
+                steps = Self::scoped(gpu, recording, Fusion::None).await?;
+            }
+        }
+        Ok(steps)
+    }
+
+    async fn scoped(gpu: &Gpu, recording: &Recording<'_>, fusion: Fusion) -> Result<Self> {
+        let make = || Self::make(gpu, recording, fusion);
         let (steps, errors) = gpu.device.scoped("a step of decoding", 0, make);
         if let Err(error) = errors.await {
             gpu.registry.forget_pipelines();
@@ -113,32 +144,43 @@ impl GpuSteps {
         steps
     }
 
-    fn make(
-        gpu: &Gpu,
-        program: &Program,
-        logits: BufferId,
-        recorded_pos: usize,
-        n_positions: usize,
-    ) -> Result<Self> {
+    /// Whether a replayed step gives what its operations give, each with its own kernel.
+    async fn agrees(&mut self, gpu: &Gpu, recording: &Recording<'_>) -> Result<bool> {
+        let expected = gpu.execute(recording.program, Some(recording.logits)).await?;
+        let sampling = SampleParams::default();
+        let (token, pos) = (recording.token, recording.pos);
+        self.start(gpu, Start { token, pos, n_steps: 1, sampling: &sampling, seen: &[] })?;
+        self.write_moving(gpu, pos);
+        let staging = gpu.staging(4 * self.n_vocab as u64);
+        let mut encoder = gpu.device.device.create_command_encoder(&Default::default());
+        self.encode(&mut encoder, pos);
+        encoder.copy_buffer_to_buffer(&self.logits.buffer, 0, &staging, 0, staging.size());
+        gpu.device.queue.submit([encoder.finish()]);
+        let got = gpu.device.map(&staging, None).await?;
+        staging.destroy();
+        let largest = expected.iter().fold(0f32, |largest, logit| largest.max(logit.abs()));
+        // A difference that is no number fails, too.
+        Ok(got.iter().zip(&expected).all(|(got, expected)| (got - expected).abs() <= MAX_ERROR * largest))
+    }
+
+    fn make(gpu: &Gpu, recording: &Recording<'_>, fusion: Fusion) -> Result<Self> {
+        let Recording { program, logits, .. } = *recording;
         let n_vocab = program.shape(logits).width;
         let tokens = gpu.pool.create("the ring of tokens", 4 * RING as u64, Owner::Activations)?;
         let seen_bytes = 4 * n_vocab.div_ceil(32) as u64;
         let seen = gpu.pool.create("the set of seen tokens", seen_bytes, Owner::Activations)?;
-        let fusion = match gpu.kernels {
-            KernelSet::Hardware => Fusion::Workgroup,
-            KernelSet::Software => Fusion::Invocation,
-        };
         let nodes = fuse(program, fusion, logits, gpu.max_binding_bytes);
-        let replay = Replay { tokens: tokens.clone(), n_positions };
+        let replay = Replay { tokens: tokens.clone(), n_positions: recording.n_positions };
         let mut plan = plan_nodes(gpu, program, &nodes, Some(logits), Some(replay))?;
         let (logits, _) = plan.read.take().expect("the logits were asked for");
-        plan.steps.push(sample_step(n_vocab, vec![logits, seen.clone(), tokens.clone()]));
+        plan.steps.push(sample_step(n_vocab, vec![logits.clone(), seen.clone(), tokens.clone()]));
         copy_once(gpu, &plan);
         let data = (plan.data.0.clone(), plan.data.1.clone(), plan.data_patches.clone());
         gpu.write_inputs(&plan);
         let uniform_bytes = (plan.steps.len() * UNIFORM_STRIDE) as u64;
         let uniforms = gpu.pool.create_uniform("parameters of a step", uniform_bytes)?;
         let n_moving = plan.steps.iter().filter(|step| !step.patches.is_empty()).count();
+        let variants = plan.steps.iter().map(|step| step.variant).collect();
         let dispatches = dispatches(gpu, plan.steps, &uniforms.buffer, n_moving);
         let mut params = vec![0; dispatches.len() * UNIFORM_STRIDE / 4];
         for dispatch in &dispatches {
@@ -155,15 +197,18 @@ impl GpuSteps {
             data,
             tokens,
             seen,
+            logits,
             n_vocab,
-            recorded_pos,
-            n_positions,
+            variants,
+            recorded_pos: recording.pos,
+            n_positions: recording.n_positions,
             idle,
             batches: VecDeque::new(),
             ready: VecDeque::new(),
             next_pos: 0,
             end_pos: 0,
             ms_per_step: BATCH_MS,
+            done_ms: 0.0,
         })
     }
 
@@ -231,7 +276,9 @@ impl GpuSteps {
             let tokens = gpu.device.map(&batch.staging, Some(batch.submission)).await?;
             let now_ms = platform::now_ms();
             gpu.count(|counters| counters.read_ms += now_ms - asked_ms);
-            self.ms_per_step = (now_ms - batch.started_ms.max(asked_ms)) / batch.n_tokens as f64;
+            // With a slow caller this is too much, which makes batches short and does no harm.
+            self.ms_per_step = (now_ms - batch.started_ms.max(self.done_ms)) / batch.n_tokens as f64;
+            self.done_ms = now_ms;
             self.ready.extend(tokens[..batch.n_tokens].iter().map(|token| token.to_bits()));
             self.idle.push(batch.staging);
         }

@@ -2,7 +2,7 @@
 
 use super::{Bench, Random};
 use crate::gpu::KernelSet;
-use crate::gpu::steps::{GpuSteps, Start};
+use crate::gpu::steps::{GpuSteps, Recording, Start};
 use crate::kernels::{SampleParams, sample};
 use crate::op::{Op, Program, Rows, Shape};
 use crate::tensor::Layout;
@@ -23,7 +23,8 @@ impl Table {
         program.buffers.push(Shape { n_rows: 1, width: n_vocab });
         let out = crate::op::BufferId(0);
         program.ops.push(Op::Gather { table, ids: vec![0], out });
-        let steps = platform::block_on(GpuSteps::new(&bench.gpu, &program, out, 0, 1 << 20)).expect("steps");
+        let recording = Recording { program: &program, logits: out, token: 0, pos: 0, n_positions: 1 << 20 };
+        let steps = platform::block_on(GpuSteps::new(&bench.gpu, &recording)).expect("steps");
         Self { bench, steps }
     }
 
