@@ -13,13 +13,12 @@ use crate::op::{BufferId, GROUP, Op, Program};
 use crate::tensor::{KvCache, Weight};
 use crate::{Activation, Rope};
 
-/// Bytes of workgroup memory that WebGPU grants everywhere.
-const MAX_WORKGROUP_BYTES: usize = 16_384;
-/// What fused kernels use of it besides their row of activations: sums, scores and one head's query,
-/// key and value, for 256 invocations and heads of 128.
-const OTHER_WORKGROUP_BYTES: usize = 256 * (16 + 4 + 4) + 3 * 128 * 4 + 512;
-/// Widest row that a fused kernel keeps in workgroup memory.
-const MAX_TILE_WIDTH: usize = (MAX_WORKGROUP_BYTES - OTHER_WORKGROUP_BYTES) / 4;
+/// Widest row that a fused linear layer keeps in workgroup memory: of the 16 KiB that WebGPU grants
+/// everywhere, 128 invocations' sums take less than one.
+const MAX_LINEAR_WIDTH: usize = (16_384 - 1024) / 4;
+/// The same for attention, where 256 invocations have sums and scores (24 bytes each), and one head of at
+/// most 128 a query, a key and a value.
+const MAX_ATTENTION_WIDTH: usize = (16_384 - 256 * 24 - 3 * 128 * 4 - 512) / 4;
 /// Largest head of a fused attention.
 pub(super) const MAX_FUSED_HEAD_DIM: usize = 128;
 
@@ -210,9 +209,10 @@ impl<'a> Fuser<'a> {
         }
     }
 
-    /// What a kernel that alone reads `x`, `n_readers` times, multiplies, and what it joins for that.
-    fn input(&self, x: BufferId, n_readers: usize) -> (Input<'a>, Vec<usize>) {
-        let fits = self.fusion == Fusion::Workgroup && self.program.shape(x).width <= MAX_TILE_WIDTH;
+    /// What a kernel that alone reads `x`, `n_readers` times, multiplies, and what it joins for that, if
+    /// the row is no wider than `max_width`.
+    fn input(&self, x: BufferId, n_readers: usize, max_width: usize) -> (Input<'a>, Vec<usize>) {
+        let fits = self.fusion == Fusion::Workgroup && self.program.shape(x).width <= max_width;
         match self.writer(x, n_readers).filter(|_| fits) {
             Some((op_idx, Op::RmsNorm { x, gamma, eps, .. })) => {
                 (Input::Norm { x: *x, gamma, eps: *eps }, vec![op_idx])
@@ -224,7 +224,7 @@ impl<'a> Fuser<'a> {
     /// A linear layer after a normalisation.
     fn linear(&self, op: &'a Op) -> Fused<'a> {
         let Op::Linear { x, weight, bias, act, out } = op else { return None };
-        let (input, joined) = self.input(*x, 1);
+        let (input, joined) = self.input(*x, 1, MAX_LINEAR_WIDTH);
         let node = StepLinear { input, weight, bias: bias.as_ref(), act: *act, residual: None, out: *out };
         matches!(node.input, Input::Norm { .. }).then(|| (Node::Linear(node), joined))
     }
@@ -255,7 +255,7 @@ impl<'a> Fuser<'a> {
         if x != up_x || gate.layout() != up.layout() || !is_whole(gate) || !is_whole(up) {
             return None;
         }
-        let (input, mut joined) = self.input(x, 2);
+        let (input, mut joined) = self.input(x, 2, MAX_LINEAR_WIDTH);
         joined.extend([gate_idx, up_idx]);
         Some((Node::GateUp(GateUp { input, gate, up, out }), joined))
     }
@@ -272,7 +272,9 @@ impl<'a> Fuser<'a> {
         let (k_rope_idx, k, k_rope) = self.rope(k)?;
         let projections = [self.projection(q)?, self.projection(k)?, self.projection(v)?];
         let h = projections[0].1;
-        let (Input::Norm { x, gamma, eps }, mut joined) = self.input(h, 3) else { return None };
+        let (Input::Norm { x, gamma, eps }, mut joined) = self.input(h, 3, MAX_ATTENTION_WIDTH) else {
+            return None;
+        };
         let layout = projections[0].2.layout();
         let is_one = projections.iter().all(|p| p.1 == h && p.2.layout() == layout)
             && projections.iter().all(|p| p.3.is_some() == projections[0].3.is_some())
@@ -287,7 +289,7 @@ impl<'a> Fuser<'a> {
         };
         let weights = projections.map(|p| p.2);
         let n_bytes = weights.iter().map(|weight| n_bytes(weight.shape(), layout)).sum::<u64>();
-        let fits = self.program.shape(*out).width <= MAX_TILE_WIDTH
+        let fits = self.program.shape(*out).width <= MAX_LINEAR_WIDTH
             && self.n_readers[out.idx()] == 1
             && weights.into_iter().all(is_whole)
             // Scales of 8-bit groups lie two to a word, and each weight's begin with one.

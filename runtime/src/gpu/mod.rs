@@ -5,6 +5,9 @@
 //! and activation buffers are made once and reused, parameters of all dispatches are written at once
 //! into one uniform buffer, and only what is asked for is read back.
 //!
+//! Decoding repeats one program with other positions. `fuse` joins its operations, `fused` plans what was
+//! joined, and `steps` replays the plan: nothing is created per token, and the token stays on the device.
+//!
 //! Invariants:
 //! - No `cfg` for the browser: what differs there is known from the adapter.
 //! - Between planning and submission nothing is awaited, so interleaved executions cannot mix.
