@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 /// The recorded step of a state; clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct RecordedStep(Rc<RefCell<Option<Recorded>>>);
+pub(crate) struct RecordedStep(Rc<RefCell<Option<Box<Recorded>>>>);
 
 pub(crate) struct Recorded {
     /// Of the runtime when it was recorded; another one has other caches and weights.
@@ -28,7 +28,7 @@ pub(crate) enum Run {
     #[default]
     NotBegun,
     /// The steps that give the next tokens.
-    Steps(Recorded),
+    Steps(Box<Recorded>),
     /// Not on this tier.
     Nowhere,
 }
@@ -105,5 +105,5 @@ async fn begin(inner: &Inner, state: &State, token: u32) -> Result<Run> {
     let states = inner.model.forward(&mut rec, state, &[token])?; // [1, D]
     let logits = inner.model.logits(&mut rec, states)?; // [1, V]
     let steps = rec.token_loop(logits).await?;
-    Ok(steps.map_or(Run::Nowhere, |steps| Run::Steps(Recorded { generation, steps })))
+    Ok(steps.map_or(Run::Nowhere, |steps| Run::Steps(Box::new(Recorded { generation, steps }))))
 }

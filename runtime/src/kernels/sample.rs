@@ -99,8 +99,8 @@ pub fn sample(logits: &[f32], seen: &[bool], p: &SampleParams, pos: usize) -> Op
         _ => logits[id],
     };
     let mut best = None;
-    for id in 0..logits.len() {
-        if logits[id].is_nan() || logits[id] == f32::INFINITY {
+    for (id, given) in logits.iter().enumerate() {
+        if given.is_nan() || *given == f32::INFINITY {
             return None;
         }
         let key = key(logit(id));
