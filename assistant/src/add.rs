@@ -1,11 +1,11 @@
 //! From a file to stored passages.
 
-use ingest::{Document, Hint, Warning};
+use ingest::{Document, Entry, Hint, Refusal, Warning};
 use sha2::{Digest, Sha256};
 use vectordb::{NewChunk, NewDocument};
 
 use crate::assistant::Assistant;
-use crate::types::{Added, Progress, SourceFile};
+use crate::types::{Added, AddedAll, Progress, SourceFile};
 use crate::{Error, Result};
 
 /// Passages embedded between two reports: 8 of 200 tokens take a browser's CPU about a second.
@@ -28,6 +28,64 @@ impl Assistant {
         let (document, warnings) = ingest::ingest(&file.bytes, &hint, &self.options.limits)?;
         let n_bytes = file.bytes.len() as u64;
         self.add_extracted(&file.name, sha256, n_bytes, document, warnings, progress).await
+    }
+
+    /// The same for a file that may hold several documents: an archive, or mail with attachments.
+    /// One that cannot be read costs itself alone. Documents of an earlier version of the file that
+    /// are no longer in it are removed.
+    ///
+    /// # Errors
+    /// When embedding or storing fails; what was added before that stays.
+    pub async fn add_all(
+        &mut self,
+        file: &SourceFile,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<AddedAll> {
+        let sha256 = Sha256::digest(&file.bytes).into();
+        if let Some(added) = self.already_there(&file.name, &sha256)? {
+            return Ok(AddedAll { added: vec![added], refused: Vec::new() });
+        }
+        progress(Progress::Reading { name: file.name.clone() });
+        let hint = Hint { name: &file.name, mime: file.mime.as_deref(), password: None };
+        let entries = ingest::ingest_all(&file.bytes, &hint, &self.options.limits);
+        self.add_entries(&file.name, sha256, entries, progress).await
+    }
+
+    /// The same for a file that was parsed elsewhere. `sha256` is that of the whole file.
+    ///
+    /// # Errors
+    /// As [`Assistant::add_all`].
+    pub async fn add_entries(
+        &mut self,
+        file_name: &str,
+        sha256: [u8; 32],
+        entries: Vec<Entry>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<AddedAll> {
+        let mut all = AddedAll::default();
+        for Entry { name, n_bytes, outcome } in entries {
+            let added = match outcome {
+                Ok((document, warnings)) => {
+                    self.add_extracted(&name, sha256, n_bytes, document, warnings, progress).await
+                }
+                Err(refusal) => Err(Error::Refused(refusal)),
+            };
+            match added {
+                Ok(added) => all.added.push(added),
+                Err(Error::Refused(refusal)) => all.refused.push(refusal),
+                Err(Error::Store(error @ vectordb::Error::BadDocument { .. })) => {
+                    all.refused.push(Refusal::Unreadable { name, reason: error.to_string() });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let within = format!("{file_name}/");
+        for old in self.db.documents()? {
+            if old.name.starts_with(&within) && old.sha256 != sha256 && !all.added.is_empty() {
+                self.remove(old.id.0)?;
+            }
+        }
+        Ok(all)
     }
 
     /// The same for a file that was parsed elsewhere. `sha256` and `n_bytes` are those of the file.
@@ -95,7 +153,7 @@ impl Assistant {
         let count = |text: &str| embedder.count_tokens(text);
         let chunks = ingest::chunk(document, &self.options.chunk_policy, &count);
         if chunks.is_empty() {
-            return Err(Error::Refused(ingest::Refusal::NoText { name: name.to_owned() }));
+            return Err(Error::Refused(Refusal::NoText { name: name.to_owned() }));
         }
         let title = document.title.as_deref().unwrap_or_default();
         let texts: Vec<String> = chunks.iter().map(|chunk| chunk.embedding_text(title)).collect();

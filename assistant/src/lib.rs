@@ -53,7 +53,7 @@ pub use error::{Error, Result};
 pub use memory::forecast;
 pub use open::{Options, Place};
 pub use types::{
-    Added, Answer, AnswerEvent, AnswerSentence, AskOptions, Citation, Leg, ModelState, Progress, Quote,
-    SearchHit, Signals, Source, SourceFile, State, TierState,
+    Added, AddedAll, Answer, AnswerEvent, AnswerSentence, AskOptions, Citation, Leg, ModelState, Progress,
+    Quote, SearchHit, Signals, Source, SourceFile, State, TierState,
 };
 pub use vectordb::DocumentInfo;

@@ -63,6 +63,38 @@ pub struct Added {
     pub already_there: bool,
 }
 
+/// What became of a file that may hold several documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedAll {
+    /// The documents that are stored now.
+    pub added: Vec<Added>,
+    /// Why others are not.
+    pub refused: Vec<ingest::Refusal>,
+}
+
+impl AddedAll {
+    /// Sentences for the user about what was lost. Files of kinds that are not read, such as the
+    /// pictures of an archive, are only counted.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        for added in &self.added {
+            let is_only_one = self.added.len() == 1;
+            told.extend(added.warnings.iter().map(|warning| match is_only_one {
+                true => warning.clone(),
+                false => format!("{}: {warning}", added.name),
+            }));
+        }
+        let is_other_kind =
+            |refusal: &&ingest::Refusal| matches!(refusal, ingest::Refusal::UnknownKind { .. });
+        told.extend(self.refused.iter().filter(|refusal| !is_other_kind(refusal)).map(ToString::to_string));
+        let n_others = self.refused.iter().filter(is_other_kind).count();
+        if n_others > 0 {
+            told.push(format!("{n_others} files in it are of kinds that cannot be read, such as pictures"));
+        }
+        told
+    }
+}
+
 /// A stored document's text. All spans count its code points.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {

@@ -124,6 +124,29 @@ fn a_bad_file_costs_itself_alone() {
 }
 
 #[test]
+fn an_archive_gives_its_documents_and_a_newer_one_replaces_them() {
+    let mut assistant = filled();
+    let fixture = |name: &str| {
+        let path = format!("{}/../fixtures/documents/{name}", env!("CARGO_MANIFEST_DIR"));
+        SourceFile { name: "port.zip".into(), mime: None, bytes: std::fs::read(path).unwrap() }
+    };
+    let all = block_on(assistant.add_all(&fixture("python.zip"), &mut |_| {})).unwrap();
+    let names: Vec<&str> = all.added.iter().map(|added| added.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["port.zip/port/größe.md", "port.zip/port/tables/boats.csv", "port.zip/port/handbook.docx"]
+    );
+    assert_eq!(all.warnings(), ["1 files in it are of kinds that cannot be read, such as pictures"]);
+    assert!(ask(&mut assistant, "How many berths has the port?").answer.contains("nine"));
+
+    let again = block_on(assistant.add_all(&fixture("python.zip"), &mut |_| {})).unwrap();
+    assert!(again.added.iter().all(|added| added.already_there));
+    let all = block_on(assistant.add_all(&fixture("html.eml"), &mut |_| {})).unwrap();
+    assert_eq!((all.added.len(), all.refused.len()), (1, 0));
+    assert_eq!(assistant.state().unwrap().n_documents, 3);
+}
+
+#[test]
 fn a_knowledge_base_is_there_after_it_was_closed() {
     let dir = tempfile::tempdir().unwrap();
     let place = Place::File(dir.path().join("kb.footnote").to_str().unwrap().to_owned());

@@ -66,7 +66,7 @@ pub struct IndexArgs {
     /// The knowledge base's file; it is made if it is not there
     #[arg(long, value_name = "FILE")]
     pub kb: String,
-    /// Files and folders; what has not changed is left alone
+    /// Files, archives and folders with documents; what has not changed is left alone
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 }

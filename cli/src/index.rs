@@ -115,29 +115,28 @@ async fn add(
         }
     };
     let file = SourceFile { name, mime: None, bytes };
-    match assistant.add(&file, &mut |p| reporter.tell(&p)).await {
-        Ok(added) if added.already_there => report.unchanged.push(file.name),
-        Ok(added) => {
-            for warning in &added.warnings {
-                reporter.note(&format!("{}: {warning}", added.name));
-            }
-            report.added.push(added);
+    // An error of the store or the embedder ends the run: the next file would fail as well.
+    let all = assistant.add_all(&file, &mut |p| reporter.tell(&p)).await?;
+    let is_several = all.added.len() + all.refused.len() > 1;
+    for added in all.added {
+        if added.already_there {
+            report.unchanged.push(added.name);
+            continue;
         }
-        Err(assistant::Error::Refused(refusal)) => {
-            let is_other_kind = matches!(refusal, ingest::Refusal::UnknownKind { .. });
-            let failed = Failed { file: file.name, reason: refusal.to_string(), is_named: found.is_named };
-            if is_other_kind && !found.is_named {
-                report.skipped.push(failed);
-            } else {
-                report.failed.push(told(failed, reporter));
-            }
+        for warning in &added.warnings {
+            reporter.note(&format!("{}: {warning}", added.name));
         }
-        Err(assistant::Error::Store(e @ vectordb::Error::BadDocument { .. })) => {
-            let failed = Failed { file: file.name, reason: e.to_string(), is_named: found.is_named };
-            report.failed.push(told(failed, reporter));
+        report.added.push(added);
+    }
+    for refusal in all.refused {
+        let is_other_kind = matches!(refusal, ingest::Refusal::UnknownKind { .. });
+        let reason = refusal.to_string();
+        let file = file.name.clone();
+        if is_other_kind && (is_several || !found.is_named) {
+            report.skipped.push(Failed { file, reason, is_named: false });
+        } else {
+            report.failed.push(told(Failed { file, reason, is_named: found.is_named }, reporter));
         }
-        // The store or the embedder: the next file would fail as well.
-        Err(e) => return Err(e.into()),
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! the page chose; every event that answers it carries the same id. Id 0 belongs to no request.
 
 use assistant::{Answer, Quote, Source, State};
-use ingest::{Document, Refusal, Warning};
+use ingest::Entry;
 use serde::{Deserialize, Serialize};
 
 /// Ties events to the request they answer; chosen by the page, never 0, never given twice.
@@ -191,7 +191,7 @@ pub struct DocumentRow {
     pub id: u64,
     /// The file's name.
     pub name: String,
-    /// `pdf`, `markdown`, `html` or `text`.
+    /// What kind of file it was, such as `pdf`, `docx` or `text`.
     pub kind: String,
     /// Pages; 0 where the format has none.
     pub n_pages: u32,
@@ -289,15 +289,8 @@ pub struct ToIngest {
 /// What the ingest worker answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FromIngest {
-    /// The document.
-    Read {
-        /// Text and structure.
-        document: Document,
-        /// What was lost or guessed.
-        warnings: Vec<Warning>,
-    },
-    /// There is no document in it.
-    Refused(Refusal),
+    /// What is in the file: most often one document, or the reason why there is none.
+    Read(Vec<Entry>),
     /// The parser died of it.
     Crashed {
         /// Its last words.
@@ -324,7 +317,8 @@ mod tests {
         survives(ToEngine { id: 2, request: Request::Ask { question: "Où? 世界 \u{1F980}\0".into() } });
         survives(FromEngine { id: 2, event: Event::Piece("\n“x” [1]".into()) });
         survives(FromEngine { id: 0, event: Event::Embedded { vectors: vec![vec![0.1, -1e-30, 1.0]] } });
-        survives(FromIngest::Refused(Refusal::PasswordNeeded { name: "a.pdf".into() }));
+        let outcome = Err(ingest::Refusal::PasswordNeeded { name: "a.pdf".into() });
+        survives(FromIngest::Read(vec![Entry { name: "a.pdf".into(), n_bytes: 1, outcome }]));
     }
 
     /// The boot scripts write this one by hand, and pages that embed the engine write requests.

@@ -1,4 +1,4 @@
-//! Bytes in, a document or a refusal out. Whatever a file does to the parser ends with this worker:
+//! Bytes in, documents and refusals out. Whatever a file does to the parser ends with this worker:
 //! a panic is posted, a trap reaches the engine as an error event, a hang is cut by its clock.
 
 use js_sys::{Array, Uint8Array};
@@ -30,10 +30,7 @@ fn read(event: &MessageEvent) -> FromIngest {
         mime: Some(request.mime.as_str()).filter(|mime| !mime.is_empty()),
         password: request.password.as_deref(),
     };
-    match ingest::ingest(&bytes, &hint, &ingest::Limits::default()) {
-        Ok((document, warnings)) => FromIngest::Read { document, warnings },
-        Err(refusal) => FromIngest::Refused(refusal),
-    }
+    FromIngest::Read(ingest::ingest_all(&bytes, &hint, &ingest::Limits::default()))
 }
 
 fn post(reply: &FromIngest) {

@@ -22,9 +22,7 @@ const MAX_PARSE_MS_PER_BYTE: f64 = 2e-3;
 /// A parsed file.
 pub struct Parsed {
     pub sha256: [u8; 32],
-    pub n_bytes: u64,
-    pub document: ingest::Document,
-    pub warnings: Vec<ingest::Warning>,
+    pub entries: Vec<ingest::Entry>,
 }
 
 /// Reads, hashes and parses a file.
@@ -48,8 +46,7 @@ pub async fn parse(file: &File, request: &ToIngest) -> Result<Parsed, Refusal> {
     let sha256 = hash(&bytes).await.map_err(&unreadable)?;
     let limit_ms = MAX_PARSE_MS + n_bytes as f64 * MAX_PARSE_MS_PER_BYTE;
     match run(request, &bytes, limit_ms).await {
-        FromIngest::Read { document, warnings } => Ok(Parsed { sha256, n_bytes, document, warnings }),
-        FromIngest::Refused(refusal) => Err(refusal),
+        FromIngest::Read(entries) => Ok(Parsed { sha256, entries }),
         FromIngest::Crashed { message } => Err(unreadable(message)),
     }
 }

@@ -88,16 +88,16 @@ impl Engine {
                 wire::post(id, Event::Adding(stage));
             }
         };
-        let files::Parsed { sha256, n_bytes, document, warnings } = parsed;
-        let added =
-            assistant.add_extracted(&request.name, sha256, n_bytes, document, warnings, &mut progress).await;
-        match added {
-            Ok(added) => Ok(Event::Added {
-                documents: rows(assistant)?,
-                already_there: added.already_there,
-                warnings: added.warnings,
-            }),
-            Err(Error::Refused(refusal)) => Ok(refused(&refusal)),
+        let files::Parsed { sha256, entries } = parsed;
+        match assistant.add_entries(&request.name, sha256, entries, &mut progress).await {
+            Ok(all) => match all.refused.first() {
+                Some(refusal) if all.added.is_empty() => Ok(refused(refusal)),
+                _ => Ok(Event::Added {
+                    documents: rows(assistant)?,
+                    already_there: all.added.iter().all(|added| added.already_there),
+                    warnings: all.warnings(),
+                }),
+            },
             Err(error) if error.is_device_lost() => Err(told(error)),
             Err(error) => Err(format!("{} was not added: {error}", request.name)),
         }
