@@ -42,6 +42,9 @@ pub(crate) fn read(bytes: &[u8], hint: &Hint, limits: &Limits) -> Result<(Docume
         let name = hint.name.to_owned();
         return Err(match lost.first() {
             Some((page, reason)) => Refusal::Unreadable { name, reason: format!("page {page}: {reason}") },
+            None if warnings.iter().any(|w| w.code == WarningCode::Damaged) => {
+                Refusal::Unreadable { name, reason: "it is damaged, and no text was left in it".to_owned() }
+            }
             None => Refusal::NoText { name },
         });
     }

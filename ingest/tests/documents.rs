@@ -134,6 +134,31 @@ fn encrypted_files_ask_for_their_password() {
     assert_eq!(doc.text, plain.text);
 }
 
+/// Objects in encrypted object streams are not encrypted once more.
+#[test]
+fn encrypted_object_streams_are_read() {
+    let plain = read("almanac.pdf");
+    assert_eq!(read("packed-rc4.pdf").text, plain.text);
+    let (doc, warnings) =
+        read_as("packed-aes.pdf", "packed-aes.pdf", Some("lighthouse")).expect("that is the password");
+    assert_eq!((doc.text, warnings.len()), (plain.text, 0));
+    let refusal = read_as("packed-aes.pdf", "packed-aes.pdf", None).expect_err("it is encrypted");
+    assert!(matches!(refusal, Refusal::PasswordNeeded { .. }), "{refusal}");
+}
+
+#[test]
+fn a_file_that_was_cut_off_is_damaged_and_not_scanned() {
+    let whole = read_doc("almanac.pdf");
+    for percent in (5..100).step_by(5) {
+        let cut = &whole[..whole.len() * percent / 100];
+        let hint = Hint { name: "cut.pdf", ..Hint::default() };
+        match ingest(cut, &hint, &Limits::default()) {
+            Ok((_, warnings)) => assert_ne!(warnings, [], "{percent} %"),
+            Err(refusal) => assert!(matches!(refusal, Refusal::Unreadable { .. }), "{percent} %: {refusal}"),
+        }
+    }
+}
+
 #[test]
 fn refusals_name_the_file_and_what_to_do() {
     let refuse = |bytes: &[u8], name: &str| {
