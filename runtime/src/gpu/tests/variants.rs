@@ -320,7 +320,7 @@ fn variants_take_split_weights() {
         }
         bench.gpu.use_variants(VariantSet::default().with(variant));
         for layout in LAYOUTS {
-            check_linear(&bench, layout, (10, 256, 1100), Activation::None, true);
+            check_linear(&bench, layout, (10, 256, 600), Activation::None, true);
         }
     }
 }
