@@ -183,7 +183,7 @@ fn a_text_goes_on_after_a_lost_device() {
         let rt = runtime(TierChoice::Gpu).await;
         let generator = roomy(&rt).await;
         let prompt = digits(6, 300);
-        let greedy = Sampling::greedy(12);
+        let greedy = Sampling::greedy(60);
         let tokens = async |n_before_loss: usize| {
             let mut session = generator.start(&prompt, &greedy).await.unwrap();
             let mut tokens = Vec::new();
