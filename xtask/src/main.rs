@@ -120,7 +120,7 @@ fn wasm_env(how: Build) -> Outcome {
     for (name, value) in wasm::toolchain(how)?.env() {
         println!("export {name}='{}'", value.replace('\'', r"'\''"));
     }
-    println!("export CARGO_TARGET_DIR='{}'", paths::web_target().display());
+    println!("export CARGO_TARGET_DIR='{}'", paths::web_target(how).display());
     Ok(())
 }
 

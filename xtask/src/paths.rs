@@ -3,6 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 
+use crate::wasm::Build;
 use crate::workspace;
 
 /// The folder of everything that is built.
@@ -13,9 +14,13 @@ pub fn target() -> PathBuf {
     }
 }
 
-/// Cargo's folder for wasm32. Apart from the native one, so that neither waits for the other's lock.
-pub fn web_target() -> PathBuf {
-    target().join("web")
+/// Cargo's folder for wasm32. Apart from the native one, so that neither waits for the other's lock,
+/// and one for each way to build, or each would make what the other compiled for this machine stale.
+pub fn web_target(how: Build) -> PathBuf {
+    target().join(match how {
+        Build::Plain => "web",
+        Build::Threads => "web-threads",
+    })
 }
 
 /// The finished web app.

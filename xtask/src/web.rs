@@ -74,10 +74,9 @@ fn out_name(how: Build, program: &str) -> String {
     }
 }
 
-/// Builds for the browser; returns the folder of the programs. The next build in another way
-/// overwrites what lies there.
+/// Builds for the browser; returns the folder of the programs.
 fn cargo_build(how: Build, selection: &[&str]) -> Outcome<PathBuf> {
-    let target = paths::web_target();
+    let target = paths::web_target(how);
     let mut build = cargo(&["build", "--profile", "web", "--target", wasm::TARGET]);
     build.args(selection).arg("--target-dir").arg(&target).envs(wasm::toolchain(how)?.env());
     run(&mut build)?;
@@ -90,7 +89,7 @@ fn bind(wasm_file: &Path, name: &str, dist: &Path) -> Outcome {
     let metadata = fs::metadata(wasm_file)?;
     let changed = metadata.modified()?.duration_since(UNIX_EPOCH)?.as_nanos();
     let stamp = format!("{BINDING} {} {changed}", metadata.len());
-    let stamp_file = paths::web_target().join(format!("{name}.bound"));
+    let stamp_file = paths::web_target(Build::Plain).join(format!("{name}.bound"));
     let is_there = ["js", "wasm"].iter().all(|extension| {
         let end = if *extension == "js" { "" } else { "_bg" };
         dist.join(format!("{name}{end}.{extension}")).is_file()
