@@ -7,16 +7,19 @@ mod embed;
 mod generate;
 mod ingest_files;
 mod machine;
+mod peers;
 mod report;
 mod search;
 mod size;
 mod store;
+mod web;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use report::{Report, Row};
+use machine::Machine;
+use report::{Report, Row, Rows};
 
 /// What a benchmark may fail with; only ever shown.
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -29,6 +32,9 @@ struct Args {
     /// Write the report as JSON to this file, too.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Only rows of this part of the benchmark.
+    #[arg(long)]
+    only: Option<String>,
     /// How often each row is measured.
     #[arg(long, default_value_t = 5)]
     runs: usize,
@@ -54,6 +60,13 @@ enum Name {
     Store,
     /// Sizes of what a browser loads.
     Size,
+    /// The web app in Chromium: start, first vector, first token, memory.
+    Web,
+    /// Beside other engines: `--only embed` or `generate` in Chromium, `--only native` without.
+    Peers,
+    /// No benchmark: our generator as a process that `peers` asks line by line.
+    #[value(hide = true)]
+    Engine,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -64,6 +77,11 @@ enum Tier {
 }
 
 impl Args {
+    /// Whether a part of the benchmark is asked for.
+    fn wants(&self, part: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only == part)
+    }
+
     fn runtime(&self) -> Outcome<runtime::Runtime> {
         let tier = match self.tier {
             Tier::Auto => runtime::TierChoice::Auto,
@@ -86,31 +104,39 @@ impl Args {
     }
 }
 
-fn measure(args: &Args) -> Outcome<Vec<Row>> {
-    match args.name {
-        Name::Embed => embed::rows(args),
-        Name::Generate => generate::rows(args),
-        Name::Search => search::rows(args),
-        Name::Ingest => ingest_files::rows(args),
-        Name::Store => store::rows(args),
-        Name::Size => size::rows(),
-    }
+fn measure(args: &Args) -> Outcome<Rows> {
+    Ok(match args.name {
+        Name::Embed => embed::rows(args)?.into(),
+        Name::Generate => generate::rows(args)?.into(),
+        Name::Search => search::rows(args)?.into(),
+        Name::Ingest => ingest_files::rows(args)?.into(),
+        Name::Store => store::rows(args)?.into(),
+        Name::Size => size::rows()?.into(),
+        Name::Web => web::rows(args)?.into(),
+        Name::Peers => peers::rows(args)?,
+        Name::Engine => return Err("it is no benchmark".into()),
+    })
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if matches!(args.name, Name::Engine) {
+        return finish(peers::serve_engine(&args));
+    }
+    let machine = Machine::this();
     let report = measure(&args).and_then(|rows| {
-        let report = Report::new(rows);
+        let report = Report::new(machine, rows);
         if let Some(path) = &args.json {
             std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
         }
         Ok(report)
     });
-    match report {
-        Ok(report) => {
-            print!("{report}");
-            ExitCode::SUCCESS
-        }
+    finish(report.map(|report| print!("{report}")))
+}
+
+fn finish(outcome: Outcome<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
             ExitCode::FAILURE

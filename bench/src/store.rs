@@ -24,6 +24,7 @@ pub(crate) fn rows(args: &Args) -> Outcome<Vec<Row>> {
         db.put_document(&document)?;
         put_ms.push(now_ms() - start_ms);
     }
+    let index_bytes = db.stats()?.index_bytes;
     drop(db);
     let n_chunks = DOCUMENTS * CHUNKS_PER_DOCUMENT;
     let file_bytes = std::fs::metadata(path)?.len();
@@ -31,5 +32,6 @@ pub(crate) fn rows(args: &Args) -> Outcome<Vec<Row>> {
         Row::new(format!("store a document of {CHUNKS_PER_DOCUMENT} passages"), "ms", put_ms),
         Row::timed(format!("open a store of {n_chunks} passages"), args.runs, open)?,
         Row::new(format!("file of {n_chunks} passages"), "MB", vec![file_bytes as f64 / 1e6]),
+        Row::new(format!("index of {n_chunks} passages in memory"), "MB", vec![index_bytes as f64 / 1e6]),
     ])
 }

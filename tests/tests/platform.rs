@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tests::{Browser, Launch};
+use browser::{Browser, Launch};
 
 const PAGE: &str = "<!doctype html><title>starting</title><script src=\"page.js\"></script>";
 /// The worker's messages, one after the other, become the title.

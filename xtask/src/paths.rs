@@ -33,6 +33,11 @@ pub fn web_tests() -> PathBuf {
     target().join("web-tests")
 }
 
+/// The program that measures in a browser.
+pub fn web_measure() -> PathBuf {
+    target().join("web-measure")
+}
+
 /// Standard libraries built from source, a folder per compiler version.
 pub fn wasm_sysroots() -> PathBuf {
     target().join("wasm-sysroot")

@@ -23,17 +23,21 @@ pub fn bench(args: &[String]) -> Outcome {
             web::build()?;
             build_footnote()?;
             fetch_models()?;
-            let mut bench = cargo(&["run", "--package", "tests", "--example", "web", "--"]);
-            return run(bench.args(&args[1..]));
         }
         Some("size") => drop(web::build()?),
+        Some("peers") => {
+            web::build_measure()?;
+            build_footnote()?;
+            fetch_models()?;
+        }
         Some("embed" | "generate" | "search") => {
             build_footnote()?;
             fetch_models()?;
         }
         _ => {}
     }
-    let mut bench = cargo(&["run", "--release", "--package", "bench", "--"]);
+    // The development profile compiles what is measured at level 3, and is built already.
+    let mut bench = cargo(&["run", "--package", "bench", "--"]);
     run(bench.args(args))
 }
 

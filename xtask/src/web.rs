@@ -66,6 +66,18 @@ pub fn build_platform_tests() -> Outcome {
     Ok(())
 }
 
+/// Builds the program that measures embedder and generator in a browser's worker, with threads.
+pub fn build_measure() -> Outcome {
+    say("building the program that measures");
+    let built = cargo_build(Build::Threads, &["--package", "measure"])?;
+    let folder = paths::web_measure();
+    fs::create_dir_all(&folder)?;
+    bind(&built.join("measure.wasm"), "measure", &folder)?;
+    let thread = "compute-worker.js";
+    fs::copy(workspace().join("ui/static").join(thread), folder.join(thread))?;
+    Ok(())
+}
+
 /// What a program is called in the finished app.
 fn out_name(how: Build, program: &str) -> String {
     match how {

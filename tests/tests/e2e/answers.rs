@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tests::{Browser, Site, document};
+use browser::{Browser, Site, document};
 
 #[test]
 fn from_dropped_files_to_footnotes_and_back_after_a_reload() {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tests::{Browser, Site, document, models_folder, target_folder};
+use browser::{Browser, Site, document, models_folder, target_folder};
 
 #[test]
 fn each_bad_file_is_told_and_the_others_are_added() {

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use browser::{Browser, Launch, Site, workspace};
 use serde_json::{Value, json};
-use tests::{Browser, Launch, Site, workspace};
 
 /// What issue and design ask of both tiers.
 const MIN_COSINE: f64 = 0.9999;
@@ -65,7 +65,7 @@ fn embeddings_on_the_gpu_tier_equal_the_references() {
     });
 }
 
-fn check_embeddings(engine: &mut tests::Engine, browser: &mut Browser, is_wanted: fn(&Value) -> bool) {
+fn check_embeddings(engine: &mut browser::Engine, browser: &mut Browser, is_wanted: fn(&Value) -> bool) {
     let golden = golden("minilm.json");
     let rows: Vec<&Value> =
         golden["rows"].as_array().expect("a list of rows").iter().filter(|row| is_wanted(row)).collect();

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use browser::{Browser, Launch, Site, document};
 use serde_json::json;
-use tests::{Browser, Launch, Site, document};
 
 /// A software adapter writes a few tokens in a second.
 const N_TOKENS: usize = 12;

@@ -1,6 +1,6 @@
 //! Pictures of the page at desktop and phone width, light and dark, and what no width may break.
 
-use tests::{Browser, Site, document, target_folder};
+use browser::{Browser, Site, document, target_folder};
 
 #[test]
 fn the_page_fits_desktop_and_phone() {

@@ -1,6 +1,6 @@
 //! Two tabs on one knowledge base: one works, the other says so and can take over.
 
-use tests::{Browser, Site, document};
+use browser::{Browser, Site, document};
 
 #[test]
 fn a_second_tab_says_so_and_can_take_over() {

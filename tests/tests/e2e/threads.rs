@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use browser::{Browser, Site, Start, document};
 use serde_json::{Value, json};
-use tests::{Browser, Site, Start, document};
 
 /// More than enough for a page that only draws, less than any step of a model or a parser on a busy
 /// machine without a graphics card.

@@ -1,5 +1,6 @@
-//! A thin driver for headless Chromium over the DevTools protocol: what the end-to-end tests need
-//! and no more. It is synchronous, and every failure is a panic that says what was waited for.
+//! A thin driver for headless Chromium over the DevTools protocol: what the end-to-end tests and
+//! the benchmarks need and no more. It is synchronous, and every failure is a panic that says what was
+//! waited for.
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -267,7 +268,11 @@ impl Browser {
         self.log.iter().filter(|line| line.starts_with(EXCEPTION)).map(String::as_str).collect()
     }
 
-    fn try_eval(&mut self, script: &str, limit: Duration) -> Result<Value, String> {
+    /// As [`Browser::eval_within`], with the exception's text instead of a panic.
+    ///
+    /// # Errors
+    /// What the script threw, or that it took too long.
+    pub fn try_eval(&mut self, script: &str, limit: Duration) -> Result<Value, String> {
         let session = self.session.clone();
         let request = json!({"expression": script, "awaitPromise": true, "returnByValue": true,
             "userGesture": true});

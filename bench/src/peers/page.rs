@@ -1,0 +1,53 @@
+//! A page in headless Chromium whose workers hold the engines.
+
+use std::path::Path;
+use std::time::Duration;
+
+use browser::{Browser, Launch};
+use serde_json::{Value, json};
+
+use super::{folder, server};
+use crate::Outcome;
+
+/// 64 passages take a slow engine on a software graphics adapter some minutes.
+const MAX_CALL: Duration = Duration::from_secs(600);
+
+/// The page.
+pub(super) struct Page {
+    browser: Browser,
+}
+
+impl Page {
+    /// Opens the page; `webgpu` offers it a software adapter.
+    pub(super) fn open(models_dir: &Path, webgpu: bool) -> Outcome<Self> {
+        let port = server::serve(vec![
+            ("page", browser::workspace().join("bench/peers")),
+            ("measure", browser::target_folder().join("web-measure")),
+            ("node_modules", folder().join("node_modules")),
+            ("onnx", folder().join("onnx")),
+            ("models", models_dir.to_owned()),
+        ])?;
+        let mut browser = Browser::launch(Launch { webgpu });
+        browser.goto(&format!("http://127.0.0.1:{port}/page/index.html"));
+        browser.wait_for("the page stands", "globalThis.isReady === true", 60);
+        Ok(Self { browser })
+    }
+
+    /// Starts an engine from a script of `bench/peers`; gives what its `open` answers.
+    pub(super) fn start(&mut self, engine: &str, script: &str, options: &Value) -> Outcome<Value> {
+        let script = format!("start({}, {}, {options})", json!(engine), json!(script));
+        Ok(self.browser.try_eval(&script, MAX_CALL)?)
+    }
+
+    /// Calls a method of an engine; `args` is a list.
+    pub(super) fn call(&mut self, engine: &str, method: &str, args: &Value) -> Outcome<Value> {
+        let script = format!("call({}, {}, ...{args})", json!(engine), json!(method));
+        Ok(self.browser.try_eval(&script, MAX_CALL)?)
+    }
+
+    /// Ends an engine.
+    pub(super) fn stop(&mut self, engine: &str) -> Outcome<()> {
+        self.browser.try_eval(&format!("stop({})", json!(engine)), MAX_CALL)?;
+        Ok(())
+    }
+}

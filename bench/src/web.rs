@@ -1,0 +1,59 @@
+//! The web app's engine in headless Chromium, through the same messages a page sends.
+
+use std::time::Instant;
+
+use browser::{Browser, Engine, Launch, Site};
+use serde_json::{Value, json};
+
+use crate::{Args, Outcome, Row, Tier};
+
+/// Tokens between the two measurements that a decoding speed is made of.
+const N_TOKENS: usize = 64;
+
+pub(crate) fn rows(args: &Args) -> Outcome<Vec<Row>> {
+    let is_gpu = matches!(args.tier, Tier::Gpu);
+    let tier = if is_gpu { "Gpu" } else { "Cpu" };
+    let site = Site::start();
+    let mut browser = Browser::launch(Launch { webgpu: is_gpu });
+    let begun = Instant::now();
+    site.engine(&mut browser, tier, true);
+    let first_ms = begun.elapsed().as_secs_f64() * 1e3;
+    let begun = Instant::now();
+    let mut engine = site.engine(&mut browser, tier, true);
+    let second_ms = begun.elapsed().as_secs_f64() * 1e3;
+
+    let passage = golden_passage()?;
+    let mut timed = |request: Value, wanted: &str| {
+        let run = |_| timed_ms(&mut engine, &mut browser, &request, wanted);
+        // The first run warms up.
+        (0..=args.runs).map(run).skip(1).collect::<Vec<f64>>()
+    };
+    let generate =
+        |prompt: &str, max_tokens: usize| json!({"Generate": {"prompt": prompt, "max_tokens": max_tokens}});
+    let embed = timed(json!({"Embed": {"texts": [&passage]}}), "Embedded");
+    let one = timed(generate("Once upon a time", 1), "Generated");
+    let many = timed(generate("Once upon a time", N_TOKENS + 1), "Generated");
+    let prompt = timed(generate(&format!("{passage}\n\nIn short:"), 1), "Generated");
+    let speeds = many.iter().zip(&one).map(|(many, one)| N_TOKENS as f64 / (many - one) * 1e3).collect();
+    Ok(vec![
+        Row::new("first start, models downloaded from this machine", "ms", vec![first_ms]),
+        Row::new("second start, models from the browser's storage", "ms", vec![second_ms]),
+        Row::new("embed one passage of 120 tokens", "ms", embed),
+        Row::new("tokens written after a short prompt", "tokens/s", speeds),
+        Row::new("first token after the same passage as a prompt", "ms", prompt),
+    ])
+}
+
+fn golden_passage() -> Outcome<String> {
+    let path = browser::workspace().join("fixtures/golden/minilm.json");
+    let golden: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+    let row = golden["rows"].as_array().into_iter().flatten().find(|row| row["name"] == "passage_128");
+    Ok(row.and_then(|row| row["text"].as_str()).ok_or("the golden file has no such passage")?.to_owned())
+}
+
+fn timed_ms(engine: &mut Engine, browser: &mut Browser, request: &Value, wanted: &str) -> f64 {
+    let begun = Instant::now();
+    let reply = engine.request(browser, request.clone(), 300);
+    assert!(reply.get(wanted).is_some(), "{reply}");
+    begun.elapsed().as_secs_f64() * 1e3
+}
