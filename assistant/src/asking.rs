@@ -1,5 +1,6 @@
 //! An answer on its way: quotes, then text, then the checked whole.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -12,6 +13,7 @@ use crate::check::{Evidence, check, take_marks};
 use crate::passages::{self, Passage};
 use crate::prompt::{self, Budget};
 use crate::question::Question;
+use crate::renumber::Renumber;
 use crate::types::{Answer, AnswerEvent, AskOptions, Leg, Quote, Signals};
 use crate::{Error, Result, quotes, relevance, retrieve, words};
 
@@ -32,6 +34,8 @@ pub struct Asking {
     embedder: Rc<Embedder>,
     generator: Option<Rc<Generator>>,
     budget: Option<Budget>,
+    /// The sources of the prompt before, which the generator may still know.
+    seen: Rc<RefCell<Vec<String>>>,
     max_tokens: usize,
     passages: Vec<Passage>,
     quotes: Vec<Quote>,
@@ -48,7 +52,7 @@ enum Stage {
     Quotes,
     Lead,
     Prefill,
-    Generate(Box<Session>),
+    Generate(Box<Session>, Renumber),
     Check,
     Over,
 }
@@ -87,6 +91,7 @@ impl Asking {
             embedder,
             generator,
             budget,
+            seen: Rc::clone(&assistant.seen_sources),
             max_tokens: options.max_tokens,
             passages,
             quotes,
@@ -118,8 +123,8 @@ impl Asking {
                     return Ok(Some(self.say(lead)));
                 }
                 Stage::Prefill => self.stage = self.prefill().await,
-                Stage::Generate(session) => {
-                    if let Some(text) = self.generate(session).await {
+                Stage::Generate(session, renumber) => {
+                    if let Some(text) = self.generate(session, renumber).await {
                         return Ok(Some(self.say(text)));
                     }
                 }
@@ -162,7 +167,7 @@ impl Asking {
 
     async fn prefill(&mut self) -> Stage {
         match self.try_prefill().await {
-            Ok(Some(session)) => Stage::Generate(Box::new(session)),
+            Ok(Some((session, renumber))) => Stage::Generate(Box::new(session), renumber),
             Ok(None) => Stage::Check,
             Err(e) => {
                 self.problem = Some(e.to_string());
@@ -171,26 +176,36 @@ impl Asking {
         }
     }
 
-    async fn try_prefill(&mut self) -> Result<Option<Session>> {
+    async fn try_prefill(&mut self) -> Result<Option<(Session, Renumber)>> {
         let (Some(generator), Some(budget)) = (&self.generator, &self.budget) else { return Ok(None) };
         let sources: Vec<_> = self.quotes.iter().map(|q| (q, self.passage_of(q))).collect();
-        let messages = prompt::messages(&self.question, &sources, budget, generator)?;
+        let prompt = prompt::prompt(&self.question, &sources, budget, generator, &self.seen.borrow());
+        let renumber = Renumber::new(prompt.footnotes);
         // The model goes on from the quote, as if it had written it itself.
-        let prompt = format!("{}{}", generator.chat_prompt(&messages)?, prompt::defuse(&self.text));
+        let best = &self.quotes[0];
+        let lead = cited(&best.text, renumber.source_of(best.n).unwrap_or(best.n));
+        let text = format!("{}{}", generator.chat_prompt(&prompt.messages)?, prompt::defuse(&lead));
         let max_tokens = if self.max_tokens == 0 { budget.answer_tokens } else { self.max_tokens };
         let sampling = Sampling { stop: prompt::stops(), ..Sampling::greedy(max_tokens) };
-        Ok(Some(generator.start(&prompt, &sampling).await?))
+        let session = generator.start(&text, &sampling).await?;
+        self.seen.replace(prompt.sources);
+        self.clock.lap("prefill");
+        self.clock.count("prefill_tokens", session.n_prompt() - session.n_reused());
+        self.clock.count("reused_tokens", session.n_reused());
+        Ok(Some((session, renumber)))
     }
 
     /// The next generated piece; `None` at the end.
-    async fn generate(&mut self, mut session: Box<Session>) -> Option<String> {
+    async fn generate(&mut self, mut session: Box<Session>, mut renumber: Renumber) -> Option<String> {
         match session.next().await {
             Ok(Some(piece)) => {
                 self.generated = true;
+                let text = renumber.push(&piece.text);
                 // A small model that has nothing more to say says it again.
-                let said = format!("{}{}", self.text, piece.text);
-                self.stage = if repeats_itself(&said) { Stage::Check } else { Stage::Generate(session) };
-                return Some(piece.text);
+                let said = format!("{}{text}", self.text);
+                self.stage =
+                    if repeats_itself(&said) { Stage::Check } else { Stage::Generate(session, renumber) };
+                return Some(text);
             }
             Ok(None) => self.was_cut = session.finish() == Some(Finish::MaxTokens),
             Err(e) => self.problem = Some(e.to_string()),
@@ -298,6 +313,11 @@ impl Clock {
         let now = platform::now_ms();
         self.laps.insert(name.into(), now - self.lap_start);
         self.lap_start = now;
+    }
+
+    /// A number of tokens, among the times.
+    fn count(&mut self, name: &str, n: usize) {
+        self.laps.insert(name.into(), n as f64);
     }
 
     /// Time from the question on, the first time it is called.

@@ -1,5 +1,6 @@
 //! The façade itself: one knowledge base, one runtime, its models.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -30,6 +31,8 @@ pub struct Assistant {
     generator_bytes: u64,
     /// The generator was wanted and is not loaded for want of room; see `memory`.
     pub(crate) generator_waits: bool,
+    /// The sources of the last prompt, in their order.
+    pub(crate) seen_sources: Rc<RefCell<Vec<String>>>,
 }
 
 impl Assistant {
@@ -72,6 +75,7 @@ impl Assistant {
             generator_problem: None,
             generator_bytes: 0,
             generator_waits: false,
+            seen_sources: Rc::default(),
         };
         assistant.read_names()?;
         assistant.make_room()?;

@@ -43,6 +43,7 @@ mod prompt;
 mod question;
 mod quotes;
 mod relevance;
+mod renumber;
 mod retrieve;
 mod types;
 mod words;

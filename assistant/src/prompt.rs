@@ -3,8 +3,8 @@
 use generator::{Generator, Message};
 use runtime::Tier;
 
+use crate::Quote;
 use crate::passages::Passage;
-use crate::{Quote, Result};
 
 /// Tokens of sources in the prompt, so that a CPU reads it in a few seconds.
 const CPU_SOURCE_TOKENS: usize = 260;
@@ -52,19 +52,56 @@ impl Budget {
     }
 }
 
+/// What the generator is asked with.
+pub(crate) struct Prompt {
+    pub messages: Vec<Message>,
+    /// The sources' texts, in their order.
+    pub sources: Vec<String>,
+    /// Footnote of each source.
+    pub footnotes: Vec<u32>,
+}
+
 /// The conversation to render, with as much around each quote as the budget allows.
-pub(crate) fn messages(
+///
+/// What does not change comes first, so that the generator need not read it again: the instructions,
+/// then sources that the last prompt, `seen`, began with in the same words, then the others, the
+/// question last.
+pub(crate) fn prompt(
     question: &str,
     sources: &[(&Quote, &Passage)],
     budget: &Budget,
     generator: &Generator,
-) -> Result<Vec<Message>> {
-    let count = |text: &str| generator.count_tokens(text) as usize;
-    let mut texts: Vec<String> = sources.iter().map(|(quote, _)| quote.text.clone()).collect();
-    let mut n_tokens = Vec::new();
-    for text in &texts {
-        n_tokens.push(count(text));
+    seen: &[String],
+) -> Prompt {
+    let texts = texts(sources, budget, generator);
+    let ranked = sources.iter().map(|(quote, _)| quote.n).zip(texts).collect();
+    let ordered = seen_first(ranked, seen);
+    let mut user = String::from("Sources:\n");
+    for (i, (_, text)) in ordered.iter().enumerate() {
+        user.push_str(&format!("[{}] \"{text}\"\n", i + 1));
     }
+    user.push_str(&format!("\nQuestion: {}", defuse(question)));
+    let messages = vec![Message::new("system", SYSTEM), Message::new("user", user)];
+    let (footnotes, sources) = ordered.into_iter().unzip();
+    Prompt { messages, sources, footnotes }
+}
+
+/// Sources, each with its footnote: those that `seen` begins with, in its order, then the others.
+fn seen_first(mut ranked: Vec<(u32, String)>, seen: &[String]) -> Vec<(u32, String)> {
+    let mut ordered = Vec::new();
+    for known in seen {
+        let Some(at) = ranked.iter().position(|(_, text)| text == known) else { break };
+        ordered.push(ranked.remove(at));
+    }
+    ordered.append(&mut ranked);
+    ordered
+}
+
+/// The sources' texts, harmless: quotes, or the whole passages around them where there is room.
+fn texts(sources: &[(&Quote, &Passage)], budget: &Budget, generator: &Generator) -> Vec<String> {
+    let count = |text: &str| generator.count_tokens(text) as usize;
+    let mut texts: Vec<&str> = sources.iter().map(|(quote, _)| quote.text.as_str()).collect();
+    let mut n_tokens: Vec<usize> = texts.iter().map(|text| count(text)).collect();
     // Quotes that do not fit go from the end; what is left over is spent on the text around them.
     while texts.len() > 1 && n_tokens.iter().sum::<usize>() > budget.source_tokens {
         texts.pop();
@@ -77,16 +114,11 @@ pub(crate) fn messages(
         let more = whole.saturating_sub(n_tokens[i]);
         if more <= left && !shown.contains(&passage.chunk.id.0) {
             left -= more;
-            texts[i].clone_from(&passage.chunk.text);
+            texts[i] = &passage.chunk.text;
             shown.push(passage.chunk.id.0);
         }
     }
-    let mut user = String::from("Sources:\n");
-    for (text, (quote, _)) in texts.iter().zip(sources) {
-        user.push_str(&format!("[{}] \"{}\"\n", quote.n, defuse(text)));
-    }
-    user.push_str(&format!("\nQuestion: {}", defuse(question)));
-    Ok(vec![Message::new("system", SYSTEM), Message::new("user", user)])
+    texts.into_iter().map(defuse).collect()
 }
 
 /// What a small model writes when it has said all: the next turn of a talk that is not there.
@@ -117,6 +149,23 @@ mod tests {
             assert!(!text.contains(word), "{word} in {text}");
         }
         assert!(!text.contains('\n'));
+    }
+
+    #[test]
+    fn sources_that_were_seen_come_first_as_far_as_they_begin_alike() {
+        #[track_caller]
+        fn check(ranked: &str, seen: &str, expected: &[(u32, &str)]) {
+            let ranked = ranked.chars().map(String::from).enumerate();
+            let seen: Vec<String> = seen.chars().map(String::from).collect();
+            let ordered = seen_first(ranked.map(|(i, text)| (i as u32 + 1, text)).collect(), &seen);
+            let ordered: Vec<_> = ordered.iter().map(|(n, text)| (*n, text.as_str())).collect();
+            assert_eq!(ordered, expected);
+        }
+        check("abc", "", &[(1, "a"), (2, "b"), (3, "c")]);
+        check("abc", "cb", &[(3, "c"), (2, "b"), (1, "a")]);
+        check("abc", "cxb", &[(3, "c"), (1, "a"), (2, "b")]);
+        check("abc", "xcb", &[(1, "a"), (2, "b"), (3, "c")]);
+        check("aab", "baa", &[(3, "b"), (1, "a"), (2, "a")]);
     }
 
     #[test]

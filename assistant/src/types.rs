@@ -256,7 +256,9 @@ pub struct Answer {
     pub problem: Option<String>,
     /// What `refused` was decided from.
     pub signals: Signals,
-    /// `retrieve`, `quotes`, `first_token`, `generate`, `check`, `total`.
+    /// `retrieve`, `quotes`, `first_token`, `prefill`, `generate`, `check`, `total`; and in tokens, what
+    /// of the prompt had to be read, `prefill_tokens`, and what an earlier question had read already,
+    /// `reused_tokens`.
     pub timings_ms: BTreeMap<String, f64>,
 }
 

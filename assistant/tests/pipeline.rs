@@ -187,3 +187,33 @@ fn the_generator_goes_on_from_the_best_quote_and_can_be_stopped() {
     let Some(AnswerEvent::Done(answer)) = stopped else { panic!("{stopped:?}") };
     assert!(!answer.generated && answer.answer.contains("[1]"), "{answer:?}");
 }
+
+#[test]
+fn a_follow_up_reads_only_what_is_new() {
+    let mut assistant = open(Place::Memory, true);
+    for (name, text) in [("tea.md", TEA), ("bees.txt", BEES)] {
+        block_on(assistant.add(&file(name, text), &mut |_| {})).unwrap();
+    }
+    let mut answers = Vec::new();
+    for question in [
+        "Who opened the first tea house of Lisbon?",
+        "When was the first tea house of Lisbon opened?",
+        "Who opened the first tea house of Lisbon?",
+    ] {
+        let options = AskOptions { max_tokens: 12, ..AskOptions::default() };
+        let Some(AnswerEvent::Done(answer)) = events(&mut assistant, question, &options).pop() else {
+            panic!("no answer")
+        };
+        assert!(answer.problem.is_none(), "{answer:?}");
+        answers.push(answer);
+    }
+    let tokens = |i: usize, name: &str| answers[i].timings_ms[name];
+    assert_eq!(tokens(0, "reused_tokens"), 0.0);
+    let n_prompt = tokens(0, "prefill_tokens");
+    assert!(n_prompt > 128.0, "{n_prompt}");
+    // The instructions at least.
+    let reused = [tokens(1, "reused_tokens"), tokens(2, "reused_tokens")];
+    assert!(reused.iter().all(|n| *n >= 64.0), "{reused:?} of {n_prompt}");
+    assert_eq!(tokens(2, "prefill_tokens") + tokens(2, "reused_tokens"), n_prompt);
+    assert_eq!(answers[2].answer, answers[0].answer);
+}

@@ -1,7 +1,5 @@
 //! The CPU tier against the scalar twins, over shapes around every tile and vector border.
 
-use std::future::Future;
-
 use half::f16;
 
 use crate::kernels::{self, CausalParams, FullParams};
