@@ -214,7 +214,7 @@ fn tiny_gguf_of_every_type_agrees_with_llama_cpp() {
 
 /// The kernels of real GPUs, on whatever adapter there is.
 fn gpu_kernels() -> Options {
-    Options { tier: TierChoice::Gpu, kernels: KernelPolicy::Forced(vec![]) }
+    Options { tier: TierChoice::Gpu, kernels: KernelPolicy::Forced(vec![]), ..Options::default() }
 }
 
 /// Replayed steps give the tokens that recording each step gives.

@@ -153,8 +153,8 @@ pub fn seconds(ms: f64) -> String {
 pub fn tier(tier: &TierState) -> (String, String) {
     let reason = if tier.reason.is_empty() { String::new() } else { format!(": {}", tier.reason) };
     match &tier.adapter {
-        Some(adapter) if tier.tier == "gpu" => (format!("GPU ({adapter})"), reason + &kernels(tier)),
-        _ if tier.tier == "gpu" => ("GPU".to_owned(), reason + &kernels(tier)),
+        Some(adapter) if tier.tier == "gpu" => (format!("GPU ({adapter})"), reason + kernels(tier).as_str()),
+        _ if tier.tier == "gpu" => ("GPU".to_owned(), reason + kernels(tier).as_str()),
         _ => (format!("CPU ({}, {})", tier.simd, count(tier.n_threads as u64, "thread", "threads")), reason),
     }
 }

@@ -131,10 +131,7 @@ impl Product<'_, '_> {
     #[inline(always)]
     fn tile<S: Simd, const H: usize>(&mut self, s: S, row: usize, panel: usize) {
         let (pairs, scales) = self.w.panel(panel);
-        let mut rows = [0; H];
-        for h in 0..H {
-            rows[h] = (row + h).min(self.out.n_rows - 1);
-        }
+        let rows: [usize; H] = std::array::from_fn(|h| (row + h).min(self.out.n_rows - 1));
         let mut acc = [s.splat(0.0); H];
         for (b, (w, scale)) in pairs.chunks(PAIRS).zip(scales).enumerate() {
             let mut x: [&[i32]; H] = [&[]; H];
