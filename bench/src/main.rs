@@ -62,7 +62,7 @@ enum Name {
     Size,
     /// The web app in Chromium: start, first vector, first token, memory.
     Web,
-    /// Beside other engines: `--only embed` or `generate` in Chromium, `--only native` without.
+    /// Beside other engines: `--only embed`, `webgpu` or `generate` in Chromium, `--only native` without.
     Peers,
     /// No benchmark: our generator as a process that `peers` asks line by line.
     #[value(hide = true)]
@@ -112,7 +112,7 @@ fn measure(args: &Args) -> Outcome<Rows> {
         Name::Ingest => ingest_files::rows(args)?.into(),
         Name::Store => store::rows(args)?.into(),
         Name::Size => size::rows()?.into(),
-        Name::Web => web::rows(args)?.into(),
+        Name::Web => web::rows(args)?,
         Name::Peers => peers::rows(args)?,
         Name::Engine => return Err("it is no benchmark".into()),
     })

@@ -248,6 +248,15 @@ impl Browser {
         self.call(&session, "Storage.overrideQuotaForOrigin", limit);
     }
 
+    /// The most memory that a page, with its workers, has had resident so far; `None` where the system
+    /// does not tell.
+    pub fn peak_memory_bytes(&mut self) -> Option<u64> {
+        let info = self.call("", "SystemInfo.getProcessInfo", json!({}));
+        let processes = info["processInfo"].as_array()?;
+        let pages = processes.iter().filter(|process| process["type"] == "renderer");
+        pages.filter_map(|page| peak_of(page["id"].as_u64()?)).max()
+    }
+
     /// Saves what the window shows as a PNG file.
     pub fn screenshot(&mut self, path: &Path) {
         let session = self.session.clone();
@@ -397,6 +406,13 @@ impl Drop for Browser {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.profile);
     }
+}
+
+/// The peak of a process's resident memory, by Linux's own count.
+fn peak_of(process_id: u64) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
 const EXCEPTION: &str = "uncaught exception: ";

@@ -7,28 +7,100 @@ use runtime::Tokenizer;
 use serde_json::{Value, json};
 
 use super::page::Page;
-use super::{THREADS, folder, texts};
+use super::{THREADS, folder, texts, threads};
 use crate::report::{Row, Rows};
 use crate::{Args, Outcome};
 
 /// Tokens of a passage, with the two special ones.
 const PASSAGE_TOKENS: usize = 128;
 const BATCHES: [usize; 3] = [1, 16, 64];
-const BAR: f64 = 1.5;
 /// The first calls are slower: the browser compiles again what runs often.
 const N_WARM_UP: usize = 6;
 /// Calls that decide which variant of the peer is compared.
 const N_TRIALS: usize = 3;
+/// Passages whose vectors are compared with ours, together, on the processor.
+const N_COMPARED: usize = 16;
 /// A variant of the peer that is further from the original model is not counted.
 const MIN_COSINE: f64 = 0.99;
+/// Golden texts for an engine that takes seconds for each.
+const N_SHORT_GOLDEN: usize = 4;
 /// The project's own bar.
 const MIN_OWN_COSINE: f64 = 0.9999;
 
-/// Variants of transformers.js: name, `dtype`, file.
-const VARIANTS: [(&str, &str, &str); 3] =
+/// A variant of transformers.js: name, `dtype`, file.
+type Variant = (&'static str, &'static str, &'static str);
+const VARIANTS: [Variant; 3] =
     [("f32", "fp32", "model"), ("f32 fused", "fp32", "model_fused"), ("q8", "q8", "model")];
 
+/// Where the engines compute, and what is asked of them.
+struct Setting {
+    /// Our tier, and the peer's device.
+    tier: &'static str,
+    device: &'static str,
+    place: &'static str,
+    n_threads: u32,
+    variants: &'static [Variant],
+    batches: &'static [usize],
+    n_warm_up: usize,
+    n_trials: usize,
+    n_compared: usize,
+    bar: f64,
+}
+
+impl Setting {
+    fn processor(n_threads: u32) -> Self {
+        Self {
+            tier: "cpu",
+            device: "wasm",
+            place: "in Chromium on the processor",
+            n_threads,
+            variants: &VARIANTS,
+            batches: &BATCHES,
+            n_warm_up: N_WARM_UP,
+            n_trials: N_TRIALS,
+            n_compared: N_COMPARED,
+            bar: 1.5,
+        }
+    }
+
+    /// An adapter that is imitated takes seconds for a passage, so that little is asked.
+    fn software_adapter() -> Self {
+        Self {
+            tier: "gpu",
+            device: "webgpu",
+            place: "in Chromium on its software graphics adapter",
+            n_threads: 1,
+            // 8-bit operators have no kernel there.
+            variants: VARIANTS.first_chunk::<2>().expect("there are more"),
+            batches: &[1],
+            n_warm_up: 1,
+            n_trials: 1,
+            n_compared: 1,
+            bar: 1.0,
+        }
+    }
+
+    fn what(&self, id: &str) -> String {
+        let Self { place, n_threads, .. } = self;
+        match self.tier {
+            "gpu" => format!("{id}, {place}"),
+            _ => format!("{id}, {place}, {}", threads(*n_threads)),
+        }
+    }
+}
+
+/// On the processor.
 pub(super) fn measure(args: &Args, rows: &mut Rows) -> Outcome<()> {
+    let settings: Vec<Setting> = THREADS.map(Setting::processor).into();
+    measure_in(args, rows, &settings)
+}
+
+/// On a graphics adapter that Chromium imitates: a check that nothing is wasted, more than a speed.
+pub(super) fn measure_webgpu(args: &Args, rows: &mut Rows) -> Outcome<()> {
+    measure_in(args, rows, &[Setting::software_adapter()])
+}
+
+fn measure_in(args: &Args, rows: &mut Rows, settings: &[Setting]) -> Outcome<()> {
     let models = args.models()?;
     let id = &models.catalog().default_embedder().id;
     let tokenizer = block_on(async {
@@ -38,26 +110,26 @@ pub(super) fn measure(args: &Args, rows: &mut Rows) -> Outcome<()> {
     let passages = (0..BATCHES[BATCHES.len() - 1] as u64)
         .map(|seed| texts::passage(&tokenizer, PASSAGE_TOKENS - 2, seed))
         .collect::<Outcome<Vec<String>>>()?;
-    let golden = Golden::read(PASSAGE_TOKENS)?;
-    let what = format!("{id}, in Chromium on the processor");
-    if let Some(reason) = missing_peer() {
-        rows.skip(what, reason);
-        return Ok(());
-    }
-    for n_threads in THREADS {
-        let what = format!("{what}, {n_threads} threads");
-        let mut page = Page::open(Path::new(models.folder()), false)?;
-        let engines = match Engines::start(&mut page, n_threads, &golden, &passages) {
+    for setting in settings {
+        let what = setting.what(id);
+        if let Some(reason) = missing_peer() {
+            rows.skip(what, reason);
+            continue;
+        }
+        let mut page = Page::open(Path::new(models.folder()), setting.tier == "gpu")?;
+        let engines = match Engines::start(&mut page, setting, &passages) {
             Ok(engines) => engines,
             Err(reason) => {
                 rows.skip(what, reason.to_string());
                 continue;
             }
         };
-        for n_passages in BATCHES {
+        for &n_passages in setting.batches {
             let pairs = engines.pairs(&mut page, &passages[..n_passages], args.runs)?;
-            let what = format!("{what}: {n_passages} passages of {PASSAGE_TOKENS} tokens");
-            rows.rows.push(Row::compared(what, "tokens/s", &pairs, &engines.peer, BAR));
+            let plural = if n_passages == 1 { "" } else { "s" };
+            let what = format!("{what}: {n_passages} passage{plural} of {PASSAGE_TOKENS} tokens");
+            let peer = format!("transformers.js {}", engines.peer);
+            rows.rows.push(Row::compared(what, "tokens/s", &pairs, peer, setting.bar));
         }
     }
     Ok(())
@@ -80,8 +152,10 @@ struct Engines {
 
 impl Engines {
     /// Starts ours and the fastest variant of the peer that computes the model.
-    fn start(page: &mut Page, n_threads: u32, golden: &Golden, passages: &[String]) -> Outcome<Self> {
-        let options = json!({"tier": "cpu", "load": ["embedder"], "threads": n_threads});
+    fn start(page: &mut Page, setting: &Setting, passages: &[String]) -> Outcome<Self> {
+        let golden = Golden::read(PASSAGE_TOKENS, setting.tier == "gpu")?;
+        let n_threads = setting.n_threads;
+        let options = json!({"tier": setting.tier, "load": ["embedder"], "threads": n_threads});
         let opened = page.start("ours", "footnote.js", &options)?;
         let version = opened["version"].as_str().unwrap_or_default();
         if !version.ends_with(&format!(", {n_threads} threads")) {
@@ -92,31 +166,22 @@ impl Engines {
         if own_cosine < MIN_OWN_COSINE {
             return Err(format!("our own vectors are wrong: cosine {own_cosine}").into());
         }
-        let reference = vectors(&page.call("ours", "embed", &json!([&passages[..16]]))?);
+        let compared = &passages[..setting.n_compared];
+        let reference = vectors(&page.call("ours", "embed", &json!([compared]))?);
 
-        let mut best: Option<(f64, &str, f64)> = None;
-        for (name, dtype, file) in VARIANTS {
-            let options = json!({"device": "wasm", "dtype": dtype, "file": file, "threads": n_threads});
-            page.start(name, "transformers.js", &options)?;
-            let batch = vectors(&page.call(name, "embed", &json!([&passages[..16]]))?);
-            let cosine = golden.min_cosine(page, name)?.min(min_cosine(&batch, &reference));
-            let mut fastest_ms = f64::INFINITY;
-            for run in 0..N_WARM_UP + N_TRIALS {
-                let ms = embed_ms(page, name, &passages[..1])?;
-                if run >= N_WARM_UP {
-                    fastest_ms = fastest_ms.min(ms);
-                }
-            }
+        let mut best: Option<(f64, &str)> = None;
+        for &variant in setting.variants {
+            let name = variant.0;
+            let (cosine, fastest_ms) = try_variant(page, setting, variant, (&golden, compared, &reference))?;
             eprintln!("bench: transformers.js {name}: one passage in {fastest_ms:.0} ms, cosine {cosine:.4}");
-            let is_best = cosine >= MIN_COSINE && best.is_none_or(|(best_ms, ..)| fastest_ms < best_ms);
-            if let Some((_, loser, _)) = if is_best { best.take() } else { Some((0.0, name, 0.0)) } {
+            let is_best = cosine >= MIN_COSINE && best.is_none_or(|(best_ms, _)| fastest_ms < best_ms);
+            let loser =
+                if is_best { best.replace((fastest_ms, name)).map(|best| best.1) } else { Some(name) };
+            if let Some(loser) = loser {
                 page.stop(loser)?;
             }
-            if is_best {
-                best = Some((fastest_ms, name, cosine));
-            }
         }
-        let (_, name, _) = best.ok_or("no variant of transformers.js computes the model")?;
+        let (_, name) = best.ok_or("no variant of transformers.js computes the model")?;
         Ok(Self { peer: name.to_owned() })
     }
 
@@ -137,6 +202,28 @@ impl Engines {
     }
 }
 
+/// Starts a variant of the peer: its smallest cosine, and its fastest time for one passage.
+fn try_variant(
+    page: &mut Page,
+    setting: &Setting,
+    (name, dtype, file): Variant,
+    (golden, compared, reference): (&Golden, &[String], &[Vec<f64>]),
+) -> Outcome<(f64, f64)> {
+    let Setting { device, n_threads, n_warm_up, n_trials, .. } = *setting;
+    let options = json!({"device": device, "dtype": dtype, "file": file, "threads": n_threads});
+    page.start(name, "transformers.js", &options)?;
+    let together = vectors(&page.call(name, "embed", &json!([compared]))?);
+    let cosine = golden.min_cosine(page, name)?.min(min_cosine(&together, reference));
+    let mut fastest_ms = f64::INFINITY;
+    for run in 0..n_warm_up + n_trials {
+        let ms = embed_ms(page, name, &compared[..1])?;
+        if run >= n_warm_up {
+            fastest_ms = fastest_ms.min(ms);
+        }
+    }
+    Ok((cosine, fastest_ms))
+}
+
 fn embed_ms(page: &mut Page, engine: &str, passages: &[String]) -> Outcome<f64> {
     let reply = page.call(engine, "embed", &json!([passages]))?;
     reply["ms"].as_f64().ok_or_else(|| format!("{engine} gives no time").into())
@@ -149,13 +236,15 @@ struct Golden {
 }
 
 impl Golden {
-    /// The golden texts of at most `max_tokens` tokens.
-    fn read(max_tokens: usize) -> Outcome<Self> {
+    /// The golden texts of at most `max_tokens` tokens, all of them or only the first few.
+    fn read(max_tokens: usize, is_short: bool) -> Outcome<Self> {
+        let max_texts = if is_short { N_SHORT_GOLDEN } else { usize::MAX };
         let path = browser::workspace().join("fixtures/golden/minilm.json");
         let golden: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
         let (mut texts, mut vectors) = (Vec::new(), Vec::new());
+        let is_short_enough = |row: &Value| row["ids"].as_array().is_some_and(|ids| ids.len() <= max_tokens);
         for row in golden["rows"].as_array().into_iter().flatten() {
-            if row["ids"].as_array().is_some_and(|ids| ids.len() <= max_tokens) {
+            if texts.len() < max_texts && is_short_enough(row) {
                 texts.push(row["text"].as_str().unwrap_or_default().to_owned());
                 vectors.push(numbers(&row["vector"]));
             }

@@ -7,7 +7,7 @@ use runtime::{Tokenizer, Weights};
 use serde_json::{Value, json};
 
 use super::page::Page;
-use super::{THREADS, folder, texts};
+use super::{THREADS, folder, texts, threads};
 use crate::report::{Row, Rows};
 use crate::{Args, Outcome};
 
@@ -18,9 +18,8 @@ const MIN_DECODED: usize = 16;
 /// Room for the longest prompt and its answer; what Footnote takes, too.
 pub(super) const N_CTX: usize = 2048;
 const WARM_UP: (usize, usize) = (32, 8);
-/// Rows take turns until they have all their runs, or for so long: wllama reads few tokens per second of
-/// this model, whose 4-bit format has no kernel of its own in its build. The table says how many runs
-/// a row has.
+/// Rows take turns until they have all their runs, or for so long: wllama reads few tokens per second
+/// of this model. The table says how many runs a row has.
 const MAX_ROW_MS: f64 = 240_000.0;
 
 /// How many times as fast as wllama we want to be with so many threads.
@@ -38,7 +37,7 @@ pub(super) fn measure(args: &Args, rows: &mut Rows) -> Outcome<()> {
         return Ok(());
     }
     for n_threads in THREADS {
-        let what = format!("{what}, {n_threads} threads");
+        let what = format!("{what}, {}", threads(n_threads));
         let mut page = Page::open(Path::new(models.folder()), false)?;
         if let Err(reason) = start(&mut page, id, n_threads) {
             rows.skip(what, reason.to_string());

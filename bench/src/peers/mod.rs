@@ -23,6 +23,9 @@ pub(crate) fn rows(args: &Args) -> Outcome<Rows> {
     if args.wants("embed") {
         embedding::measure(args, &mut rows)?;
     }
+    if args.wants("webgpu") {
+        embedding::measure_webgpu(args, &mut rows)?;
+    }
     if args.wants("generate") {
         generation::measure(args, &mut rows)?;
     }
@@ -30,6 +33,11 @@ pub(crate) fn rows(args: &Args) -> Outcome<Rows> {
         native::measure(args, &mut rows)?;
     }
     Ok(rows)
+}
+
+/// A number of threads in words.
+fn threads(n_threads: u32) -> String {
+    if n_threads == 1 { "1 thread".into() } else { format!("{n_threads} threads") }
 }
 
 /// Where the peers are installed.

@@ -12,7 +12,7 @@ use runtime::Tokenizer;
 use serde_json::{Value, json};
 
 use super::generation::{Engines, N_CTX, measure_sizes, tokenizer};
-use super::{THREADS, folder};
+use super::{THREADS, folder, threads};
 use crate::report::{Row, Rows};
 use crate::{Args, Outcome};
 
@@ -24,7 +24,7 @@ pub(super) fn measure(args: &Args, rows: &mut Rows) -> Outcome<()> {
     let id = &models.catalog().default_generator().id;
     let tokenizer = tokenizer(&models)?;
     for n_threads in THREADS {
-        let what = format!("{id}, natively, {n_threads} threads");
+        let what = format!("{id}, natively, {}", threads(n_threads));
         match Pair::start(args, &format!("{}/{id}/model.gguf", models.folder()), n_threads) {
             Ok(mut pair) => rows.rows.extend(pair.rows(&what, &tokenizer, args.runs)?),
             Err(reason) => rows.skip(what, reason.to_string()),
