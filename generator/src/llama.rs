@@ -311,7 +311,9 @@ mod tests {
     /// Logits after each of `lengths` first ids, on one tier: at once, and beginning with a copy of
     /// what another state has.
     async fn prefills(tier: TierChoice, ids: &[u32], lengths: &[usize]) -> Vec<[Vec<f32>; 2]> {
-        let rt = Runtime::open(&Options { tier, ..Options::default() }).await.unwrap();
+        // The GPU is compared with a CPU tier that computes in f32, as it does itself.
+        let options = Options { tier, precision: Precision::Exact, ..Options::default() };
+        let rt = Runtime::open(&options).await.unwrap();
         let file: &'static [u8] = include_bytes!("../../fixtures/tiny/llama_untied/model.safetensors");
         let config = include_bytes!("../../fixtures/tiny/llama_untied/config.json");
         let weights = Weights::open(Box::new(file)).unwrap();
