@@ -395,7 +395,7 @@ impl Executor for Gpu {
 
     async fn execute(&self, program: &Program, read: Option<BufferId>) -> Result<Vec<f32>> {
         self.device.check()?;
-        self.registry.forget_destroyed(self.pool.n_destroyed());
+        self.registry.forget_destroyed(&self.pool.take_destroyed().into_iter().collect());
         let n_bytes = program.buffers.iter().map(|shape| 4 * shape.len() as u64).max().unwrap_or(0);
         let (submitted, errors) =
             self.device.scoped("a forward pass", n_bytes, || self.submit(program, read));

@@ -19,14 +19,14 @@ pub(super) struct GpuBuffer {
     pub(super) buffer: wgpu::Buffer,
     /// Never used twice: the key of cached bind groups.
     pub(super) id: u64,
-    n_destroyed: Rc<Cell<u64>>,
+    destroyed: Rc<RefCell<Vec<u64>>>,
     _lease: Lease,
 }
 
 impl Drop for GpuBuffer {
     fn drop(&mut self) {
         self.buffer.destroy();
-        self.n_destroyed.set(self.n_destroyed.get() + 1);
+        self.destroyed.borrow_mut().push(self.id);
     }
 }
 
@@ -37,7 +37,8 @@ pub(super) struct Pool {
     ledger: Ledger,
     max_bytes: u64,
     next_id: Cell<u64>,
-    n_destroyed: Rc<Cell<u64>>,
+    /// Ids of buffers that were destroyed since somebody asked.
+    destroyed: Rc<RefCell<Vec<u64>>>,
     idle: RefCell<HashMap<u64, Vec<Rc<GpuBuffer>>>>,
     idle_bytes: Cell<u64>,
 }
@@ -50,7 +51,7 @@ impl Pool {
             ledger,
             max_bytes,
             next_id: Cell::new(0),
-            n_destroyed: Rc::default(),
+            destroyed: Rc::default(),
             idle: RefCell::default(),
             idle_bytes: Cell::new(0),
         }
@@ -83,7 +84,7 @@ impl Pool {
         let buffer = self.device.create_buffer(&descriptor);
         let id = self.next_id.replace(self.next_id.get() + 1);
         let lease = self.ledger.lease(owner, size);
-        Ok(Rc::new(GpuBuffer { buffer, id, n_destroyed: self.n_destroyed.clone(), _lease: lease }))
+        Ok(Rc::new(GpuBuffer { buffer, id, destroyed: self.destroyed.clone(), _lease: lease }))
     }
 
     /// A buffer for an activation: an idle one where there is one of its size class.
@@ -116,9 +117,9 @@ impl Pool {
         self.next_id.get()
     }
 
-    /// Number of buffers that were ever destroyed.
-    pub(super) fn n_destroyed(&self) -> u64 {
-        self.n_destroyed.get()
+    /// Ids of the buffers that were destroyed since the last call.
+    pub(super) fn take_destroyed(&self) -> Vec<u64> {
+        self.destroyed.take()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Compiled pipelines and bind groups, made once and kept.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::kernel::{Access, Variant};
@@ -27,7 +27,6 @@ pub(super) struct Registry {
     layouts: RefCell<Vec<(Vec<Access>, wgpu::BindGroupLayout)>>,
     pipelines: RefCell<HashMap<Variant, Pipeline>>,
     bind_groups: RefCell<HashMap<(usize, Vec<u64>), wgpu::BindGroup>>,
-    n_destroyed_seen: Cell<u64>,
     /// Text to replace in kernels, so that a test sees what becomes of a wrong one.
     #[cfg(test)]
     sabotage: RefCell<Vec<(String, String)>>,
@@ -42,7 +41,6 @@ impl Registry {
             layouts: RefCell::default(),
             pipelines: RefCell::default(),
             bind_groups: RefCell::default(),
-            n_destroyed_seen: Cell::new(0),
             #[cfg(test)]
             sabotage: RefCell::default(),
             n_created: Cell::new(0),
@@ -120,10 +118,10 @@ impl Registry {
         bind_groups.entry(key).or_insert_with(make).clone()
     }
 
-    /// Drops the bind groups when buffers were destroyed since the last call: they would keep them.
-    pub(super) fn forget_destroyed(&self, n_destroyed: u64) {
-        if self.n_destroyed_seen.replace(n_destroyed) != n_destroyed {
-            self.bind_groups.borrow_mut().clear();
+    /// Drops the bind groups of destroyed buffers: they would keep them.
+    pub(super) fn forget_destroyed(&self, buffer_ids: &HashSet<u64>) {
+        if !buffer_ids.is_empty() {
+            self.bind_groups.borrow_mut().retain(|(_, ids), _| ids.iter().all(|id| !buffer_ids.contains(id)));
         }
     }
 
