@@ -66,11 +66,20 @@ fn a_text_goes_on_after_the_gpu_process_died() {
     let tier = &state["State"]["state"]["tier"];
     assert!(tier["reason"].as_str().is_some_and(|reason| reason.contains("lost")), "{tier}");
 
-    // And between two requests.
+    // And between two requests. After the second death a browser may give no adapter any more: the
+    // processor then goes on, with numbers that differ by roundings.
     let embed = json!({"Embed": {"texts": ["The ferry leaves at nine."]}});
     let before = engine.request(&mut browser, embed.clone(), 120);
     browser.crash_gpu();
     let after = engine.request(&mut browser, embed, 240);
-    assert!(before["Embedded"]["vectors"][0].as_array().is_some_and(|v| v.len() == 384), "{before}");
-    assert_eq!(before, after);
+    let [before, after] = [before, after].map(|reply| vector(&reply));
+    assert_eq!(before.len(), 384);
+    let cosine: f64 = before.iter().zip(&after).map(|(a, b)| a * b).sum();
+    assert!((cosine - 1.0).abs() < 1e-4, "cosine {cosine}");
+}
+
+/// The first vector of a reply to `Embed`, of length 1.
+fn vector(reply: &serde_json::Value) -> Vec<f64> {
+    let numbers = reply["Embedded"]["vectors"][0].as_array().unwrap_or_else(|| panic!("{reply}"));
+    numbers.iter().map(|number| number.as_f64().expect("a number")).collect()
 }
