@@ -33,8 +33,8 @@ pub fn test(filter: Option<&str>) -> Outcome {
     web::build()?;
     web::build_platform_tests()?;
     step("programs and tests");
+    // The command line is built with its tests; alone it would be built with other features, all anew.
     run(&mut cargo(&["test", "--workspace", "--no-run", "--quiet"]))?;
-    serve::build_footnote()?;
     step("models");
     serve::fetch_models()?;
     step("lints");
