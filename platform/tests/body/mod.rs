@@ -148,12 +148,12 @@ pub async fn threads(wanted: usize, expected: usize) {
     });
     assert_eq!(data, [0, 1, 2, 3, 104, 105, 106, 107, 208, 209]);
 
-    // Each thread comes when each piece waits for all of them, be it out of sleep.
-    for pause_ms in [0, 20] {
+    // Each thread comes when each piece waits for all of them, be it out of sleep; at first they start.
+    for pause_ms in [200, 0, 20] {
         platform::sleep_ms(pause_ms).await;
         let n_inside = AtomicUsize::new(0);
         let until_ms = platform::now_ms() + 30_000.0;
-        platform::parallel_chunks_mut(&mut vec![(); expected], 1, |_, _| {
+        platform::parallel_chunks_mut(&mut vec![0_u8; expected], 1, |_, _| {
             n_inside.fetch_add(1, Ordering::SeqCst);
             while n_inside.load(Ordering::SeqCst) < expected {
                 assert!(platform::now_ms() < until_ms, "a thread does not come");
