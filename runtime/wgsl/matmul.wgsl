@@ -15,30 +15,14 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 @group(0) @binding(5) var<uniform> params: Params;
 
+const COLUMN_STEP: u32 = 8u;
 const TILE: u32 = 32u;
+const N_LANES: u32 = 64u;
 const DEPTH4: u32 = 8u;
 // One more than the tile, so that a column of stores falls on different memory banks.
 const STRIDE: u32 = 33u;
 var<workgroup> x_tile: array<vec4<elem>, 264>;
 var<workgroup> w_tile: array<vec4<elem>, 264>;
-
-fn store(row: u32, w_row: u32, sum: f32) {
-  if (row < params.n_rows && w_row < params.n_weight_rows) {
-    let col = params.out_col + w_row;
-    var value = sum * NARROWING;
-    if (params.has_bias != 0u) {
-      value += bias[col];
-    }
-    out[row * params.out_stride + col] = activate(value, params.activation);
-  }
-}
-
-fn store4(row: u32, w_row: u32, sums: vec4<f32>) {
-  store(row, w_row, sums.x);
-  store(row, w_row + 8u, sums.y);
-  store(row, w_row + 16u, sums.z);
-  store(row, w_row + 24u, sums.w);
-}
 
 @compute @workgroup_size(8, 8)
 fn matmul(
@@ -54,25 +38,7 @@ fn matmul(
   var sum3 = vec4<f32>(0.0);
 
   for (var k0 = 0u; k0 < params.n_in4; k0 += DEPTH4) {
-    for (var step = 0u; step < 4u; step++) {
-      let at = lane + 64u * step;
-      let tile_row = at / DEPTH4;
-      let tile_k = at % DEPTH4;
-      let k = k0 + tile_k;
-      let inside = k < params.n_in4;
-      let x_row = row0 + tile_row;
-      let w_row = col0 + tile_row;
-      var x_value = vec4<f32>(0.0);
-      var w_value = vec4<f32>(0.0);
-      if (inside && x_row < params.n_rows) {
-        x_value = x[x_row * params.n_in4 + k];
-      }
-      if (inside && w_row < params.n_weight_rows) {
-        w_value = weight4(w_row * params.n_in4 + k);
-      }
-      x_tile[tile_k * STRIDE + tile_row] = narrow(x_value);
-      w_tile[tile_k * STRIDE + tile_row] = vec4<elem>(w_value);
-    }
+    load_tiles(row0, col0, k0, lane);
     workgroupBarrier();
     for (var k = 0u; k < DEPTH4; k++) {
       let at_x = k * STRIDE + local.y;
@@ -87,8 +53,8 @@ fn matmul(
     workgroupBarrier();
   }
 
-  store4(row0 + local.y, col0 + local.x, sum0);
-  store4(row0 + local.y + 8u, col0 + local.x, sum1);
-  store4(row0 + local.y + 16u, col0 + local.x, sum2);
-  store4(row0 + local.y + 24u, col0 + local.x, sum3);
+  store4(row0 + local.y, col0 + local.x, sum0 * NARROWING);
+  store4(row0 + local.y + 8u, col0 + local.x, sum1 * NARROWING);
+  store4(row0 + local.y + 16u, col0 + local.x, sum2 * NARROWING);
+  store4(row0 + local.y + 24u, col0 + local.x, sum3 * NARROWING);
 }

@@ -18,6 +18,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read> x_scales: array<vec2<f32>>;
 @group(0) @binding(6) var<uniform> params: Params;
 
+const COLUMN_STEP: u32 = 8u;
 const TILE: u32 = 32u;
 // Groups of a step, and vectors of 16 bytes in them.
 const DEPTH: u32 = 2u;
@@ -42,24 +43,6 @@ fn products(x0: vec4<u32>, x1: vec4<u32>, at_w: u32) -> vec4<f32> {
     dot16(x0, w_tile[at_w + 16u]) + dot16(x1, w_tile[high + 16u]),
     dot16(x0, w_tile[at_w + 24u]) + dot16(x1, w_tile[high + 24u]),
   ));
-}
-
-fn store(row: u32, w_row: u32, sum: f32) {
-  if (row < params.n_rows && w_row < params.n_weight_rows) {
-    let col = params.out_col + w_row;
-    var value = sum;
-    if (params.has_bias != 0u) {
-      value += bias[col];
-    }
-    out[row * params.out_stride + col] = activate(value, params.activation);
-  }
-}
-
-fn store4(row: u32, w_row: u32, sums: vec4<f32>) {
-  store(row, w_row, sums.x);
-  store(row, w_row + 8u, sums.y);
-  store(row, w_row + 16u, sums.z);
-  store(row, w_row + 24u, sums.w);
 }
 
 @compute @workgroup_size(8, 8)

@@ -15,23 +15,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 @group(0) @binding(5) var<uniform> params: Params;
 
-fn store(row: u32, w_row: u32, value: f32) {
-  if (row < params.n_rows && w_row < params.n_weight_rows) {
-    let col = params.out_col + w_row;
-    var sum = value;
-    if (params.has_bias != 0u) {
-      sum += bias[col];
-    }
-    out[row * params.out_stride + col] = activate(sum, params.activation);
-  }
-}
-
-fn store4(row: u32, w_row: u32, values: vec4<f32>) {
-  store(row, w_row, values.x);
-  store(row, w_row + 1u, values.y);
-  store(row, w_row + 2u, values.z);
-  store(row, w_row + 3u, values.w);
-}
+const COLUMN_STEP: u32 = 1u;
 
 @compute @workgroup_size(8, 8)
 fn matmul_reg(@builtin(global_invocation_id) id: vec3<u32>) {

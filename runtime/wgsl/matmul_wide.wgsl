@@ -16,31 +16,15 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 @group(0) @binding(5) var<uniform> params: Params;
 
+const COLUMN_STEP: u32 = 8u;
 const TILE: u32 = 64u;
+const N_LANES: u32 = 128u;
 const DEPTH4: u32 = 4u;
 // One more than the tile, so that a column of stores falls on different memory banks. Both tiles take
 // 8,320 bytes of the 16,384 that every WebGPU device has.
 const STRIDE: u32 = 65u;
 var<workgroup> x_tile: array<vec4<elem>, 260>;
 var<workgroup> w_tile: array<vec4<elem>, 260>;
-
-fn store(row: u32, w_row: u32, sum: f32) {
-  if (row < params.n_rows && w_row < params.n_weight_rows) {
-    let col = params.out_col + w_row;
-    var value = sum * NARROWING;
-    if (params.has_bias != 0u) {
-      value += bias[col];
-    }
-    out[row * params.out_stride + col] = activate(value, params.activation);
-  }
-}
-
-fn store4(row: u32, w_row: u32, sums: vec4<f32>) {
-  store(row, w_row, sums.x);
-  store(row, w_row + 8u, sums.y);
-  store(row, w_row + 16u, sums.z);
-  store(row, w_row + 24u, sums.w);
-}
 
 @compute @workgroup_size(8, 16)
 fn matmul_wide(
@@ -61,25 +45,7 @@ fn matmul_wide(
   var high3 = vec4<f32>(0.0);
 
   for (var k0 = 0u; k0 < params.n_in4; k0 += DEPTH4) {
-    for (var step = 0u; step < 2u; step++) {
-      let at = lane + 128u * step;
-      let tile_row = at / DEPTH4;
-      let tile_k = at % DEPTH4;
-      let k = k0 + tile_k;
-      let inside = k < params.n_in4;
-      let x_row = row0 + tile_row;
-      let w_row = col0 + tile_row;
-      var x_value = vec4<f32>(0.0);
-      var w_value = vec4<f32>(0.0);
-      if (inside && x_row < params.n_rows) {
-        x_value = x[x_row * params.n_in4 + k];
-      }
-      if (inside && w_row < params.n_weight_rows) {
-        w_value = weight4(w_row * params.n_in4 + k);
-      }
-      x_tile[tile_k * STRIDE + tile_row] = narrow(x_value);
-      w_tile[tile_k * STRIDE + tile_row] = vec4<elem>(w_value);
-    }
+    load_tiles(row0, col0, k0, lane);
     workgroupBarrier();
     for (var k = 0u; k < DEPTH4; k++) {
       let at_x = k * STRIDE + local.y;
@@ -105,12 +71,12 @@ fn matmul_wide(
 
   let row = row0 + local.y;
   let w_row = col0 + local.x;
-  store4(row, w_row, low0);
-  store4(row, w_row + 32u, high0);
-  store4(row + 16u, w_row, low1);
-  store4(row + 16u, w_row + 32u, high1);
-  store4(row + 32u, w_row, low2);
-  store4(row + 32u, w_row + 32u, high2);
-  store4(row + 48u, w_row, low3);
-  store4(row + 48u, w_row + 32u, high3);
+  store4(row, w_row, low0 * NARROWING);
+  store4(row, w_row + 32u, high0 * NARROWING);
+  store4(row + 16u, w_row, low1 * NARROWING);
+  store4(row + 16u, w_row + 32u, high1 * NARROWING);
+  store4(row + 32u, w_row, low2 * NARROWING);
+  store4(row + 32u, w_row + 32u, high2 * NARROWING);
+  store4(row + 48u, w_row, low3 * NARROWING);
+  store4(row + 48u, w_row + 32u, high3 * NARROWING);
 }

@@ -83,6 +83,10 @@ pub(super) enum Part {
     HeadDim,
     /// `reduce.wgsl`, or `reduce_subgroup.wgsl`.
     Reduce,
+    /// `load_tiles.wgsl`.
+    LoadTiles,
+    /// `store_tile.wgsl`.
+    StoreTile,
 }
 
 /// The uniform struct `Params` of a kernel.
@@ -225,6 +229,8 @@ impl Variant {
         for part in spec.parts {
             match part {
                 Part::Activation => text.push_str(include_str!("../../wgsl/activation.wgsl")),
+                Part::LoadTiles => text.push_str(include_str!("../../wgsl/load_tiles.wgsl")),
+                Part::StoreTile => text.push_str(include_str!("../../wgsl/store_tile.wgsl")),
                 Part::Elem => text.push_str(elem_source(self.is_f16)),
                 Part::Reduce => text.push_str(reduce_source(self.has_subgroups)),
                 Part::Int8 => text.push_str(int8_source(self.weight_layout())),

@@ -225,7 +225,7 @@ const LINEAR_STORAGE: &[(&str, super::kernel::Access)] =
 pub(super) static MATMUL: Spec = Spec {
     stem: "matmul",
     body: body!("matmul"),
-    parts: &[Part::Elem, Part::Activation, Part::Weights],
+    parts: &[Part::Elem, Part::Activation, Part::Weights, Part::LoadTiles, Part::StoreTile],
     storage: LINEAR_STORAGE,
     params: MatmulParams::LAYOUT,
     workgroup: [8, 8, 1],
@@ -234,7 +234,7 @@ pub(super) static MATMUL: Spec = Spec {
 pub(super) static MATMUL_INT8: Spec = Spec {
     stem: "matmul_int8",
     body: body!("matmul_int8"),
-    parts: &[Part::Activation, Part::Weights, Part::Int8],
+    parts: &[Part::Activation, Part::Weights, Part::Int8, Part::StoreTile],
     storage: &[
         ("x", Read),
         ("weights", Read),
@@ -250,7 +250,7 @@ pub(super) static MATMUL_INT8: Spec = Spec {
 pub(super) static MATMUL_REG: Spec = Spec {
     stem: "matmul_reg",
     body: body!("matmul_reg"),
-    parts: &[Part::Activation, Part::Weights],
+    parts: &[Part::Activation, Part::Weights, Part::StoreTile],
     storage: LINEAR_STORAGE,
     params: MatmulParams::LAYOUT,
     workgroup: [8, 8, 1],
@@ -259,7 +259,7 @@ pub(super) static MATMUL_REG: Spec = Spec {
 pub(super) static MATMUL_WIDE: Spec = Spec {
     stem: "matmul_wide",
     body: body!("matmul_wide"),
-    parts: &[Part::Elem, Part::Activation, Part::Weights],
+    parts: &[Part::Elem, Part::Activation, Part::Weights, Part::LoadTiles, Part::StoreTile],
     storage: LINEAR_STORAGE,
     params: MatmulParams::LAYOUT,
     workgroup: [8, 16, 1],
