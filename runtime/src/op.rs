@@ -22,6 +22,8 @@
 //! give `&Gpu::Weight` / `&Gpu::Cache`, or [`Error::WrongOwner`](crate::Error::WrongOwner).
 //! Memory is counted with `Ledger::lease(Owner, bytes)` (memory.rs), handed over at `open`.
 
+use std::ops::Range;
+
 use crate::tensor::{KvCache, Layout, Weight};
 use crate::{Error, Result};
 
@@ -166,10 +168,8 @@ pub(crate) enum Op {
         scale: f32,
         out: BufferId,
     },
-    /// Mean of each sequence's rows; `x: [sum(lengths), d]`, `out: [n_sequences, d]`.
-    MeanPool { x: BufferId, lengths: Vec<u32>, out: BufferId },
-    /// First row of each sequence.
-    ClsPool { x: BufferId, lengths: Vec<u32>, out: BufferId },
+    /// Mean of the rows of each range; ranges are not empty and within `x: [n, d]`; `out: [n_ranges, d]`.
+    MeanPool { x: BufferId, ranges: Vec<Range<u32>>, out: BufferId },
     /// `out = x / max(|x|, 1e-12)` per row.
     L2Normalize { x: BufferId, out: BufferId },
     /// `out = x[first_row .. first_row + n_rows]`, with `n_rows` the rows of `out`.
@@ -195,7 +195,6 @@ impl Op {
             | Self::AttentionCausal { out, .. }
             | Self::AttentionFull { out, .. }
             | Self::MeanPool { out, .. }
-            | Self::ClsPool { out, .. }
             | Self::L2Normalize { out, .. }
             | Self::Rows { out, .. }
             | Self::Argmax { out, .. } => Some(*out),
@@ -216,7 +215,6 @@ impl Op {
             | Self::Rope { x, .. }
             | Self::KvAppend { x, .. }
             | Self::MeanPool { x, .. }
-            | Self::ClsPool { x, .. }
             | Self::L2Normalize { x, .. }
             | Self::Rows { x, .. }
             | Self::Argmax { x, .. } => vec![*x],

@@ -1,6 +1,7 @@
 //! Recording a forward pass: shapes are checked here, nothing runs before `run` or `read`.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use crate::gpu::{GpuSteps, Recording};
 use crate::op::{BufferId, Op, Program, Shape};
@@ -167,20 +168,19 @@ impl<'rt> Recorder<'rt> {
         Ok(self.push(out, op))
     }
 
-    /// Mean of each sequence's rows -> `[n_sequences, width]`; `lengths` add up to `x`'s rows.
-    pub fn mean_pool(&mut self, x: Tensor, lengths: &[u32]) -> Result<Tensor> {
+    /// Mean of the rows of each range -> `[n_ranges, width]`. Ranges are not empty, and may overlap; a
+    /// range of one row copies it.
+    pub fn mean_pool(&mut self, x: Tensor, ranges: &[Range<u32>]) -> Result<Tensor> {
         self.owns(x)?;
-        sequences(x, lengths)?;
-        let out = self.buffer("mean_pool", lengths.len(), x.width())?;
-        Ok(self.push(out, Op::MeanPool { x: x.buffer, lengths: lengths.to_vec(), out: out.buffer }))
-    }
-
-    /// First row of each sequence -> `[n_sequences, width]`.
-    pub fn cls_pool(&mut self, x: Tensor, lengths: &[u32]) -> Result<Tensor> {
-        self.owns(x)?;
-        sequences(x, lengths)?;
-        let out = self.buffer("cls_pool", lengths.len(), x.width())?;
-        Ok(self.push(out, Op::ClsPool { x: x.buffer, lengths: lengths.to_vec(), out: out.buffer }))
+        if let Some(range) = ranges.iter().find(|r| r.is_empty() || r.end as usize > x.n_rows()) {
+            return Err(mismatch(
+                "mean_pool",
+                format!("ranges within {} rows", x.n_rows()),
+                format!("{range:?}"),
+            ));
+        }
+        let out = self.buffer("mean_pool", ranges.len(), x.width())?;
+        Ok(self.push(out, Op::MeanPool { x: x.buffer, ranges: ranges.to_vec(), out: out.buffer }))
     }
 
     /// Each row divided by its Euclidean length (at least 1e-12).

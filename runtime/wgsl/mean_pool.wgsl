@@ -1,6 +1,6 @@
-// out[b, :] = mean of the rows of sequence b of x. `ranges` holds start and end row per sequence.
+// out[b, :] = mean of the rows of range b of x. `ranges` holds start and end row of each.
 struct Params {
-  n_sequences: u32,
+  n_ranges: u32,
   n_cols4: u32,
   ranges_at: u32,
 }
@@ -15,13 +15,13 @@ fn mean_pool(
   @builtin(num_workgroups) n_groups: vec3<u32>,
 ) {
   let at = id.x + id.y * n_groups.x * 64u;
-  if (at >= params.n_sequences * params.n_cols4) {
+  if (at >= params.n_ranges * params.n_cols4) {
     return;
   }
-  let sequence = at / params.n_cols4;
+  let range = at / params.n_cols4;
   let col = at % params.n_cols4;
-  let start = ranges[params.ranges_at + 2u * sequence];
-  let end = ranges[params.ranges_at + 2u * sequence + 1u];
+  let start = ranges[params.ranges_at + 2u * range];
+  let end = ranges[params.ranges_at + 2u * range + 1u];
   var sum = vec4<f32>(0.0);
   for (var row = start; row < end; row++) {
     sum += x[row * params.n_cols4 + col];

@@ -84,8 +84,7 @@ fn run(
             let p = FullParams { n_heads: *n_heads, head_dim: width(q) / n_heads, scale: *scale };
             attention::attention_full(get(q), get(k), get(v), lengths, &p, to);
         }
-        Op::MeanPool { x, lengths, .. } => kernels::mean_pool(get(x), lengths, width(x), to),
-        Op::ClsPool { x, lengths, .. } => kernels::cls_pool(get(x), lengths, width(x), to),
+        Op::MeanPool { x, ranges, .. } => kernels::mean_pool(get(x), ranges, width(x), to),
         Op::L2Normalize { x, .. } => kernels::l2_normalize(get(x), width(x), to),
         Op::Rows { x, first_row, .. } => to.copy_from_slice(&get(x)[first_row * width(x)..][..to.len()]),
         Op::Argmax { x, .. } => kernels::argmax(get(x), width(x), to),

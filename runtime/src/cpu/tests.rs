@@ -291,10 +291,13 @@ fn pools_rows_and_argmax_are_wired() {
     let rt = runtime();
     let x = [1.0, 2.0, 5.0, 4.0, 3.0, -4.0];
     let input = |rec: &mut Recorder<'_>| rec.input(3, 2, x.to_vec());
-    let mean = run(&rt, |rec| input(rec).and_then(|x| rec.mean_pool(x, &[2, 1])));
+    let mean = run(&rt, |rec| input(rec).and_then(|x| rec.mean_pool(x, &[0..2, 2..3])));
     assert_eq!(mean, [3.0, 3.0, 3.0, -4.0]);
-    let cls = run(&rt, |rec| input(rec).and_then(|x| rec.cls_pool(x, &[2, 1])));
-    assert_eq!(cls, [1.0, 2.0, 3.0, -4.0]);
+    for wrong in [1..1, 2..4] {
+        let mut rec = rt.recorder();
+        let x = input(&mut rec).unwrap();
+        assert!(rec.mean_pool(x, std::slice::from_ref(&wrong)).is_err(), "{wrong:?} of three rows");
+    }
     let last = run(&rt, |rec| input(rec).and_then(|x| rec.last_row(x)));
     assert_eq!(last, [3.0, -4.0]);
     let mut rec = rt.recorder();

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::mem::offset_of;
+use std::ops::Range;
 use std::rc::Rc;
 
 use bytemuck::{Pod, bytes_of};
@@ -151,8 +152,7 @@ pub(super) fn plan_nodes(
 fn n_data_words(op: &Op, program: &Program) -> usize {
     match op {
         Op::Gather { ids, .. } => ids.len(),
-        Op::ClsPool { lengths, .. } => lengths.len(),
-        Op::MeanPool { lengths, .. } => 2 * lengths.len(),
+        Op::MeanPool { ranges, .. } => 2 * ranges.len(),
         Op::AttentionFull { q, .. } | Op::AttentionCausal { q, .. } => 2 * program.shape(*q).n_rows,
         _ => 0,
     }
@@ -317,8 +317,7 @@ impl Planner<'_> {
                 self.copy(*x, first_row * shape.width, self.buffer(*out), 0, shape.len());
                 Ok(())
             }
-            Op::ClsPool { x, lengths, out } => self.cls_pool(*x, lengths, *out),
-            Op::MeanPool { x, lengths, out } => self.mean_pool(*x, lengths, *out),
+            Op::MeanPool { x, ranges, out } => self.mean_pool(*x, ranges, *out),
             Op::AttentionFull { q, k, v, lengths, n_heads, scale, out } => {
                 let ranges = lengths.iter().scan(0, |start, len| {
                     *start += len;
@@ -404,37 +403,13 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn mean_pool(&mut self, x: BufferId, lengths: &[u32], out: BufferId) -> Result<()> {
+    fn mean_pool(&mut self, x: BufferId, ranges: &[Range<u32>], out: BufferId) -> Result<()> {
         let shape = self.shape(out);
         let n_cols4 = quarter(Kernel::MeanPool, shape.width)?;
-        let ranges = lengths.iter().scan(0, |start, len| {
-            *start += len;
-            Some([*start - len, *start])
-        });
-        let ranges_at = self.data(ranges.flatten());
-        let params = MeanPoolParams { n_sequences: shape.n_rows as u32, n_cols4, ranges_at };
+        let ranges_at = self.data(ranges.iter().flat_map(|range| [range.start, range.end]));
+        let params = MeanPoolParams { n_ranges: shape.n_rows as u32, n_cols4, ranges_at };
         let storage = vec![self.buffer(x), self.plan.data.0.clone(), self.buffer(out)];
         self.push(Variant::plain(Kernel::MeanPool), storage, params, flat(shape.len() / 4), 0);
-        Ok(())
-    }
-
-    /// The first row of each sequence, gathered from the activations as from an f32 table.
-    fn cls_pool(&mut self, x: BufferId, lengths: &[u32], out: BufferId) -> Result<()> {
-        let starts = lengths.iter().scan(0, |start, len| Some(std::mem::replace(start, *start + len)));
-        let ids_at = self.data(starts);
-        let (table, out_shape) = (self.shape(x), self.shape(out));
-        let n_in4 = quarter(Kernel::Gather, table.width)?;
-        let params = GatherParams {
-            n_rows: out_shape.n_rows as u32,
-            n_in4,
-            first_id: 0,
-            n_table_rows: table.n_rows as u32,
-            ids_at,
-        };
-        let storage =
-            vec![self.plan.data.0.clone(), self.buffer(x), self.plan.data.0.clone(), self.buffer(out)];
-        let variant = Variant::of_layout(Kernel::Gather, crate::Layout::F32);
-        self.push(variant, storage, params, flat(out_shape.len() / 4), 0);
         Ok(())
     }
 

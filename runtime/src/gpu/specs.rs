@@ -81,7 +81,7 @@ params!(
 );
 params!(
     /// Of `mean_pool`: the ranges start at word `ranges_at`.
-    MeanPoolParams { n_sequences: u32, n_cols4: u32, ranges_at: u32 }
+    MeanPoolParams { n_ranges: u32, n_cols4: u32, ranges_at: u32 }
 );
 params!(
     /// Of `rope`: `half_dim` pairs per head.

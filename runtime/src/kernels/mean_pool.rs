@@ -1,31 +1,31 @@
-//! The mean of each sequence's rows.
+//! The mean of each range of rows.
 
-/// `x: [sum(lengths), width]` -> `out: [n_sequences, width]`; no length is 0.
-pub(crate) fn mean_pool(x: &[f32], lengths: &[u32], width: usize, out: &mut [f32]) {
-    assert_eq!(out.len(), lengths.len() * width);
-    let mut rows = x.chunks_exact(width);
-    for (out, len) in out.chunks_exact_mut(width).zip(lengths) {
-        let mut sums = vec![0f64; width];
-        for row in rows.by_ref().take(*len as usize) {
+use std::ops::Range;
+
+/// `x: [n, width]` -> `out: [n_ranges, width]`; no range is empty.
+pub(crate) fn mean_pool(x: &[f32], ranges: &[Range<u32>], width: usize, out: &mut [f32]) {
+    assert_eq!(out.len(), ranges.len() * width);
+    let mut sums = vec![0f64; width];
+    for (out, range) in out.chunks_exact_mut(width).zip(ranges) {
+        let rows = &x[range.start as usize * width..range.end as usize * width];
+        sums.fill(0.0);
+        for row in rows.chunks_exact(width) {
             sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
         }
-        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = (sum / f64::from(*len)) as f32);
+        out.iter_mut().zip(&sums).for_each(|(out, sum)| *out = (sum / range.len() as f64) as f32);
     }
-    assert_eq!(rows.len(), 0);
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::kernels::{cls_pool, l2_normalize, mean_pool};
+    use crate::kernels::{l2_normalize, mean_pool};
 
     #[test]
-    fn sequences_are_pooled_apart() {
+    fn ranges_are_pooled_apart_and_may_overlap() {
         let x = [1.0, 2.0, 3.0, 4.0, 3.0, -4.0];
-        let mut out = [0.0; 4];
-        mean_pool(&x, &[2, 1], 2, &mut out);
-        assert_eq!(out, [2.0, 3.0, 3.0, -4.0]);
-        cls_pool(&x, &[2, 1], 2, &mut out);
-        assert_eq!(out, [1.0, 2.0, 3.0, -4.0]);
+        let mut out = [0.0; 6];
+        mean_pool(&x, &[0..2, 2..3, 1..3], 2, &mut out);
+        assert_eq!(out, [2.0, 3.0, 3.0, -4.0, 3.0, 0.0]);
     }
 
     #[test]

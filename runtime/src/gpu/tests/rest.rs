@@ -1,5 +1,7 @@
 //! All other operations against their twins.
 
+use std::ops::Range;
+
 use super::{Bench, EPS, KERNEL_SETS, Random, Record, assert_close};
 use crate::gpu::{KernelSet, VariantSet};
 use crate::kernels::{self, CausalParams, FullParams};
@@ -262,25 +264,21 @@ fn attention_survives_large_scores() {
 #[test]
 fn pools_rows_and_argmax_equal_their_twins() {
     let bench = Bench::open(KernelSet::Software);
-    let cases: [(&[u32], usize); 4] = [(&[1], 4), (&[3, 1, 65], 32), (&[64, 63], 260), (&[2; 67], 12)];
-    for (lengths, width) in cases {
-        let (n, n_sequences) = (lengths.iter().sum::<u32>() as usize, lengths.len());
+    let pairs: Vec<_> = (0..67).map(|i| 2 * i..2 * i + 2).collect();
+    let cases: [(&[Range<u32>], usize); 4] =
+        [(&[0..1], 4), (&[0..3, 3..4, 4..69], 32), (&[0..64, 64..127, 5..6, 60..70], 260), (&pairs, 12)];
+    for (ranges, width) in cases {
+        let (n, n_ranges) = (ranges.iter().map(|r| r.end).max().unwrap() as usize, ranges.len());
         let x = Random(9).values(n * width);
         let mut record = Record::default();
         let input = record.input(width, &x);
-        let lengths = lengths.to_vec();
-        let mean =
-            record.op(n_sequences, width, |out| Op::MeanPool { x: input, lengths: lengths.clone(), out });
-        let first =
-            record.op(n_sequences, width, |out| Op::ClsPool { x: input, lengths: lengths.clone(), out });
+        let mean = record.op(n_ranges, width, |out| Op::MeanPool { x: input, ranges: ranges.to_vec(), out });
         let last = record.op(1, width, |out| Op::Rows { x: input, first_row: n - 1, out });
         let best = record.op(n, 1, |out| Op::Argmax { x: input, out });
-        let mut expected = vec![0.0; n_sequences * width];
-        kernels::mean_pool(&x, &lengths, width, &mut expected);
+        let mut expected = vec![0.0; n_ranges * width];
+        kernels::mean_pool(&x, ranges, width, &mut expected);
         // At most 65 numbers below 1 are added, and divided once.
         assert_close("mean_pool", &bench.read(&record, mean), &expected, |_| 68.0 * EPS);
-        kernels::cls_pool(&x, &lengths, width, &mut expected);
-        assert_eq!(bench.read(&record, first), expected);
         assert_eq!(bench.read(&record, last), x[(n - 1) * width..]);
         let mut expected = vec![0.0; n];
         kernels::argmax(&x, width, &mut expected);
