@@ -4,7 +4,7 @@
 //! Sequences stand one after another, with no padding between them: only attention and pooling see
 //! where one ends.
 
-use crate::config::{BertConfig, Pooling};
+use crate::config::BertConfig;
 use crate::error::Result;
 use runtime::{Activation, FullAttention, Recorder, Runtime, Tensor, Weight, WeightFormat, Weights};
 
@@ -105,22 +105,6 @@ impl Bert {
             x = layer.output_norm.apply(rec, sum, eps)?;
         }
         Ok(x)
-    }
-
-    /// One unit vector per sequence: `[n_sequences, D]`.
-    pub(crate) fn embed(
-        &self,
-        rec: &mut Recorder<'_>,
-        ids: &[u32],
-        lengths: &[u32],
-        pooling: Pooling,
-    ) -> Result<Tensor> {
-        let states = self.encode(rec, ids, lengths)?;
-        let pooled = match pooling {
-            Pooling::Mean => rec.mean_pool(states, lengths)?,
-            Pooling::Cls => rec.cls_pool(states, lengths)?,
-        };
-        Ok(rec.l2_normalize(pooled)?)
     }
 
     /// Elements of a vector.

@@ -3,8 +3,10 @@
 use crate::bert::Bert;
 use crate::config::{BertConfig, Pooling, Prompts, max_seq_length};
 use crate::error::{Error, Result};
+use crate::sequence::{N_SPECIAL, Sequence, Sequencer, batches};
 use models::ModelFiles;
-use runtime::{Forecast, Runtime, Tier, Tokenizer, WeightFormat, Weights};
+use runtime::{Forecast, Recorder, Runtime, Tensor, Tier, Tokenizer, WeightFormat, Weights};
+use std::ops::Range;
 
 /// Tokens of one recording on the CPU: enough for the matrix kernels to reach their speed, and in a
 /// browser half a second, after which other messages get their turn.
@@ -17,11 +19,8 @@ const MAX_BATCH_TOKENS_GPU: usize = 8192;
 pub struct Embedder {
     rt: Runtime,
     model: Bert,
-    tokenizer: Tokenizer,
-    pooling: Pooling,
+    sequencer: Sequencer,
     prompts: Prompts,
-    /// With the special tokens.
-    max_seq_length: usize,
     id: String,
     revision: String,
 }
@@ -39,6 +38,25 @@ pub struct EmbedderTagFields {
     pub pooling: String,
     /// Text put before every passage.
     pub prefix: String,
+}
+
+/// A passage, and parts of it that get a vector each.
+#[derive(Clone, Copy, Debug)]
+pub struct SpannedText<'a> {
+    /// The passage.
+    pub text: &'a str,
+    /// Byte ranges of `text`, such as its sentences.
+    pub spans: &'a [Range<usize>],
+}
+
+/// Unit vectors of a passage and of its parts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PassageVectors {
+    /// The same as [`Embedder::embed_passages`] gives.
+    pub passage: Vec<f32>,
+    /// For each span its vector; `None` where no token of it is embedded: it is empty or white space, or
+    /// beyond [`Embedder::max_tokens`].
+    pub spans: Vec<Option<Vec<f32>>>,
 }
 
 impl Embedder {
@@ -62,9 +80,10 @@ impl Embedder {
         let needed = forecast(rt, &weights, &config).total_bytes();
         rt.check_room(&format!("the embedder {}", files.id()), needed)?;
         let model = Bert::load(rt, &weights, config).await?;
-        warm_up(rt, &model, pooling, max_seq_length)?;
+        let sequencer = Sequencer { tokenizer, pooling, max_seq_length };
+        warm_up(rt, &model, max_seq_length)?;
         let (id, revision) = (files.id().into(), files.revision().into());
-        Ok(Self { rt: rt.clone(), model, tokenizer, pooling, prompts, max_seq_length, id, revision })
+        Ok(Self { rt: rt.clone(), model, sequencer, prompts, id, revision })
     }
 
     /// What loading the model and embedding will take on the tier of `rt`; only the header of its
@@ -86,6 +105,35 @@ impl Embedder {
         self.embed(&self.prompts.passage, passages).await
     }
 
+    /// One unit vector per passage, and one for each of its spans, from the same pass: a span's vector is
+    /// the mean of its tokens' states, which have seen the whole passage. That is not the vector that the
+    /// span's text alone would get.
+    ///
+    /// # Errors
+    /// As [`Self::embed_passages`].
+    pub async fn embed_passages_with_spans(
+        &self,
+        passages: &[SpannedText<'_>],
+    ) -> Result<Vec<PassageVectors>> {
+        let prefix = &self.prompts.passage;
+        let sequences = passages.iter().map(|p| self.sequencer.sequence(prefix, p.text, p.spans));
+        let sequences = sequences.collect::<Result<Vec<_>>>()?;
+        let vectors = self.embed_sequences(&sequences).await?;
+        Ok(sequences.iter().zip(&vectors).map(|(sequence, flat)| self.apart(sequence, flat)).collect())
+    }
+
+    /// A sequence's rows, given to the passage and to the spans that have tokens.
+    fn apart(&self, sequence: &Sequence, flat: &[f32]) -> PassageVectors {
+        let mut rows = flat.chunks_exact(self.model.d_model()).map(<[f32]>::to_vec);
+        let passage = rows.next().expect("the text itself comes first");
+        let spans = sequence
+            .has_tokens
+            .iter()
+            .map(|has_tokens| has_tokens.then(|| rows.next().expect("a row per span with tokens")))
+            .collect();
+        PassageVectors { passage, spans }
+    }
+
     /// The unit vector of a question, to be compared with passages' vectors by the dot product.
     ///
     /// # Errors
@@ -98,14 +146,14 @@ impl Embedder {
     /// Tokens of `text` without the special ones; to be compared with [`Self::max_tokens`].
     /// A text that the tokenizer refuses counts as one token per byte.
     pub fn count_tokens(&self, text: &str) -> u32 {
-        let n_tokens = self.tokenizer.count(text).unwrap_or(text.len());
+        let n_tokens = self.sequencer.tokenizer.count(text).unwrap_or(text.len());
         u32::try_from(n_tokens).unwrap_or(u32::MAX)
     }
 
     /// Tokens of a passage that are embedded; what is beyond is cut off.
     pub fn max_tokens(&self) -> u32 {
         let n_prefix = self.count_tokens(&self.prompts.passage);
-        (self.max_seq_length as u32 - N_SPECIAL as u32).saturating_sub(n_prefix)
+        (self.sequencer.max_seq_length as u32 - N_SPECIAL as u32).saturating_sub(n_prefix)
     }
 
     /// What its vectors may be compared with.
@@ -114,23 +162,31 @@ impl Embedder {
             id: self.id.clone(),
             revision: self.revision.clone(),
             dimensions: self.model.d_model() as u32,
-            pooling: self.pooling.as_str().into(),
+            pooling: self.sequencer.pooling.as_str().into(),
             prefix: self.prompts.passage.clone(),
         }
     }
 
     async fn embed(&self, prefix: &str, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
-        let sequences = texts.iter().map(|text| self.token_ids(prefix, text)).collect::<Result<Vec<_>>>()?;
-        let mut vectors = vec![Vec::new(); texts.len()];
-        for batch in batches(&sequences, max_batch_tokens(self.rt.tier())) {
-            let ids: Vec<u32> = batch.iter().flat_map(|&i| sequences[i].iter().copied()).collect();
-            let lengths: Vec<u32> = batch.iter().map(|&i| sequences[i].len() as u32).collect();
-            let flat = self.embed_batch(&ids, &lengths).await?; // [n_sequences * D]
+        let sequences = texts.iter().map(|text| self.sequencer.sequence(prefix, text, &[]));
+        self.embed_sequences(&sequences.collect::<Result<Vec<_>>>()?).await
+    }
+
+    /// The vectors of each sequence, one after another: `[n_pooled, D]`, row-major.
+    async fn embed_sequences(&self, sequences: &[Sequence]) -> Result<Vec<Vec<f32>>> {
+        let lengths: Vec<usize> = sequences.iter().map(|sequence| sequence.ids.len()).collect();
+        let mut vectors = vec![Vec::new(); sequences.len()];
+        for batch in batches(&lengths, max_batch_tokens(self.rt.tier())) {
+            let batch_sequences: Vec<&Sequence> = batch.iter().map(|&i| &sequences[i]).collect();
+            let flat = self.embed_batch(&batch_sequences).await?; // [n_pooled, D]
             if !flat.iter().all(|v| v.is_finite()) {
                 return Err(Error::NotFinite);
             }
-            for (&i, vector) in batch.iter().zip(flat.chunks_exact(self.model.d_model())) {
-                vectors[i] = vector.to_vec();
+            let mut rest = flat.as_slice();
+            for i in batch {
+                let (own, others) = rest.split_at(sequences[i].pooled.len() * self.model.d_model());
+                vectors[i] = own.to_vec();
+                rest = others;
             }
             platform::yield_now().await;
         }
@@ -138,47 +194,45 @@ impl Embedder {
     }
 
     /// One batch, begun anew when the device is lost meanwhile.
-    async fn embed_batch(&self, ids: &[u32], lengths: &[u32]) -> Result<Vec<f32>> {
+    async fn embed_batch(&self, sequences: &[&Sequence]) -> Result<Vec<f32>> {
         loop {
             let mut rec = self.rt.recorder();
-            let pooled = self.model.embed(&mut rec, ids, lengths, self.pooling)?; // [n_sequences, D]
+            let pooled = record(&mut rec, &self.model, sequences)?; // [n_pooled, D]
             match rec.read(&pooled).await {
                 Err(error) if error.is_device_lost() => self.rt.recover().await?,
                 read => return Ok(read?),
             }
         }
     }
+}
 
-    /// Token ids with the special ones, cut to the longest sequence: `[CLS] a b c [SEP]`.
-    fn token_ids(&self, prefix: &str, text: &str) -> Result<Vec<u32>> {
-        let encoding = match prefix {
-            "" => self.tokenizer.encode(text, true)?,
-            _ => self.tokenizer.encode(&format!("{prefix}{text}"), true)?,
-        };
-        let mut ids = encoding.ids;
-        if ids.len() > self.max_seq_length {
-            let last = *ids.last().expect("longer than a positive number");
-            ids.truncate(self.max_seq_length - 1);
-            ids.push(last);
-        }
-        Ok(ids)
+/// A unit vector for each pooled range of each sequence: `[n_pooled, D]`.
+fn record(rec: &mut Recorder<'_>, model: &Bert, sequences: &[&Sequence]) -> Result<Tensor> {
+    let ids: Vec<u32> = sequences.iter().flat_map(|sequence| sequence.ids.iter().copied()).collect();
+    let lengths: Vec<u32> = sequences.iter().map(|sequence| sequence.ids.len() as u32).collect();
+    let mut ranges = Vec::new();
+    let mut first = 0;
+    for (sequence, length) in sequences.iter().zip(&lengths) {
+        ranges.extend(sequence.pooled.iter().map(|range| first + range.start..first + range.end));
+        first += length;
     }
+    let states = model.encode(rec, &ids, &lengths)?; // [T, D]
+    let pooled = rec.mean_pool(states, &ranges)?;
+    Ok(rec.l2_normalize(pooled)?)
 }
 
 /// Has the GPU's kernels compiled: those for a question, and those for passages.
-fn warm_up(rt: &Runtime, model: &Bert, pooling: Pooling, max_seq_length: usize) -> Result<()> {
+fn warm_up(rt: &Runtime, model: &Bert, max_seq_length: usize) -> Result<()> {
     for (n_sequences, n_tokens) in [(1, 8), (16, 128)] {
-        let lengths = vec![n_tokens.min(max_seq_length) as u32; n_sequences];
-        let n_ids = lengths.iter().sum::<u32>() as usize;
+        let n_tokens = max_seq_length.min(n_tokens);
+        let sequence =
+            Sequence { ids: vec![0; n_tokens], pooled: vec![0..n_tokens as u32], has_tokens: vec![] };
         let mut rec = rt.recorder();
-        model.embed(&mut rec, &vec![0; n_ids], &lengths, pooling)?;
+        record(&mut rec, model, &vec![&sequence; n_sequences])?;
         rec.warm_up()?;
     }
     Ok(())
 }
-
-/// One token before the text and one after it: what cutting relies on and loading checks.
-const N_SPECIAL: usize = 2;
 
 fn max_batch_tokens(tier: Tier) -> usize {
     match tier {
@@ -222,37 +276,4 @@ fn check_tokenizer(tokenizer: &Tokenizer, config: &BertConfig, max_seq_length: u
         });
     }
     Ok(())
-}
-
-/// Indices of the sequences in batches of at most `max_tokens` (or of one sequence), alike in
-/// length, because the longest sequence decides how long attention takes.
-fn batches(sequences: &[Vec<u32>], max_tokens: usize) -> Vec<Vec<usize>> {
-    let mut by_length: Vec<usize> = (0..sequences.len()).collect();
-    by_length.sort_by_key(|&i| sequences[i].len());
-    let mut batches: Vec<Vec<usize>> = Vec::new();
-    let mut n_tokens = 0;
-    for i in by_length {
-        n_tokens += sequences[i].len();
-        match batches.last_mut() {
-            Some(batch) if n_tokens <= max_tokens => batch.push(i),
-            _ => {
-                n_tokens = sequences[i].len();
-                batches.push(vec![i]);
-            }
-        }
-    }
-    batches
-}
-
-#[cfg(test)]
-mod tests {
-    use super::batches;
-
-    #[test]
-    fn batches_are_within_the_limit_and_complete() {
-        let sequences: Vec<Vec<u32>> = [5, 1, 9, 30, 2, 2, 8].iter().map(|&n| vec![0; n]).collect();
-        assert_eq!(batches(&sequences, 10), [vec![1, 4, 5, 0], vec![6], vec![2], vec![3]]);
-        assert_eq!(batches(&sequences, 1000).len(), 1);
-        assert!(batches(&[], 10).is_empty());
-    }
 }

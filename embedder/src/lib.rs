@@ -25,6 +25,7 @@ mod bert;
 mod config;
 mod embedder;
 mod error;
+mod sequence;
 
-pub use embedder::{Embedder, EmbedderTagFields};
+pub use embedder::{Embedder, EmbedderTagFields, PassageVectors, SpannedText};
 pub use error::{Error, Result};
