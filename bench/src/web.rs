@@ -1,6 +1,6 @@
 //! The web app's engine in headless Chromium, through the same messages a page sends.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use browser::{Browser, Engine, Launch, Site};
 use serde_json::{Value, json};
@@ -50,11 +50,35 @@ pub(crate) fn rows(args: &Args) -> Outcome<Rows> {
         Row::new("tokens written after a short prompt", "tokens/s", speeds),
         Row::new("first token after the same passage as a prompt", "ms", prompt),
     ]);
+    for (name, times) in hand_over(&site, &mut browser, tier, args.runs) {
+        rows.rows.push(Row::new(name, "ms", times));
+    }
     match browser.peak_memory_bytes() {
         Some(bytes) => rows.rows.push(Row::new("peak memory of the tab", "MB", vec![bytes as f64 / 1e6])),
         None => rows.skip("peak memory of the tab", "only Linux tells"),
     }
     Ok(rows)
+}
+
+/// The tab with the engine is closed while another one waits: how long until that one is elected,
+/// serves (store and embedder), and can write (generator).
+fn hand_over(site: &Site, browser: &mut Browser, tier: &str, n_runs: usize) -> [(&'static str, Vec<f64>); 3] {
+    let mut rows = [
+        ("the serving tab closes: another one is elected", Vec::new()),
+        ("the serving tab closes: another one serves", Vec::new()),
+        ("the serving tab closes: another one can write", Vec::new()),
+    ];
+    for _ in 0..n_runs {
+        let next = browser.open_page();
+        let serving = browser.switch_to(&next);
+        site.engine(browser, tier, true);
+        let closed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64() * 1e3);
+        browser.close_page(&serving);
+        for (kind, (_, times)) in ["Moved", "Ready", "State"].into_iter().zip(&mut rows) {
+            times.push(browser.told_at(kind, closed.floor(), 60) - closed);
+        }
+    }
+    rows
 }
 
 fn golden_passage() -> Outcome<String> {

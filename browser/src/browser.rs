@@ -75,6 +75,17 @@ impl Browser {
         std::mem::replace(&mut self.session, session.to_owned())
     }
 
+    /// Closes a page, as the user's close button does.
+    pub fn close_page(&mut self, session: &str) {
+        self.call(session, "Page.close", json!({}));
+    }
+
+    /// Ends the process of a page, as a fault of the browser would; its workers end with it.
+    pub fn crash_page(&mut self, session: &str) {
+        // Nobody is left to answer.
+        self.send(session, "Page.crash", json!({}));
+    }
+
     /// Loads `url` and waits until the document stands (not its workers).
     pub fn goto(&mut self, url: &str) {
         let session = self.session.clone();

@@ -7,4 +7,4 @@ mod browser;
 mod site;
 
 pub use browser::{Browser, Launch};
-pub use site::{Engine, Site, Start, document, models_folder, target_folder, workspace};
+pub use site::{Engine, Offline, Site, Start, document, models_folder, target_folder, workspace};

@@ -14,6 +14,13 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// The app, served until this is dropped.
 pub struct Site {
     server: serve::Handle,
+    turn: MutexGuard<'static, ()>,
+}
+
+/// An address where the app was served.
+pub struct Offline {
+    /// `http://127.0.0.1:PORT`.
+    pub origin: String,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -33,17 +40,40 @@ impl Site {
         Self::serve(models_dir, true)
     }
 
+    /// As [`Site::start`], with a copy of the app in `web_dir`, where files may be changed.
+    pub fn with_app_in(web_dir: &Path) -> Self {
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::spawn(web_dir, &models_folder(), true, turn)
+    }
+
+    /// Nobody answers at the address any more.
+    pub fn go_offline(self) -> Offline {
+        let origin = self.origin();
+        let Self { server, turn } = self;
+        server.stop();
+        Offline { origin, _turn: turn }
+    }
+
     fn serve(models_dir: &Path, isolated: bool) -> Self {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let web_dir = target_folder().join("web-dist");
+        Self::spawn(&web_dir, models_dir, isolated, turn)
+    }
+
+    fn spawn(web_dir: &Path, models_dir: &Path, isolated: bool, turn: MutexGuard<'static, ()>) -> Self {
         assert!(
             web_dir.join("engine_bg.wasm").is_file(),
             "{} has no web app: run `cargo xtask web`",
             web_dir.display()
         );
-        let options = serve::Options { port: 0, web_dir, models_dir: models_dir.to_owned(), isolated };
+        let options = serve::Options {
+            port: 0,
+            web_dir: web_dir.to_owned(),
+            models_dir: models_dir.to_owned(),
+            isolated,
+        };
         let server = serve::spawn(&options).expect("a free port can be had");
-        Self { server, _turn: turn }
+        Self { server, turn }
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -55,14 +85,15 @@ impl Site {
     #[track_caller]
     pub fn open(&self, browser: &mut Browser, query: &str) {
         self.load(browser, query);
-        let ready = "document.querySelector('#tier') && document.querySelector('#notice').innerText === ''";
-        browser.wait_for("the engine is ready", ready, 240);
+        browser.wait_for_engine(240);
     }
 
-    /// Opens the page and waits until it stands, whatever the engine does.
+    /// Opens the page and waits until it stands, whatever the engine does. The app is not kept for the
+    /// time without a network, which would only take time.
     #[track_caller]
     pub fn load(&self, browser: &mut Browser, query: &str) {
-        browser.goto(&format!("{}/{query}", self.origin()));
+        let query = query.trim_start_matches('?');
+        browser.goto(&format!("{}/?{query}&service-worker=off", self.origin()));
         browser.wait_for("the page stands", "document.querySelector('#question') !== null", 60);
     }
 
@@ -82,16 +113,19 @@ impl Site {
         browser.eval(&format!("globalThis.engine = new Worker('{script}', {{ type: 'module' }})"));
         browser.eval(
             "globalThis.replies = new Map();
+             globalThis.told = [];
              engine.onmessage = (message) => {
                const { id, event } = JSON.parse(message.data);
                const kind = typeof event === 'string' ? event : Object.keys(event)[0];
-               if (kind !== 'Starting') replies.set(kind === 'Fatal' ? 'fatal' : id, event);
+               if (id === 0) told.push([kind, Date.now()]);
+               const isLast = id !== 0 && !['Starting', 'Begun', 'Adding', 'Quotes', 'Piece'].includes(kind);
+               if (isLast || kind === 'Fatal') replies.set(kind === 'Fatal' ? 'fatal' : id, event);
              };
              engine.onerror = (error) => replies.set('fatal', error.message ?? 'the worker did not load');",
         );
         let mut engine = Engine { n_requests: 0 };
         let Start { tier, generator, threads, .. } = how;
-        let setup = json!({"tier": tier, "generator": generator, "take_over": false, "threads": threads});
+        let setup = json!({"tier": tier, "generator": generator, "threads": threads});
         let mut ready = engine.request(browser, json!({"Open": setup}), 240);
         assert!(ready.get("Ready").is_some(), "the engine does not open: {ready}");
         (engine, ready["Ready"].take())
@@ -152,9 +186,25 @@ impl Engine {
 }
 
 impl Browser {
+    /// When this page's engine, started by [`Site::engine`], was told something that belongs to no
+    /// request, such as `Moved`, in milliseconds since 1970: the first time at `since_ms` or later.
+    #[track_caller]
+    pub fn told_at(&mut self, kind: &str, since_ms: f64, limit_s: u64) -> f64 {
+        let found = format!("told.find(([kind, at]) => kind === {} && at >= {since_ms})", json!(kind));
+        self.wait_for(&format!("{kind} is told"), &format!("{found} !== undefined"), limit_s);
+        self.eval(&format!("{found}[1]")).as_f64().expect("a time")
+    }
+
     /// A browser for CPU-tier tests: no WebGPU, as on a machine without a graphics card.
     pub fn plain() -> Self {
         Self::launch(Launch::default())
+    }
+
+    /// Waits until the page says that the engine is ready.
+    #[track_caller]
+    pub fn wait_for_engine(&mut self, limit_s: u64) {
+        let ready = "document.querySelector('#tier') && document.querySelector('#notice').innerText === ''";
+        self.wait_for("the engine is ready", ready, limit_s);
     }
 
     /// Waits until all files that were added are stored, and gives the names of the stored ones.

@@ -19,11 +19,15 @@
 //! - The page loads nothing from anywhere but its own origin.
 #![forbid(unsafe_code)]
 
+mod desk;
+mod estimate;
 mod inline;
 mod messages;
 mod reading;
 pub mod words;
 
+pub use desk::{Asker, Cancelled, Desk, Turn};
+pub use estimate::{Estimate, Portion, estimate};
 pub use inline::{Style, inline, without_line_marks};
 pub use messages::{
     DocumentRow, Event, FromEngine, FromIngest, PasswordWanted, Request, RequestId, Setup, Stage, StateLine,

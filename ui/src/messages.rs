@@ -28,12 +28,15 @@ pub struct FromEngine {
     pub event: Event,
 }
 
-/// What a page may ask of the engine. Requests are served one after the other, in order; only
-/// [`Request::Cancel`] is heard at once.
+/// What a page may ask of the engine. Requests are served one after the other, in order, files after
+/// everything else; only [`Request::Cancel`] is heard at once.
+///
+/// One engine serves all tabs. When it moves to another tab, pages send again what was not answered
+/// ([`Event::Moved`]): so every request does the same when it is served twice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// The first request: get ready. Answered by `Starting`.. and one of `Ready`, `OpenElsewhere`,
-    /// `Failed`.
+    /// The first request: get ready. Answered by `Starting`.. and one of `Ready`, `Failed`. Where the
+    /// engine is open already, as for a second tab, the settings change nothing.
     Open(Setup),
     /// Give up the request with this id, waiting or running. It is answered by `Stopped`.
     Cancel {
@@ -88,8 +91,6 @@ pub struct Setup {
     pub tier: TierChoice,
     /// Whether answers are written, or only quoted.
     pub generator: bool,
-    /// Take the knowledge base away from another tab that has it open.
-    pub take_over: bool,
     /// How many threads compute, where the browser allows more than one; `None` for as many as the
     /// machine has.
     pub threads: Option<usize>,
@@ -121,16 +122,17 @@ pub enum Event {
         /// What is stored.
         documents: Vec<DocumentRow>,
     },
-    /// Another tab has the knowledge base open.
-    OpenElsewhere,
-    /// Another tab took the knowledge base; this engine has ended.
-    TakenOver,
+    /// Belongs to no request. Another engine serves from now on: the first one of this page, or that
+    /// of another tab. What was not answered has to be sent again.
+    Moved,
+    /// The request is being served. What was told of it before, by an engine that has ended, is void.
+    Begun,
+    /// Belongs to no request: what is stored has changed, by whichever tab.
+    Documents(Vec<DocumentRow>),
     /// Progress of an `Add`.
     Adding(Stage),
-    /// A file is stored.
+    /// A file is stored; `Documents` has been told before.
     Added {
-        /// What is stored now.
-        documents: Vec<DocumentRow>,
         /// Whether the very same file was stored before.
         already_there: bool,
         /// Sentences for the user about what could not be read.
@@ -143,11 +145,8 @@ pub enum Event {
         /// Whether a password would help.
         password: PasswordWanted,
     },
-    /// A document is gone.
-    Removed {
-        /// What is stored now.
-        documents: Vec<DocumentRow>,
-    },
+    /// A document is gone; `Documents` has been told before.
+    Removed,
     /// The passages an answer rests on, best first.
     Quotes(Vec<Quote>),
     /// The next words of an answer.
@@ -184,8 +183,25 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Whether this is the last event of its request.
+    pub fn is_last(&self) -> bool {
+        !matches!(
+            self,
+            Self::Moved
+                | Self::Begun
+                | Self::Documents(_)
+                | Self::Starting(_)
+                | Self::Adding(_)
+                | Self::Quotes(_)
+                | Self::Piece(_)
+                | Self::Fatal { .. }
+        )
+    }
+}
+
 /// A document of the list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentRow {
     /// The document.
     pub id: u64,
@@ -252,7 +268,10 @@ pub enum Stage {
     /// Its bytes are read and parsed.
     Reading,
     /// Its text is cut into passages.
-    Splitting,
+    Splitting {
+        /// Pages; 0 where there are none.
+        n_pages: u32,
+    },
     /// Its passages are embedded.
     Embedding {
         /// Passages that are done.
@@ -312,7 +331,7 @@ mod tests {
 
     #[test]
     fn messages_survive_the_crossing() {
-        let setup = Setup { tier: TierChoice::Cpu, generator: true, take_over: false, threads: Some(2) };
+        let setup = Setup { tier: TierChoice::Cpu, generator: true, threads: Some(2) };
         survives(ToEngine { id: 1, request: Request::Open(setup) });
         survives(ToEngine { id: 2, request: Request::Ask { question: "Où? 世界 \u{1F980}\0".into() } });
         survives(FromEngine { id: 2, event: Event::Piece("\n“x” [1]".into()) });
@@ -330,8 +349,7 @@ mod tests {
         let crashed = r#"{"Crashed": {"message": "no wasm"}}"#;
         let reply = serde_json::from_str::<FromIngest>(crashed).expect("ingest-worker.js sends this");
         assert_eq!(reply, FromIngest::Crashed { message: "no wasm".into() });
-        let open =
-            r#"{"id": 1, "request": {"Open": {"tier": "Cpu", "generator": false, "take_over": false}}}"#;
+        let open = r#"{"id": 1, "request": {"Open": {"tier": "Cpu", "generator": false}}}"#;
         assert!(serde_json::from_str::<ToEngine>(open).is_ok());
     }
 }

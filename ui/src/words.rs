@@ -3,7 +3,7 @@
 
 use assistant::{Answer, ModelState, TierState};
 
-use crate::{Stage, Storage};
+use crate::{Estimate, Stage, Storage};
 
 /// Under the name.
 pub const TAGLINE: &str = "Ask your own documents. They stay in this browser.";
@@ -18,6 +18,10 @@ pub const ACCEPTED: &str = ".pdf,.docx,.pptx,.xlsx,.odt,.ods,.odp,.epub,.html,.h
 pub const CHOOSE: &str = "Choose files";
 /// Beside it.
 pub const DROP_HERE: &str = "or drop them here. PDF, Office, books, web pages, tables, letters, text.";
+/// Gives up on all files that wait or are being read.
+pub const CANCEL_ALL: &str = "Cancel all";
+/// Heading of the queue.
+pub const ADDING: &str = "Adding";
 /// Label of the question field.
 pub const QUESTION: &str = "Question";
 /// In the empty field.
@@ -31,7 +35,8 @@ pub const STOP: &str = "Stop";
 /// Under the field.
 pub const ASK_HINT: &str = "Enter asks, Shift+Enter starts a new line, Esc stops.";
 /// Under the field while documents are being read.
-pub const ASK_WAITS: &str = "A question asked now is answered once all documents are read.";
+pub const ASK_WAITS: &str =
+    "A question asked now is answered after the file that is being read, from what is stored by then.";
 /// A file's row before its turn comes.
 pub const WAITING: &str = "Waiting…";
 /// Welcome without documents.
@@ -78,18 +83,9 @@ pub const OPEN_FAILED: &str = "Footnote could not get ready";
 pub const FATAL: &str = "The engine stopped unexpectedly";
 /// What it means.
 pub const FATAL_TEXT: &str =
-    "Your documents are safe: what was being added at that moment has to be added again.";
-/// Another tab holds the knowledge base.
-pub const ELSEWHERE: &str = "Footnote is open in another tab";
-/// What to do.
-pub const ELSEWHERE_TEXT: &str = "Your documents can be used by one tab at a time. Go on in the other tab, or use them here; the other tab then pauses.";
-/// Another tab took over.
-pub const TAKEN_OVER: &str = "Footnote goes on in another tab";
-/// What to do.
-pub const TAKEN_OVER_TEXT: &str =
-    "This tab has paused. Use it here again whenever you like; the other tab then pauses.";
-/// Button for both.
-pub const USE_HERE: &str = "Use it here";
+    "Your documents are safe. What was being added or asked is tried again when you start it.";
+/// A request that the engine has not survived.
+pub const GIVEN_UP: &str = "The engine stopped each time while it worked on this; it was given up.";
 /// Starts again.
 pub const RETRY: &str = "Try again";
 /// Starts a dead engine again.
@@ -196,6 +192,16 @@ pub fn document_meta(kind: &str, n_pages: u32, n_chunks: u64) -> String {
         "pdf" => "PDF",
         "markdown" => "Markdown",
         "html" => "HTML",
+        "docx" | "odt" => "Document",
+        "pptx" | "odp" => "Slides",
+        "xlsx" | "ods" => "Spreadsheet",
+        "epub" => "Book",
+        "csv" => "Table",
+        "json" | "jsonl" => "JSON",
+        "code" => "Code",
+        "subtitles" => "Subtitles",
+        "email" => "Letter",
+        "mailbox" => "Letters",
         _ => "Text",
     };
     let passages = count(n_chunks, "passage", "passages");
@@ -229,7 +235,7 @@ pub fn added(name: &str, warnings: &[String]) -> String {
 pub fn stage(stage: &Stage) -> String {
     match stage {
         Stage::Reading => "Reading…".to_owned(),
-        Stage::Splitting => "Finding passages…".to_owned(),
+        Stage::Splitting { .. } => "Finding passages…".to_owned(),
         Stage::Embedding { n_done, n_total } => {
             format!("Understanding passage {} of {}", grouped(*n_done), grouped(*n_total))
         }
@@ -257,9 +263,37 @@ pub fn page(n: u32) -> String {
     format!("Page {n}")
 }
 
-/// Files of a kind the browser cannot hand over, such as folders.
-pub fn nothing_usable() -> String {
-    "Nothing that can be read was dropped. Drop files, not folders or links.".to_owned()
+/// Announced when something was dropped that is no file.
+pub const NOTHING_USABLE: &str = "Nothing that can be read was dropped. Drop files, not folders or links.";
+
+/// The line above the queue.
+pub fn queue(found: &Estimate) -> String {
+    let files = format!("{} of {}", grouped(found.n_done), count(found.n_total, "file", "files"));
+    format!("{files} · {}", done_of(found.done_bytes, found.total_bytes))
+}
+
+/// How long the rest of the queue takes.
+pub fn time_left(left_ms: f64) -> String {
+    let s = left_ms / 1_000.0;
+    match s {
+        _ if s < 10.0 => "a few seconds left".to_owned(),
+        _ if s < 55.0 => format!("about {:.0} s left", (s / 5.0).ceil() * 5.0),
+        _ if s < 3_600.0 => format!("about {:.0} min left", (s / 60.0).ceil()),
+        _ => format!("about {:.1} h left", s / 3_600.0),
+    }
+}
+
+/// Size and pages of a file in the queue.
+pub fn file_facts(n_bytes: u64, n_pages: u32) -> String {
+    match n_pages {
+        0 => size(n_bytes),
+        n => format!("{} · {}", size(n_bytes), count(n.into(), "page", "pages")),
+    }
+}
+
+/// Under the files of the queue that are shown.
+pub fn more_waiting(n_files: u64) -> String {
+    format!("and {} waiting", count(n_files, "more file", "more files"))
 }
 
 #[cfg(test)]
@@ -281,7 +315,18 @@ mod tests {
         assert_eq!(count(1, "page", "pages"), "1 page");
         assert_eq!(count(12_345, "page", "pages"), "12,345 pages");
         assert_eq!([grouped(0), grouped(999), grouped(1_000_000)], ["0", "999", "1,000,000"]);
+        for (left_ms, text) in [
+            (3_000.0, "a few seconds left"),
+            (31_000.0, "about 35 s left"),
+            (61_000.0, "about 2 min left"),
+            (5_400_000.0, "about 1.5 h left"),
+        ] {
+            assert_eq!(time_left(left_ms), text);
+        }
+        assert_eq!(file_facts(2_000, 0), "2.0 kB");
+        assert_eq!(file_facts(2_000, 1), "2.0 kB · 1 page");
         assert_eq!(document_meta("pdf", 1, 2), "PDF · 1 page · 2 passages");
+        assert_eq!(document_meta("odp", 12, 9), "Slides · 12 pages · 9 passages");
         assert_eq!(document_meta("markdown", 0, 1), "Markdown · 1 passage");
     }
 }

@@ -1,5 +1,9 @@
-//! Requests come in, are served one after the other, and events go out. A task serves the queue;
-//! the message handler only queues, and stops what is running when a `Cancel` comes.
+//! Requests come in, are served one after the other, and events go out.
+//!
+//! Each tab has a worker with this program, and one of them serves all tabs: the one with the lock.
+//! The others pass on what their page asks and wait for the lock, with the program loaded and nothing
+//! else. A task serves the queue; the message handlers only queue, and stop what is running when a
+//! `Cancel` comes.
 
 mod files;
 mod lock;
@@ -11,85 +15,189 @@ use std::collections::HashSet;
 use std::pin::pin;
 use std::rc::Rc;
 
-use futures_channel::{mpsc, oneshot};
-use futures_util::StreamExt;
+use futures_channel::oneshot;
 use futures_util::future::{Either, select};
-use ui::{Event, Request, RequestId, ToEngine};
+use ui::{Asker, Cancelled, Desk, Event, Request, Setup, Turn};
 use web_sys::File;
 
 use requests::Engine;
-
-/// A request with the file that came beside it.
-pub struct Job {
-    message: ToEngine,
-    file: Option<File>,
-}
+use wire::Mail;
 
 pub fn start() {
-    std::panic::set_hook(Box::new(|info| wire::post(0, Event::Fatal { message: info.to_string() })));
-    let (sender, jobs) = mpsc::unbounded();
-    let running = Rc::new(RefCell::new(Running::default()));
-    let queue = Rc::clone(&running);
-    wire::listen(move |job| match job.message.request {
-        Request::Cancel { id } => queue.borrow_mut().cancel(id),
-        _ => sender.unbounded_send(job).expect("the queue lives as long as the worker"),
+    std::panic::set_hook(Box::new(|info| {
+        wire::post(&wire::own(0), Event::Fatal { message: info.to_string() })
+    }));
+    wire::join();
+    let office = Rc::new(Office::default());
+    let of_page = Rc::clone(&office);
+    wire::listen(move |mail| of_page.take_own(mail));
+    platform::spawn_local(elect(office));
+}
+
+/// Serves, as soon as no other tab does.
+async fn elect(office: Rc<Office>) {
+    lock::live(&wire::own(0).tab).await;
+    if !lock::try_take().await {
+        for mail in office.become_guest() {
+            wire::relay(&mail);
+        }
+        lock::take().await;
+    }
+    let of_all = Rc::clone(&office);
+    wire::serve_all(move |mail| {
+        of_all.watch(&mail.asker.tab);
+        of_all.take(mail);
     });
-    platform::spawn_local(serve(jobs, running));
+    office.become_host();
+    // Pages now send what was not answered.
+    wire::post_all(Event::Moved);
+    office.serve().await;
 }
 
-async fn serve(mut jobs: mpsc::UnboundedReceiver<Job>, running: Rc<RefCell<Running>>) {
-    let mut engine = Engine::default();
-    while let Some(Job { message: ToEngine { id, request }, file }) = jobs.next().await {
-        let Some(stop) = running.borrow_mut().begin(id) else {
-            wire::post(id, Event::Stopped);
-            continue;
-        };
-        let work = pin!(engine.serve(id, request, file));
-        // Work that is given up is dropped where it waits; every commit is one step, so that
-        // nothing half done stays behind.
-        if let Either::Right((Ok(()), _)) = select(work, stop).await {
-            wire::post(id, Event::Stopped);
-        }
-        running.borrow_mut().end();
-    }
-}
-
-/// What runs, and what shall not run any more.
+/// Where requests wait.
 #[derive(Default)]
-struct Running {
-    id: RequestId,
-    stop: Option<oneshot::Sender<()>>,
-    /// Requests that were given up while they waited.
-    cancelled: HashSet<RequestId>,
+struct Office {
+    role: RefCell<Role>,
+    /// What this tab's page wished when it came.
+    setup: RefCell<Option<Setup>>,
+    /// Other tabs that asked something.
+    guests: RefCell<HashSet<String>>,
+    desk: RefCell<Desk<(Request, Vec<File>)>>,
+    /// Ends the wait for a request.
+    wake: RefCell<Option<oneshot::Sender<()>>>,
+    /// Stops the running request.
+    stop: RefCell<Option<oneshot::Sender<()>>>,
 }
 
-impl Running {
-    /// Marks `id` as running; `None` if it was given up before.
-    fn begin(&mut self, id: RequestId) -> Option<oneshot::Receiver<()>> {
-        if self.cancelled.remove(&id) {
-            return None;
+enum Role {
+    /// Not known yet; what came so far.
+    Open(Vec<Mail>),
+    /// Another tab's engine serves.
+    Guest,
+    /// This engine serves all tabs.
+    Host,
+}
+
+impl Default for Role {
+    fn default() -> Self {
+        Self::Open(Vec::new())
+    }
+}
+
+impl Office {
+    /// Takes what this tab's page asks.
+    fn take_own(&self, mail: Mail) {
+        if let Request::Open(setup) = &mail.message.request {
+            self.setup.replace(Some(setup.clone()));
         }
-        let (sender, receiver) = oneshot::channel();
-        (self.id, self.stop) = (id, Some(sender));
-        Some(receiver)
+        match &mut *self.role.borrow_mut() {
+            Role::Open(early) => return early.push(mail),
+            Role::Guest => return wire::relay(&mail),
+            Role::Host => {}
+        }
+        self.take(mail);
     }
 
-    fn end(&mut self) {
-        // A cancel that came too late must not hit a later request.
-        self.cancelled.remove(&self.id);
-        (self.id, self.stop) = (0, None);
+    fn become_guest(&self) -> Vec<Mail> {
+        match self.role.replace(Role::Guest) {
+            Role::Open(early) => early,
+            _ => Vec::new(),
+        }
     }
 
-    fn cancel(&mut self, id: RequestId) {
-        match self.stop.take() {
-            Some(stop) if self.id == id => {
-                // The work may have ended in this very moment; then there is nothing to stop.
-                let _ = stop.send(());
+    fn become_host(&self) {
+        match self.role.replace(Role::Host) {
+            Role::Open(early) => early.into_iter().for_each(|mail| self.take(mail)),
+            // The page was ready once and does not ask again; with its wishes the engine opens now.
+            _ => {
+                if let Some(setup) = self.setup.take() {
+                    self.queue(wire::own(0), Turn::Soon, Request::Open(setup), Vec::new());
+                }
             }
-            other => {
-                self.stop = other;
-                self.cancelled.insert(id);
+        }
+    }
+
+    /// Takes what any tab asks of this engine.
+    fn take(&self, mail: Mail) {
+        let Mail { asker, message, files } = mail;
+        match message.request {
+            Request::Cancel { id } => self.cancel(&Asker { id, ..asker }),
+            request @ Request::Add { .. } => self.queue(asker, Turn::Patient, request, files),
+            request => self.queue(asker, Turn::Soon, request, files),
+        }
+    }
+
+    /// When a tab goes away, nobody hears the answers to its questions.
+    fn watch(self: &Rc<Self>, tab: &str) {
+        if !self.guests.borrow_mut().insert(tab.to_owned()) {
+            return;
+        }
+        let (office, tab) = (Rc::clone(self), tab.to_owned());
+        platform::spawn_local(async move {
+            lock::gone(&tab).await;
+            office.guests.borrow_mut().remove(&tab);
+            if office.desk.borrow_mut().leave(&tab) {
+                office.stop_running();
             }
+        });
+    }
+
+    fn queue(&self, asker: Asker, turn: Turn, request: Request, files: Vec<File>) {
+        self.desk.borrow_mut().take(asker, turn, (request, files));
+        if let Some(wake) = self.wake.take() {
+            // The receiver waits in `next`.
+            let _ = wake.send(());
+        }
+    }
+
+    fn cancel(&self, asker: &Asker) {
+        let hit = self.desk.borrow_mut().cancel(asker);
+        match hit {
+            Cancelled::Waiting => wire::post(asker, Event::Stopped),
+            Cancelled::Running => self.stop_running(),
+            Cancelled::Nothing => {}
+        }
+    }
+
+    fn stop_running(&self) {
+        if let Some(stop) = self.stop.take() {
+            // The work may have ended in this very moment; then there is nothing to stop.
+            let _ = stop.send(());
+        }
+    }
+
+    async fn serve(&self) {
+        let mut engine = Engine::default();
+        loop {
+            let (asker, (request, files)) = self.next(&mut engine).await;
+            let (sender, stopped) = oneshot::channel();
+            self.stop.replace(Some(sender));
+            wire::post(&asker, Event::Begun);
+            let work = pin!(engine.serve(&asker, request, files));
+            // Work that is given up is dropped where it waits; every commit is one step, so that
+            // nothing half done stays behind.
+            if let Either::Right((Ok(()), _)) = select(work, stopped).await {
+                wire::post(&asker, Event::Stopped);
+            }
+            self.stop.take();
+            self.desk.borrow_mut().end();
+        }
+    }
+
+    /// The next request. While there is none, the engine gets ready with what it put off.
+    async fn next(&self, engine: &mut Engine) -> (Asker, (Request, Vec<File>)) {
+        loop {
+            if let Some(next) = self.desk.borrow_mut().begin() {
+                return next;
+            }
+            if engine.has_put_off() {
+                engine.catch_up().await;
+                continue;
+            }
+            let (sender, woken) = oneshot::channel();
+            self.wake.replace(Some(sender));
+            // The sender goes only when a request has come.
+            let _ = woken.await;
         }
     }
 }

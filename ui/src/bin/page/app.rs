@@ -4,6 +4,7 @@ mod ask;
 mod link;
 mod model;
 mod notices;
+mod queue;
 mod shelf;
 mod source;
 
@@ -25,7 +26,7 @@ pub fn start() {
 fn frame() -> View {
     let app = App::new();
     let link = Link::new(app);
-    link.start(false);
+    link.start();
     listen_everywhere(app, link);
     let class = move || if app.source.with(Option::is_some) { "frame reading" } else { "frame" };
     view! {
@@ -70,7 +71,7 @@ fn listen_everywhere(app: App, link: Link) {
     for name in ["dragover", "dragleave", "drop"] {
         target.add_event_listener_with_callback(name, on_drag.unchecked_ref()).expect("events have names");
     }
-    // The engine lets go of the store at once when the page goes, so that a reload finds it free.
+    // The engine lets go of the store at once when the page goes, and another tab's takes it.
     let on_hide = Closure::<dyn FnMut()>::new(move || link.end());
     target
         .add_event_listener_with_callback("pagehide", on_hide.into_js_value().unchecked_ref())

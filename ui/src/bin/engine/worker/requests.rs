@@ -3,12 +3,12 @@
 use assistant::{AnswerEvent, AskOptions, Assistant, Error, Options, Place, Progress};
 use ingest::Refusal;
 use ui::{
-    DocumentRow, Event, PasswordWanted, Request, RequestId, Setup, Stage, StateLine, Step, Storage,
-    TierChoice, ToIngest,
+    Asker, DocumentRow, Event, PasswordWanted, Request, Setup, Stage, StateLine, Step, Storage, TierChoice,
+    ToIngest,
 };
 use web_sys::File;
 
-use super::{files, lock, wire};
+use super::{files, wire};
 
 /// Where the knowledge base lies in the origin's private file system.
 const KNOWLEDGE_BASE: &str = "kb/default.footnote";
@@ -21,79 +21,77 @@ const MODELS_URL: &str = "/models";
 #[derive(Default)]
 pub struct Engine {
     assistant: Option<Assistant>,
-    has_lock: bool,
+    /// The generator is wanted, and is loaded when there is time or an answer needs it.
+    owes_generator: bool,
 }
 
 impl Engine {
     /// Serves one request to its end; every outcome is posted as an event.
-    pub async fn serve(&mut self, id: RequestId, request: Request, file: Option<File>) {
-        let outcome = match (request, file) {
-            (Request::Open(setup), _) => self.open(id, &setup).await,
+    pub async fn serve(&mut self, asker: &Asker, request: Request, files: Vec<File>) {
+        let outcome = match (request, files.first()) {
+            (Request::Open(setup), _) => self.open(asker, &setup).await,
             (Request::Add { name, mime, password }, Some(file)) => {
-                self.add(id, &file, ToIngest { name, mime, password }).await
+                self.add(asker, file, ToIngest { name, mime, password }).await
             }
             (Request::Add { name, .. }, None) => Err(format!("{name} came without its file; add it again")),
-            (request, _) => self.answer(id, request).await,
+            (request, _) => self.answer(asker, request).await,
         };
         match outcome {
-            Ok(event) => wire::post(id, event),
-            Err(message) => wire::post(id, Event::Failed { message }),
+            Ok(event) if asker.id == 0 => wire::post_all(event),
+            Ok(event) => wire::post(asker, event),
+            Err(message) => wire::post(asker, Event::Failed { message }),
         }
     }
 
-    async fn open(&mut self, id: RequestId, setup: &Setup) -> Result<Event, String> {
-        if !self.has_lock && !lock::take(setup.take_over).await {
-            return Ok(Event::OpenElsewhere);
-        }
-        self.has_lock = true;
-        // The old one lets go of its files before they are opened anew.
-        self.assistant = None;
-        wire::post(id, Event::Starting(Step::Runtime));
-        platform::start_threads(setup.threads).await;
-        let models_url = format!("{}{MODELS_URL}", wire::scope().location().origin());
-        let store = models::Store::open(MODELS, None, Some(&models_url));
-        let mut options = Options::new(Place::File(KNOWLEDGE_BASE.into()), store);
-        options.generator = setup.generator;
-        options.tier = match setup.tier {
-            TierChoice::Auto => runtime::TierChoice::Auto,
-            TierChoice::Cpu => runtime::TierChoice::Cpu,
-            TierChoice::Gpu | TierChoice::GpuAll => runtime::TierChoice::Gpu,
-        };
-        if setup.tier == TierChoice::GpuAll {
-            options.kernels = runtime::KernelPolicy::Forced(runtime::KernelVariant::ALL.into());
-        }
-        let mut progress = |progress| {
-            if let Some(step) = step(progress) {
-                wire::post(id, Event::Starting(step));
-            }
-        };
-        let mut assistant =
-            Assistant::open(options, &mut progress).await.map_err(|error| error.to_string())?;
-        let documents = rows(&mut assistant)?;
-        let state = state_line(&mut assistant).await?;
-        self.assistant = Some(assistant);
-        Ok(Event::Ready { state, documents })
+    /// Whether something was put off so that requests are served sooner.
+    pub fn has_put_off(&self) -> bool {
+        self.owes_generator
     }
 
-    async fn add(&mut self, id: RequestId, file: &File, request: ToIngest) -> Result<Event, String> {
+    /// Does what was put off.
+    pub async fn catch_up(&mut self) {
+        self.owes_generator = false;
+        let Some(assistant) = &mut self.assistant else { return };
+        assistant.load_generator(&mut |_| {}).await;
+        if let Ok(line) = state_line(assistant).await {
+            wire::post_all(Event::State(line));
+        }
+    }
+
+    async fn open(&mut self, asker: &Asker, setup: &Setup) -> Result<Event, String> {
+        if self.assistant.is_none() {
+            // Request 0: this engine takes over from one that has ended, and others wait already.
+            let is_urgent = asker.id == 0;
+            let assistant = open_assistant(setup, setup.generator && !is_urgent).await?;
+            self.assistant = Some(assistant);
+            self.owes_generator = setup.generator && is_urgent;
+        }
         let assistant = self.assistant()?;
-        wire::post(id, Event::Adding(Stage::Reading));
+        Ok(Event::Ready { state: state_line(assistant).await?, documents: rows(assistant)? })
+    }
+
+    async fn add(&mut self, asker: &Asker, file: &File, request: ToIngest) -> Result<Event, String> {
+        let assistant = self.assistant()?;
+        wire::post(asker, Event::Adding(Stage::Reading));
         let parsed = match files::parse(file, &request).await {
             Ok(parsed) => parsed,
             Err(refusal) => return Ok(refused(&refusal)),
         };
-        wire::post(id, Event::Adding(Stage::Splitting));
+        let n_pages = parsed.entries.iter().filter_map(|entry| entry.outcome.as_ref().ok());
+        let n_pages = n_pages.map(|(document, _)| document.page_starts.len() as u32).sum();
+        wire::post(asker, Event::Adding(Stage::Splitting { n_pages }));
         let mut progress = |progress| {
             if let Some(stage) = stage(&progress) {
-                wire::post(id, Event::Adding(stage));
+                wire::post(asker, Event::Adding(stage));
             }
         };
         let files::Parsed { sha256, entries } = parsed;
-        match assistant.add_entries(&request.name, sha256, entries, &mut progress).await {
+        let added = assistant.add_entries(&request.name, sha256, entries, &mut progress).await;
+        wire::post_all(Event::Documents(rows(assistant)?));
+        match added {
             Ok(all) => match all.refused.first() {
                 Some(refusal) if all.added.is_empty() => Ok(refused(refusal)),
                 _ => Ok(Event::Added {
-                    documents: rows(assistant)?,
                     already_there: all.added.iter().all(|added| added.already_there),
                     warnings: all.warnings(),
                 }),
@@ -103,13 +101,17 @@ impl Engine {
         }
     }
 
-    async fn answer(&mut self, id: RequestId, request: Request) -> Result<Event, String> {
+    async fn answer(&mut self, asker: &Asker, request: Request) -> Result<Event, String> {
+        if self.owes_generator && matches!(request, Request::Ask { .. } | Request::Generate { .. }) {
+            self.catch_up().await;
+        }
         let assistant = self.assistant()?;
         match request {
-            Request::Ask { question } => ask(assistant, id, &question).await.map_err(told),
+            Request::Ask { question } => ask(assistant, asker, &question).await.map_err(told),
             Request::Remove { document } => {
                 assistant.remove(document).map_err(told)?;
-                Ok(Event::Removed { documents: rows(assistant)? })
+                wire::post_all(Event::Documents(rows(assistant)?));
+                Ok(Event::Removed)
             }
             Request::Source { document } => assistant.source(document).map(Event::Source).map_err(told),
             Request::State => state_line(assistant).await.map(Event::State),
@@ -132,12 +134,36 @@ impl Engine {
     }
 }
 
-async fn ask(assistant: &mut Assistant, id: RequestId, question: &str) -> Result<Event, Error> {
+/// Opens runtime, models and store; every tab sees how far that is.
+async fn open_assistant(setup: &Setup, with_generator: bool) -> Result<Assistant, String> {
+    wire::post_all(Event::Starting(Step::Runtime));
+    platform::start_threads(setup.threads).await;
+    let models_url = format!("{}{MODELS_URL}", wire::scope().location().origin());
+    let store = models::Store::open(MODELS, None, Some(&models_url));
+    let mut options = Options::new(Place::File(KNOWLEDGE_BASE.into()), store);
+    options.generator = with_generator;
+    options.tier = match setup.tier {
+        TierChoice::Auto => runtime::TierChoice::Auto,
+        TierChoice::Cpu => runtime::TierChoice::Cpu,
+        TierChoice::Gpu | TierChoice::GpuAll => runtime::TierChoice::Gpu,
+    };
+    if setup.tier == TierChoice::GpuAll {
+        options.kernels = runtime::KernelPolicy::Forced(runtime::KernelVariant::ALL.into());
+    }
+    let mut progress = |progress| {
+        if let Some(step) = step(progress) {
+            wire::post_all(Event::Starting(step));
+        }
+    };
+    Assistant::open(options, &mut progress).await.map_err(|error| error.to_string())
+}
+
+async fn ask(assistant: &mut Assistant, asker: &Asker, question: &str) -> Result<Event, Error> {
     let mut asking = assistant.ask(question, &AskOptions::default()).await?;
     while let Some(event) = asking.next().await? {
         match event {
-            AnswerEvent::Quotes(quotes) => wire::post(id, Event::Quotes(quotes)),
-            AnswerEvent::Token(text) => wire::post(id, Event::Piece(text)),
+            AnswerEvent::Quotes(quotes) => wire::post(asker, Event::Quotes(quotes)),
+            AnswerEvent::Token(text) => wire::post(asker, Event::Piece(text)),
             AnswerEvent::Done(answer) => return Ok(Event::Answered(answer)),
         }
         // A `Cancel` that waits is heard here, between two tokens.
@@ -151,7 +177,7 @@ async fn ask(assistant: &mut Assistant, id: RequestId, question: &str) -> Result
 fn told(error: Error) -> String {
     let message = error.to_string();
     if error.is_device_lost() {
-        wire::post(0, Event::Fatal { message: message.clone() });
+        wire::post(&wire::own(0), Event::Fatal { message: message.clone() });
     }
     message
 }

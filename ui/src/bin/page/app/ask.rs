@@ -28,7 +28,7 @@ pub fn view(app: App, link: Link) -> View {
 
 fn question(app: App, link: Link) -> View {
     let text = create_signal(String::new());
-    let can_ask = move || app.phase.with(|p| *p == Phase::Ready) && !app.documents.with(Vec::is_empty);
+    let can_ask = move || app.is_open() && !app.documents.with(Vec::is_empty);
     let send = move || {
         let question = text.with_untracked(|text| text.trim().to_owned());
         if !question.is_empty() && can_ask() {

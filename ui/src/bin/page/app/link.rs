@@ -1,16 +1,23 @@
 //! The page's end of the wire: sends requests, turns events into changed signals.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use js_sys::Array;
 use sycamore::prelude::*;
 use ui::{
-    Event, FromEngine, PasswordWanted, Request, RequestId, Setup, Step, TierChoice, ToEngine, sheets, words,
+    Event, FromEngine, PasswordWanted, Request, RequestId, Setup, Stage, Step, TierChoice, ToEngine, sheets,
+    words,
 };
 use wasm_bindgen::prelude::*;
 use web_sys::{ErrorEvent, File, MessageEvent, UrlSearchParams, Worker, WorkerOptions, WorkerType};
 
 use super::model::{App, Exchange, Job, JobState, Outcome, Phase, Source};
+
+/// How often a request may be begun: an engine that ends while it works on it may do so because of it.
+const MAX_BEGUN: u32 = 3;
+/// How many engines may end one after the other before the user is asked.
+const MAX_RESTARTS: u32 = 3;
 
 /// Copies share the worker.
 #[derive(Clone, Copy)]
@@ -18,19 +25,38 @@ pub struct Link {
     app: App,
     worker: Signal<Option<Worker>>,
     last_id: Signal<RequestId>,
+    /// What is not answered yet. It is sent again to the next engine when this one ends.
+    pending: Signal<BTreeMap<RequestId, Pending>>,
+    n_restarts: Signal<u32>,
+    /// The request that gets the engine ready.
+    opening: Signal<RequestId>,
+}
+
+struct Pending {
+    request: Request,
+    files: Vec<File>,
+    n_begun: u32,
+    is_cancelled: bool,
 }
 
 impl Link {
     pub fn new(app: App) -> Self {
-        Self { app, worker: create_signal(None), last_id: create_signal(0) }
+        Self {
+            app,
+            worker: create_signal(None),
+            last_id: create_signal(0),
+            pending: create_signal(BTreeMap::new()),
+            n_restarts: create_signal(0),
+            opening: create_signal(0),
+        }
     }
 
-    /// Starts an engine, instead of the one that may be running.
-    pub fn start(self, take_over: bool) {
+    /// Starts an engine, instead of the one that may be running. What was asked of that one is asked
+    /// again.
+    pub fn start(self) {
         self.end();
         let app = self.app;
         app.phase.set(Phase::Starting(Rc::default()));
-        app.jobs.set(Vec::new());
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
         let worker = match Worker::new_with_options(&engine_script(), &options) {
@@ -50,7 +76,8 @@ impl Link {
         worker.set_onmessage(Some(on_message.into_js_value().unchecked_ref()));
         worker.set_onerror(Some(on_error.into_js_value().unchecked_ref()));
         self.worker.set(Some(worker));
-        self.send(Request::Open(setup(take_over)), None);
+        self.pending.update(|all| all.retain(|_, pending| !matches!(pending.request, Request::Open(_))));
+        self.opening.set(self.send(Request::Open(setup()), Vec::new()));
         platform::spawn_local(async move {
             app.persisted.set(platform::request_persistence().await);
         });
@@ -63,24 +90,41 @@ impl Link {
         }
     }
 
-    pub fn add(self, file: File, password: Option<String>) {
-        let (name, mime) = (file.name(), file.type_());
-        let id = self.send(Request::Add { name: name.clone(), mime, password }, Some(&file));
-        let state = self.app.scope.run_in(|| create_signal(JobState::Waiting));
-        self.app.jobs.update(|all| all.push(Job { id, name, file, state }));
+    /// Adds files under the names that their documents shall have.
+    pub fn add(self, files: Vec<(String, File)>, password: Option<&str>) {
+        let mut jobs = Vec::with_capacity(files.len());
+        for (name, file) in files {
+            let (mime, password) = (file.type_(), password.map(str::to_owned));
+            let id = self.send(Request::Add { name: name.clone(), mime, password }, vec![file.clone()]);
+            let n_bytes = file.size() as u64;
+            jobs.push(self.app.scope.run_in(|| Job {
+                id,
+                name,
+                n_bytes,
+                file,
+                state: create_signal(JobState::Waiting),
+                n_pages: create_signal(0),
+            }));
+        }
+        self.app.jobs.update(|all| all.extend(jobs));
     }
 
     pub fn cancel(self, id: RequestId) {
-        self.send(Request::Cancel { id }, None);
+        self.pending.update(|all| {
+            if let Some(pending) = all.get_mut(&id) {
+                pending.is_cancelled = true;
+            }
+        });
+        self.send(Request::Cancel { id }, Vec::new());
     }
 
     pub fn remove(self, document: u64) {
-        self.send(Request::Remove { document }, None);
+        self.send(Request::Remove { document }, Vec::new());
     }
 
     pub fn ask(self, question: String) {
         self.stop();
-        let id = self.send(Request::Ask { question: question.clone() }, None);
+        let id = self.send(Request::Ask { question: question.clone() }, Vec::new());
         let exchange = self.app.scope.run_in(|| Exchange {
             id,
             question,
@@ -104,28 +148,75 @@ impl Link {
 
     /// Opens a document; `at` gives page and span of what shall be highlighted.
     pub fn open(self, document: u64, source: Source) {
-        let request = self.send(Request::Source { document }, None);
+        let request = self.send(Request::Source { document }, Vec::new());
         self.app.source.set(Some(Source { request, ..source }));
     }
 
-    fn send(self, request: Request, file: Option<&File>) -> RequestId {
+    fn send(self, request: Request, files: Vec<File>) -> RequestId {
         let id = self.last_id.get_untracked() + 1;
         self.last_id.set(id);
-        let text = serde_json::to_string(&ToEngine { id, request }).expect("messages are plain data");
-        let message = match file {
-            Some(file) => Array::of2(&text.into(), file).into(),
-            None => JsValue::from(text),
-        };
+        self.post(id, &request, &files);
+        if !matches!(request, Request::Cancel { .. }) {
+            let pending = Pending { request, files, n_begun: 0, is_cancelled: false };
+            self.pending.update(|all| all.insert(id, pending));
+        }
+        id
+    }
+
+    fn post(self, id: RequestId, request: &Request, files: &[File]) {
+        let message = ToEngine { id, request: request.clone() };
+        let text = serde_json::to_string(&message).expect("messages are plain data");
+        let message = Array::of1(&text.into());
+        for file in files {
+            message.push(file);
+        }
         if let Some(worker) = self.worker.get_clone_untracked() {
             worker.post_message(&message).expect("text and files can be posted");
         }
-        id
+    }
+
+    /// Another engine serves from now on: it hears what the last one has not answered.
+    fn send_again(self) {
+        if self.app.phase.with_untracked(|phase| *phase == Phase::Ready) {
+            self.app.phase.set(Phase::Starting(Rc::default()));
+        }
+        let (sent, given_up) =
+            self.pending.take().into_iter().partition::<BTreeMap<_, _>, _>(|(_, pending)| {
+                !pending.is_cancelled && pending.n_begun < MAX_BEGUN
+            });
+        for (id, pending) in &sent {
+            self.post(*id, &pending.request, &pending.files);
+        }
+        self.pending.set(sent);
+        for (id, pending) in given_up {
+            let failed = || Outcome::Failed(words::GIVEN_UP.into());
+            self.give_up(id, if pending.is_cancelled { Outcome::Stopped } else { failed() });
+        }
+    }
+
+    /// An engine turns to a request: what an earlier one said about it is void.
+    fn begin(self, id: RequestId) {
+        self.pending.update(|all| {
+            if let Some(pending) = all.get_mut(&id) {
+                pending.n_begun += 1;
+            }
+        });
+        let is_running = |exchange: &Exchange| exchange.outcome.with_untracked(|o| *o == Outcome::Running);
+        if let Some(exchange) = self.app.exchange(id).filter(is_running) {
+            exchange.text.set(String::new());
+        }
     }
 
     fn take(self, message: FromEngine) {
         let app = self.app;
         let FromEngine { id, event } = message;
+        if event.is_last() {
+            self.pending.update(|all| all.remove(&id));
+        }
         match event {
+            Event::Moved => self.send_again(),
+            Event::Begun => self.begin(id),
+            Event::Documents(documents) => app.documents.set(documents),
             Event::Starting(step) => {
                 if let Phase::Starting(steps) = app.phase.get_clone_untracked() {
                     app.phase.set(Phase::Starting(Rc::new(with_step(&steps, step))));
@@ -136,18 +227,14 @@ impl Link {
                 app.documents.set(documents);
                 app.phase.set(Phase::Ready);
             }
-            Event::OpenElsewhere => app.phase.set(Phase::Elsewhere),
-            Event::TakenOver => {
-                self.end();
-                app.phase.set(Phase::TakenOver);
-            }
-            Event::Adding(stage) => self.job_state(id, JobState::Working(stage)),
-            Event::Added { documents, warnings, .. } => {
-                app.documents.set(documents);
+            Event::Adding(stage) => self.working(id, stage),
+            Event::Added { warnings, .. } => {
+                self.n_restarts.set(0);
                 if let Some(job) = app.job(id) {
                     app.announcement.set(words::added(&job.name, &warnings));
+                    app.drop_job(id);
+                    app.job_ended(&job);
                 }
-                app.drop_job(id);
                 self.refresh();
             }
             Event::Refused { message, password: PasswordWanted::No } => {
@@ -158,10 +245,7 @@ impl Link {
                 app.announcement.set(message.clone());
                 self.job_state(id, JobState::Locked(message));
             }
-            Event::Removed { documents } => {
-                app.documents.set(documents);
-                self.refresh();
-            }
+            Event::Removed => self.refresh(),
             Event::Source(text) => app.source.update(|source| {
                 if let Some(source) = source.as_mut().filter(|source| source.request == id) {
                     let sheets = sheets(&text.text, &text.page_starts, source.start, source.end);
@@ -194,6 +278,7 @@ impl Link {
                 exchange.quotes.set(Some(answer.quotes.clone()));
                 exchange.outcome.set(Outcome::Answered(Rc::new(answer)));
                 self.answered(id);
+                self.n_restarts.set(0);
                 // A device may have been lost, or a model have made room.
                 self.refresh();
             }
@@ -210,19 +295,25 @@ impl Link {
                 app.announcement.set(words::STOPPED.into());
                 self.answered(id);
             }
-        } else if app.job(id).is_some() {
+        } else if let Some(job) = app.job(id) {
             match outcome {
                 Outcome::Failed(message) => {
                     app.announcement.set(message.clone());
                     self.job_state(id, JobState::Failed(message));
                 }
-                _ => app.drop_job(id),
+                _ => {
+                    app.drop_job(id);
+                    app.job_ended(&job);
+                }
             }
-        } else if let (Outcome::Failed(message), Phase::Starting(_)) =
-            (outcome, app.phase.get_clone_untracked())
-        {
-            self.end();
-            app.phase.set(Phase::OpenFailed(message));
+        } else if let Outcome::Failed(message) = outcome {
+            // Request 0: this tab's engine was to take over.
+            if id == 0 || id == self.opening.get_untracked() {
+                self.end();
+                app.phase.set(Phase::OpenFailed(message));
+            } else {
+                app.announcement.set(message);
+            }
         }
     }
 
@@ -234,27 +325,42 @@ impl Link {
 
     fn job_state(self, id: RequestId, state: JobState) {
         if let Some(job) = self.app.job(id) {
+            let has_ended = matches!(state, JobState::Failed(_) | JobState::Locked(_));
             job.state.set(state);
+            if has_ended {
+                self.app.job_ended(&job);
+            }
         }
     }
 
-    fn refresh(self) {
-        self.send(Request::State, None);
+    fn working(self, id: RequestId, stage: Stage) {
+        self.app.batch.update(|batch| {
+            batch.since_ms.get_or_insert_with(platform::now_ms);
+        });
+        if let (Stage::Splitting { n_pages }, Some(job)) = (stage, self.app.job(id)) {
+            job.n_pages.set(n_pages);
+        }
+        self.job_state(id, JobState::Working(stage));
     }
 
-    /// The engine is gone. The first message knows why; later ones are its echo.
+    fn refresh(self) {
+        self.send(Request::State, Vec::new());
+    }
+
+    /// The engine is gone. The first message knows why; later ones are its echo. One that had got ready
+    /// is started again with what it has not answered; where that does not help, the user is asked.
     fn die(self, message: String) {
         let app = self.app;
         if self.worker.get_clone_untracked().is_none() {
             return;
         }
         self.end();
-        for exchange in app.exchanges.get_clone_untracked() {
-            if exchange.outcome.get_clone_untracked() == Outcome::Running {
-                exchange.outcome.set(Outcome::Failed(words::FATAL.into()));
-            }
+        let n_restarts = self.n_restarts.get_untracked();
+        if app.phase.with_untracked(|phase| *phase == Phase::Ready) && n_restarts < MAX_RESTARTS {
+            self.n_restarts.set(n_restarts + 1);
+            web_sys::console::warn_1(&format!("The engine is started again: {message}").into());
+            return self.start();
         }
-        app.asking.set(None);
         app.phase.set(Phase::Fatal(message));
     }
 }
@@ -273,7 +379,7 @@ fn query() -> UrlSearchParams {
 }
 
 /// The settings in the address: `?tier=cpu`, `?tier=gpu`, `?tier=gpu-all`, `?generator=off`, `?threads=2`.
-fn setup(take_over: bool) -> Setup {
+fn setup() -> Setup {
     let query = query();
     let tier = match query.get("tier").as_deref() {
         Some("cpu") => TierChoice::Cpu,
@@ -282,7 +388,7 @@ fn setup(take_over: bool) -> Setup {
         _ => TierChoice::Auto,
     };
     let threads = query.get("threads").and_then(|n_threads| n_threads.parse().ok());
-    Setup { tier, generator: query.get("generator").as_deref() != Some("off"), take_over, threads }
+    Setup { tier, generator: query.get("generator").as_deref() != Some("off"), threads }
 }
 
 /// A file that is being fetched keeps its line; other steps follow each other.

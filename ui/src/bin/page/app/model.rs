@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use assistant::{Answer, Quote};
 use sycamore::prelude::*;
-use ui::{DocumentRow, RequestId, Sheet, Stage, StateLine, Step};
+use ui::{DocumentRow, Portion, RequestId, Sheet, Stage, StateLine, Step};
 use web_sys::File;
 
 /// All of it. Copies share the same signals.
@@ -14,6 +14,8 @@ pub struct App {
     pub state: Signal<Option<StateLine>>,
     pub documents: Signal<Vec<DocumentRow>>,
     pub jobs: Signal<Vec<Job>>,
+    /// What came of the queue since it was empty.
+    pub batch: Signal<Batch>,
     /// Newest first.
     pub exchanges: Signal<Vec<Exchange>>,
     /// The question that is being answered.
@@ -35,6 +37,7 @@ impl App {
             state: create_signal(None),
             documents: create_signal(Vec::new()),
             jobs: create_signal(Vec::new()),
+            batch: create_signal(Batch::default()),
             exchanges: create_signal(Vec::new()),
             asking: create_signal(None),
             source: create_signal(None),
@@ -55,10 +58,22 @@ impl App {
 
     /// Whether files are on their way in, so that questions wait.
     pub fn is_reading(&self) -> bool {
-        self.jobs.with(|all| {
-            all.iter()
-                .any(|job| job.state.with(|state| matches!(state, JobState::Waiting | JobState::Working(_))))
-        })
+        self.jobs.with(|all| all.iter().any(Job::is_busy))
+    }
+
+    /// A file has left the queue, well or badly.
+    pub fn job_ended(&self, job: &Job) {
+        let portion = Portion { n_bytes: job.n_bytes, done: 1.0 };
+        let is_over = self.jobs.with_untracked(|all| !all.iter().any(Job::is_busy));
+        match is_over {
+            true => self.batch.set(Batch::default()),
+            false => self.batch.update(|batch| batch.ended.push(portion)),
+        }
+    }
+
+    /// Whether something can be asked: an engine that is getting ready serves it then.
+    pub fn is_open(&self) -> bool {
+        self.phase.with(|phase| matches!(phase, Phase::Ready | Phase::Starting(_)))
     }
 
     pub fn drop_job(&self, id: RequestId) {
@@ -73,8 +88,6 @@ pub enum Phase {
     Starting(Rc<Vec<Step>>),
     Ready,
     OpenFailed(String),
-    Elsewhere,
-    TakenOver,
     Fatal(String),
 }
 
@@ -83,8 +96,30 @@ pub enum Phase {
 pub struct Job {
     pub id: RequestId,
     pub name: String,
+    pub n_bytes: u64,
     pub file: File,
     pub state: Signal<JobState>,
+    /// Pages of the file; 0 before it is read and where there are none.
+    pub n_pages: Signal<u32>,
+}
+
+impl Job {
+    /// Whether it waits or is worked on.
+    pub fn is_busy(&self) -> bool {
+        self.state.with(|state| matches!(state, JobState::Waiting | JobState::Working(_)))
+    }
+
+    /// Its size, and how much of it is done. Embedding takes nearly all of the time.
+    pub fn portion(&self) -> Portion {
+        let done = self.state.with(|state| match state {
+            JobState::Working(Stage::Embedding { n_done, n_total }) => {
+                *n_done as f64 / (*n_total).max(1) as f64
+            }
+            JobState::Working(Stage::Storing) => 0.99,
+            _ => 0.0,
+        });
+        Portion { n_bytes: self.n_bytes, done }
+    }
 }
 
 impl PartialEq for Job {
@@ -100,6 +135,15 @@ pub enum JobState {
     Failed(String),
     /// It needs a password; the message says whether one was wrong.
     Locked(String),
+}
+
+/// What came of the queue since it was empty.
+#[derive(Clone, Default)]
+pub struct Batch {
+    /// When the first file was begun.
+    pub since_ms: Option<f64>,
+    /// The files that have left it.
+    pub ended: Vec<Portion>,
 }
 
 /// A question and what came of it.

@@ -1,4 +1,4 @@
-//! What is said about the engine: getting ready, downloads, failures, other tabs, the state line.
+//! What is said about the engine: getting ready, downloads, failures, the state line.
 
 use std::rc::Rc;
 
@@ -10,16 +10,14 @@ use super::model::{App, Phase};
 
 /// The notice above the question, empty when all is well.
 pub fn view(app: App, link: Link) -> View {
-    let start = move |take_over: bool| move |_| link.start(take_over);
+    let start = move |_| link.start();
     let body = move || match app.phase.get_clone() {
         Phase::Ready => View::new(),
         Phase::Starting(steps) => starting(&steps),
-        Phase::OpenFailed(message) => problem(words::OPEN_FAILED, &[message], words::RETRY, start(false)),
+        Phase::OpenFailed(message) => problem(words::OPEN_FAILED, &[message], words::RETRY, start),
         Phase::Fatal(message) => {
-            problem(words::FATAL, &[message, words::FATAL_TEXT.into()], words::RESTART, start(false))
+            problem(words::FATAL, &[message, words::FATAL_TEXT.into()], words::RESTART, start)
         }
-        Phase::Elsewhere => notice(words::ELSEWHERE, words::ELSEWHERE_TEXT, start(true)),
-        Phase::TakenOver => notice(words::TAKEN_OVER, words::TAKEN_OVER_TEXT, start(true)),
     };
     view! { div(id="notice") { (body) } }
 }
@@ -36,16 +34,6 @@ fn problem(
             h2 { (title) }
             (lines)
             div(class="pair") { button(class="button", r#type="button", on:click=act) { (action) } }
-        }
-    }
-}
-
-fn notice(title: &'static str, text: &'static str, act: impl FnMut(web_sys::MouseEvent) + 'static) -> View {
-    view! {
-        section(class="notice", role="alert") {
-            h2 { (title) }
-            p { (text) }
-            div(class="pair") { button(class="button primary", r#type="button", on:click=act) { (words::USE_HERE) } }
         }
     }
 }

@@ -1,13 +1,13 @@
-//! The documents: adding them, what happens to them on the way, the list, and deleting.
+//! The documents: adding them, the list, and deleting.
 
 use sycamore::prelude::*;
-use ui::{DocumentRow, Stage, words};
+use ui::{DocumentRow, words};
 use wasm_bindgen::prelude::*;
-use web_sys::{DragEvent, FileList, HtmlInputElement, KeyboardEvent, SubmitEvent};
+use web_sys::{DragEvent, FileList, HtmlInputElement, KeyboardEvent};
 
 use super::link::Link;
-use super::model::{App, Job, JobState, Phase, Source};
-use super::{focus, source};
+use super::model::{App, Source};
+use super::{focus, queue, source};
 
 pub fn view(app: App, link: Link) -> View {
     let is_open = create_signal(false);
@@ -29,7 +29,7 @@ pub fn view(app: App, link: Link) -> View {
                 h2 { (words::DOCUMENTS) }
                 span(class="count") { (count) }
             }
-            (jobs(app, link))
+            (queue::view(app, link))
             div(id="shelf-body", class=body) {
                 (drop_zone(app, link))
                 (documents(app, link))
@@ -41,7 +41,7 @@ pub fn view(app: App, link: Link) -> View {
 fn drop_zone(app: App, link: Link) -> View {
     let input = create_node_ref();
     let class = move || if app.dragging.get() { "drop over" } else { "drop" };
-    let is_off = move || app.phase.with(|phase| *phase != Phase::Ready);
+    let is_off = move || !app.is_open();
     let choose = move |_| input_of(input).click();
     let take = move |_| {
         let input = input_of(input);
@@ -69,106 +69,14 @@ pub fn take_drop(app: App, link: Link, event: &DragEvent) {
 }
 
 fn take_files(app: App, link: Link, files: Option<FileList>) {
-    if app.phase.with_untracked(|phase| *phase != Phase::Ready) {
+    if !app.is_open() {
         return;
     }
     let files = files.into_iter().flat_map(|list| (0..list.length()).filter_map(move |i| list.get(i)));
-    let n_added = files.map(|file| link.add(file, None)).count();
-    if n_added == 0 {
-        app.announcement.set(words::nothing_usable());
-    }
-}
-
-fn jobs(app: App, link: Link) -> View {
-    view! {
-        ul(class="jobs", id="jobs") {
-            Keyed(list=app.jobs, key=|job| job.id, view=move |job| job_row(app, link, job))
-        }
-    }
-}
-
-fn job_row(app: App, link: Link, job: Job) -> View {
-    let Job { id, name, file, state } = job;
-    let class = move || match state.get_clone() {
-        JobState::Failed(_) => "job failed",
-        JobState::Locked(_) => "job locked",
-        _ => "job",
-    };
-    let told_of = name.clone();
-    let body = move || match state.get_clone() {
-        JobState::Waiting => view! { p(class="meta") { (words::WAITING) } },
-        JobState::Working(stage) => stage_view(stage),
-        JobState::Failed(message) => reason(&told_of, &message),
-        JobState::Locked(message) => {
-            let reason = reason(&told_of, &message);
-            let form = password_form(app, link, id, file.clone());
-            view! { (reason) (form) }
-        }
-    };
-    let label = move || match state.get_clone() {
-        JobState::Waiting | JobState::Working(_) => words::CANCEL,
-        _ => words::DISMISS,
-    };
-    let close = move |_| match state.get_clone_untracked() {
-        JobState::Waiting | JobState::Working(_) => link.cancel(id),
-        _ => {
-            app.drop_job(id);
-            focus("#drop button");
-        }
-    };
-    let title = name.clone();
-    view! {
-        li(class=class) {
-            div(class="row-line") {
-                div {
-                    span(class="name", title=title) { (name) }
-                    (body)
-                }
-                button(class="icon", r#type="button", aria-label=label, title=label, on:click=close) { (cross()) }
-            }
-        }
-    }
-}
-
-fn stage_view(stage: Stage) -> View {
-    let text = words::stage(&stage);
-    let bar = match stage {
-        Stage::Embedding { n_done, n_total } => {
-            let (done, total) = (n_done.to_string(), n_total.max(1).to_string());
-            view! { progress(value=done, max=total, aria-hidden="true") }
-        }
-        _ => view! { progress(aria-hidden="true") },
-    };
-    view! { p(class="meta") { (text) } (bar) }
-}
-
-/// Why a file is not in. The name stands above already; it is repeated for screen readers only.
-fn reason(name: &str, message: &str) -> View {
-    let (spoken, seen) = match message.strip_prefix(name) {
-        Some(rest) => (name.to_owned(), rest.to_owned()),
-        None => (String::new(), message.to_owned()),
-    };
-    view! { p(class="reason", role="alert") { span(class="sr") { (spoken) } (seen) } }
-}
-
-fn password_form(app: App, link: Link, id: u32, file: web_sys::File) -> View {
-    let password = create_signal(String::new());
-    let field_id = format!("password-{id}");
-    let label_for = field_id.clone();
-    let send = move |event: SubmitEvent| {
-        event.prevent_default();
-        let given = password.get_clone_untracked();
-        if !given.is_empty() {
-            app.drop_job(id);
-            link.add(file.clone(), Some(given));
-        }
-    };
-    view! {
-        form(class="password", on:submit=send) {
-            label(class="sr", r#for=label_for) { (words::PASSWORD) }
-            input(id=field_id, r#type="password", autocomplete="off", placeholder=words::PASSWORD, bind:value=password)
-            button(class="button", r#type="submit") { (words::UNLOCK) }
-        }
+    let files: Vec<_> = files.map(|file| (file.name(), file)).collect();
+    match files.is_empty() {
+        true => app.announcement.set(words::NOTHING_USABLE.into()),
+        false => link.add(files, None),
     }
 }
 
