@@ -212,7 +212,8 @@ mod tests {
         let query = rng.unit_vector(N_DIMS);
         let hits = db.search_vector(&query, 5, &Filter::default()).unwrap();
         let all = db.documents().unwrap().iter().map(|info| info.id).collect();
-        let exact = db.search_vector(&query, 5, &Filter { documents: Some(all) }).unwrap();
+        let exact =
+            db.search_vector(&query, 5, &Filter { documents: Some(all), ..Filter::default() }).unwrap();
         assert_eq!(hits[0], exact[0]);
     }
 }

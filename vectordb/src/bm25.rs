@@ -273,7 +273,7 @@ mod tests {
             );
         }
         assert_eq!(index.n_distinct_terms(), fresh.n_distinct_terms());
-        let only = Filter { documents: Some(vec![DocumentId(9), DocumentId(1)]) };
+        let only = Filter { documents: Some(vec![DocumentId(9), DocumentId(1)]), ..Filter::default() };
         assert_eq!(search(&index, "beta", &only).iter().map(|h| h.0).collect::<Vec<_>>(), [90, 91]);
     }
 

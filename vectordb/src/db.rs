@@ -1,21 +1,24 @@
 //! The store as its users see it.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use cozo::DataValue;
 
 use crate::analysis::Analyzer;
+use crate::collections::checked_tags;
 use crate::engine::{Engine, Params};
 use crate::fuse::{LEG_DEPTH, fuse};
 use crate::index::Index;
-use crate::load::{self, Catalog, Stored};
+use crate::load::{self, Catalog, Header, Stored};
+use crate::migrate;
 use crate::pages::Pages;
 use crate::postings::{self, Terms};
 use crate::schema::{self, MAX_PART_CHUNKS, Transaction};
 use crate::values::{Columns, words};
 use crate::{
-    ChunkId, ChunkRow, DocumentId, DocumentInfo, DocumentText, EmbedderTag, Error, Filter, Hit, NewChunk,
-    NewDocument, Result, Stats,
+    ChunkId, ChunkRow, CollectionId, DocumentId, DocumentInfo, DocumentText, EmbedderTag, Error, Filter, Hit,
+    NewChunk, NewDocument, Placement, Result, Stats,
 };
 
 /// Chunks of one document. One commit holds them all in memory: at 384 dimensions and 1 kB of text
@@ -24,19 +27,21 @@ pub const MAX_DOCUMENT_CHUNKS: usize = 50_000;
 
 /// A knowledge base: documents with their passages, a vector for each passage, a text index, settings.
 pub struct Db {
-    engine: Engine,
+    pub(crate) engine: Engine,
     /// Shared with the search rules of the engine.
     index: Arc<RwLock<Index>>,
-    catalog: Catalog,
+    pub(crate) catalog: Catalog,
     /// A commit failed, and whether it is in the file shows only when that is read again.
-    is_stale: bool,
+    pub(crate) is_stale: bool,
     analyzer: Analyzer,
     tag: EmbedderTag,
     file: Option<platform::File>,
+    is_read_only: bool,
 }
 
 impl Db {
-    /// Opens the store in `file`, or makes one in an empty file. Reads all vectors and terms.
+    /// Opens the store in `file`, or makes one in an empty file. Reads all vectors and terms. A file
+    /// of an older format is brought to this version's first, in one transaction.
     ///
     /// # Errors
     /// `EmbedderMismatch` when the file's vectors are of another embedder than `tag` (the file stays
@@ -47,20 +52,54 @@ impl Db {
         Ok(db)
     }
 
+    /// Opens the store in `file` for the embedder that it was made for, [`Db::tag`].
+    ///
+    /// # Errors
+    /// As [`Db::open`]; `Corrupt` when the file is empty.
+    pub fn open_existing(file: platform::File) -> Result<Self> {
+        let mut db = Self::over_any(Pages::in_file(file.clone()), None)?;
+        db.file = Some(file);
+        Ok(db)
+    }
+
+    /// Opens the store in `file` without ever writing to it: searches work, changes are refused. A
+    /// file of an older format, or one that was left by a crash, is mended in memory only. The file
+    /// may be open for reading elsewhere, and must not change meanwhile.
+    ///
+    /// # Errors
+    /// As [`Db::open_existing`].
+    pub fn open_read_only(file: platform::File) -> Result<Self> {
+        let mut db = Self::over_any(Pages::over_unchanged(Pages::in_file(file.clone())), None)?;
+        db.file = Some(file);
+        db.is_read_only = true;
+        Ok(db)
+    }
+
     /// A store that is forgotten when it is dropped.
     pub fn in_memory(tag: &EmbedderTag) -> Result<Self> {
         Self::over(Pages::in_memory(), tag)
     }
 
     pub(crate) fn over(pages: Pages, tag: &EmbedderTag) -> Result<Self> {
-        let n_dims = tag.dimensions as usize;
-        let index = Arc::new(RwLock::new(Index::new(n_dims)));
+        Self::over_any(pages, Some(tag))
+    }
+
+    fn over_any(pages: Pages, tag: Option<&EmbedderTag>) -> Result<Self> {
+        let index = Arc::new(RwLock::new(Index::new(0)));
         let engine = Engine::open(pages, &index)?;
         if engine.is_empty()? {
-            create(&engine, tag)?;
+            let empty = || Error::Corrupt { detail: "it is empty".to_owned() };
+            migrate::create(&engine, tag.ok_or_else(empty)?)?;
         }
-        let catalog = load::catalog(&engine, tag)?;
-        *write(&index) = load::index(&engine, &catalog, n_dims)?;
+        let header = Header::read(&engine)?;
+        let stored = header.tag()?;
+        if let Some(asked) = tag.filter(|asked| **asked != stored) {
+            let (stored, asked) = (Box::new(stored), Box::new(asked.clone()));
+            return Err(Error::EmbedderMismatch { stored, asked });
+        }
+        migrate::migrate(&engine, &header)?;
+        let catalog = load::catalog(&engine)?;
+        *write(&index) = load::index(&engine, &catalog, stored.dimensions as usize)?;
         keep_up(&index);
         Ok(Self {
             engine,
@@ -68,8 +107,9 @@ impl Db {
             catalog,
             is_stale: false,
             analyzer: Analyzer::new(),
-            tag: tag.clone(),
+            tag: stored,
             file: None,
+            is_read_only: false,
         })
     }
 
@@ -78,32 +118,89 @@ impl Db {
         &self.tag
     }
 
+    /// Whether changes are refused.
+    pub fn is_read_only(&self) -> bool {
+        self.is_read_only
+    }
+
     /// Stores a document with all its passages, vectors and terms in one durable transaction. A
-    /// stored document of the same name is replaced in the same transaction; if it has the same
-    /// SHA-256 too, nothing happens and its id comes back.
+    /// stored document of the same name is replaced in the same transaction and leaves its collection
+    /// and its tags to the new one; if it has the same SHA-256 too, nothing happens and its id comes
+    /// back.
     ///
     /// # Errors
     /// `BadDocument` when a part of it cannot be stored; `Full` and `Io` with the store as it was.
     pub fn put_document(&mut self, new: &NewDocument) -> Result<DocumentId> {
+        self.put_document_at(new, &Placement::default())
+    }
+
+    /// As [`Db::put_document`], with where the document is put. If the very document is stored, it
+    /// is only put there.
+    ///
+    /// # Errors
+    /// As [`Db::put_document`]; `UnknownCollection`, `BadName` for a tag, `UnknownJob`.
+    pub fn put_document_at(&mut self, new: &NewDocument, place: &Placement) -> Result<DocumentId> {
         check(new, self.tag.dimensions as usize)?;
         self.refresh()?;
-        let older = self.catalog.documents.values().find(|stored| stored.info.name == new.name).cloned();
-        if let Some(older) = older.as_ref().filter(|older| older.info.sha256 == new.sha256) {
-            return Ok(older.info.id);
-        }
-        let info = self.info_of(new);
-        let first_chunk = self.catalog.next_chunk;
-        let parts = self.encode_terms(new);
+        let older = self.document_named(&new.name).cloned();
+        let (collection, tags) = self.order_of(older.as_ref(), place)?;
         let mut transaction = Transaction::default();
-        if let Some(older) = &older {
-            transaction.remove(&older.info, older.first_chunk);
+        if let Some(job) = &place.job {
+            self.need_jobs(std::slice::from_ref(job))?;
+            self.end_work(&mut transaction, job)?;
         }
-        transaction.put(new, &info, first_chunk, parts.clone());
+        let id = match older {
+            Some(older) if older.info.sha256 == new.sha256 => {
+                let info = DocumentInfo { collection, tags, ..older.info.clone() };
+                self.reorder(transaction, &older, info)?
+            }
+            older => {
+                let info = DocumentInfo { collection, tags, ..self.info_of(new) };
+                self.replace(transaction, new, older, info)?
+            }
+        };
+        self.note_jobs(place.job.iter().cloned().collect());
+        Ok(id)
+    }
+
+    fn reorder(
+        &mut self,
+        mut transaction: Transaction,
+        older: &Stored,
+        info: DocumentInfo,
+    ) -> Result<DocumentId> {
+        let id = info.id;
+        if info.collection != older.info.collection {
+            transaction.set_collection(&[id], info.collection);
+        }
+        if info.tags != older.info.tags {
+            transaction.set_tags(id, &older.info.tags, &info.tags);
+        }
+        self.commit(transaction)?;
+        self.catalog.documents.insert(id, Stored { info, first_chunk: older.first_chunk });
+        Ok(id)
+    }
+
+    fn replace(
+        &mut self,
+        mut transaction: Transaction,
+        new: &NewDocument,
+        older: Option<Stored>,
+        info: DocumentInfo,
+    ) -> Result<DocumentId> {
+        let stored = Stored { info, first_chunk: self.catalog.next_chunk };
+        let older: Vec<Stored> = older.into_iter().collect();
+        let parts = self.encode_terms(new);
+        transaction.remove_documents(&older);
+        transaction.put_document(new, &stored, parts.clone());
+        let (id, first_chunk) = (stored.info.id, stored.first_chunk);
+        let next_chunk = first_chunk + u64::from(stored.info.n_chunks);
+        transaction.set_counter("next_document", id.0 + 1);
+        transaction.set_counter("next_chunk", next_chunk);
         self.commit(transaction)?;
 
-        let id = info.id;
         let mut index = write(&self.index);
-        if let Some(older) = &older {
+        for older in &older {
             index.remove(older.info.id);
             self.catalog.documents.remove(&older.info.id);
         }
@@ -111,24 +208,98 @@ impl Db {
             parts.iter().map(|part| Terms::parse(part).expect("just encoded")).collect();
         index.add(id, first_chunk, new.chunks.iter().map(|chunk| chunk.vector.as_slice()), &parts);
         self.catalog.next_document = id.0 + 1;
-        self.catalog.next_chunk = first_chunk + u64::from(info.n_chunks);
-        self.catalog.documents.insert(id, Stored { info, first_chunk });
+        self.catalog.next_chunk = next_chunk;
+        self.catalog.documents.insert(id, stored);
         drop(index);
         keep_up(&self.index);
         Ok(id)
     }
 
+    /// Collection and tags of a document that comes to a place.
+    fn order_of(
+        &self,
+        older: Option<&Stored>,
+        place: &Placement,
+    ) -> Result<(Option<CollectionId>, Vec<String>)> {
+        if let Some(id) = place.collection.filter(|id| !self.catalog.collections.contains_key(id)) {
+            return Err(Error::UnknownCollection { id });
+        }
+        let older = older.map(|older| &older.info);
+        let collection = place.collection.or(older.and_then(|older| older.collection));
+        let mut tags = place.tags.clone();
+        tags.extend(older.iter().flat_map(|older| older.tags.iter().cloned()));
+        Ok((collection, checked_tags(&tags)?))
+    }
+
+    /// Gives a document another name.
+    ///
+    /// # Errors
+    /// `UnknownDocument`, `BadName` when it is empty or another document has it; `ReadOnly`, `Full`,
+    /// `Io`.
+    pub fn rename_document(&mut self, id: DocumentId, name: &str) -> Result<()> {
+        self.refresh()?;
+        let mut stored = self.catalog.documents.get(&id).cloned().ok_or(Error::UnknownDocument { id })?;
+        if name.is_empty() || self.document_id(name).is_some_and(|other| other != id) {
+            let reason = format!("a document cannot be named `{name}`, because another one is");
+            return Err(Error::BadName { reason });
+        }
+        stored.info.name = name.to_owned();
+        let mut transaction = Transaction::default();
+        transaction.put_document_row(&stored);
+        self.commit(transaction)?;
+        self.catalog.documents.insert(id, stored);
+        Ok(())
+    }
+
     /// Removes a document and all that belongs to it; `false` when there is none of that id.
     pub fn remove_document(&mut self, id: DocumentId) -> Result<bool> {
+        Ok(self.remove_documents(&[id])? > 0)
+    }
+
+    /// Removes documents in one transaction; gives how many of these ids there were.
+    ///
+    /// # Errors
+    /// `ReadOnly`, `Full`, `Io` with the store as it was.
+    pub fn remove_documents(&mut self, ids: &[DocumentId]) -> Result<usize> {
         self.refresh()?;
-        let Some(stored) = self.catalog.documents.get(&id) else { return Ok(false) };
+        let gone = self.stored(ids);
         let mut transaction = Transaction::default();
-        transaction.remove(&stored.info, stored.first_chunk);
+        transaction.remove_documents(&gone);
         self.commit(transaction)?;
-        write(&self.index).remove(id);
-        self.catalog.documents.remove(&id);
+        let gone: Vec<DocumentId> = gone.iter().map(|stored| stored.info.id).collect();
+        self.forget(&gone);
+        Ok(gone.len())
+    }
+
+    /// Those of the documents that are stored, each once.
+    pub(crate) fn stored(&self, ids: &[DocumentId]) -> Vec<Stored> {
+        let ids: BTreeSet<DocumentId> = ids.iter().copied().collect();
+        ids.iter().filter_map(|id| self.catalog.documents.get(id).cloned()).collect()
+    }
+
+    /// Takes removed documents out of what is held in memory.
+    pub(crate) fn forget(&mut self, gone: &[DocumentId]) {
+        let mut index = write(&self.index);
+        for id in gone {
+            index.remove(*id);
+            self.catalog.documents.remove(id);
+        }
+        drop(index);
         keep_up(&self.index);
-        Ok(true)
+    }
+
+    /// What is known of a document.
+    pub fn info(&self, id: DocumentId) -> Option<&DocumentInfo> {
+        self.catalog.documents.get(&id).map(|stored| &stored.info)
+    }
+
+    /// The document of that name.
+    pub fn document_id(&self, name: &str) -> Option<DocumentId> {
+        self.document_named(name).map(|stored| stored.info.id)
+    }
+
+    fn document_named(&self, name: &str) -> Option<&Stored> {
+        self.catalog.documents.values().find(|stored| stored.info.name == name)
     }
 
     /// All documents, in the order in which they were added.
@@ -170,7 +341,7 @@ impl Db {
     /// `BadQuery` when `query` has not as many finite numbers as the stored vectors.
     pub fn search_vector(&self, query: &[f32], k: usize, filter: &Filter) -> Result<Vec<Hit>> {
         self.check_query(query)?;
-        Ok(self.index().nearest(query, k, filter))
+        Ok(self.index().nearest(query, k, &self.resolved(filter)))
     }
 
     /// As [`Self::search_vector`], with the passages, in one query.
@@ -179,7 +350,7 @@ impl Db {
         let params = Params::from([
             ("query".to_owned(), words(query.iter().map(|value| value.to_le_bytes()))),
             ("k".to_owned(), DataValue::from(k.try_into().unwrap_or(i64::MAX))),
-            ("documents".to_owned(), schema::documents(filter.documents.as_deref())),
+            ("documents".to_owned(), schema::documents(self.matching(filter).as_deref())),
         ]);
         let rows = self.engine.read(schema::NEAREST, params)?;
         let nearest = rows.iter().map(|row| {
@@ -194,7 +365,7 @@ impl Db {
     pub fn search_text(&self, text: &str, k: usize, filter: &Filter) -> Result<Vec<Hit>> {
         let mut terms = Vec::new();
         self.analyzer.terms(text, &mut |term| terms.push(term.to_owned()));
-        Ok(self.index().text.search(&terms, k, filter))
+        Ok(self.index().text.search(&terms, k, &self.resolved(filter)))
     }
 
     /// Number of passages that have any word of `text`.
@@ -211,6 +382,7 @@ impl Db {
     /// `BadQuery` as [`Self::search_vector`].
     pub fn search(&self, query: &[f32], text: &str, k: usize, filter: &Filter) -> Result<Vec<Hit>> {
         let depth = k.max(LEG_DEPTH);
+        let filter = &self.resolved(filter);
         let by_meaning = self.search_vector(query, depth, filter)?;
         let by_words = self.search_text(text, depth, filter)?;
         let spread = self.index().vectors.spread(query, filter);
@@ -226,8 +398,25 @@ impl Db {
 
     /// Stores a setting durably.
     pub fn set_setting(&mut self, key: &str, value: &serde_json::Value) -> Result<()> {
-        let rows = schema::list([vec![DataValue::from(key), DataValue::from(value.to_string())]]);
-        self.engine.write(schema::SET_SETTING, Params::from([("rows".to_owned(), rows)]))
+        let mut transaction = Transaction::default();
+        let row = vec![DataValue::from(key), DataValue::from(value.to_string())];
+        transaction.put("setting", "key => value", [row]);
+        self.commit(transaction)
+    }
+
+    /// Makes the file as small as what it holds allows; gives how many bytes it lost. A crash in the
+    /// middle costs nothing but the gain.
+    ///
+    /// # Errors
+    /// `ReadOnly`, `Full`, `Io`.
+    pub fn compact(&mut self) -> Result<u64> {
+        if self.is_read_only {
+            return Err(Error::ReadOnly);
+        }
+        let n_bytes = || self.file.as_ref().map_or(Ok(0), platform::File::len);
+        let before = n_bytes()?;
+        self.engine.compact()?;
+        Ok(before.saturating_sub(n_bytes()?))
     }
 
     /// How much is stored.
@@ -236,6 +425,8 @@ impl Db {
         Ok(Stats {
             n_documents: self.catalog.documents.len() as u64,
             n_chunks: index.vectors.n_rows() as u64,
+            n_collections: self.catalog.collections.len() as u64,
+            n_conversations: self.catalog.n_conversations,
             n_terms: index.text.n_distinct_terms() as u64,
             file_bytes: self.file.as_ref().map_or(Ok(0), platform::File::len)?,
             index_bytes: index.n_bytes() as u64,
@@ -269,6 +460,8 @@ impl Db {
             n_pages: new.page_starts.len() as u32,
             n_chunks: new.chunks.len() as u32,
             warnings: new.warnings.clone(),
+            collection: None,
+            tags: Vec::new(),
         }
     }
 
@@ -286,7 +479,13 @@ impl Db {
         new.chunks.chunks(MAX_PART_CHUNKS).map(|chunks| postings::encode(chunks, &terms)).collect()
     }
 
-    fn commit(&mut self, transaction: Transaction) -> Result<()> {
+    pub(crate) fn commit(&mut self, transaction: Transaction) -> Result<()> {
+        if self.is_read_only {
+            return Err(Error::ReadOnly);
+        }
+        if transaction.script.is_empty() {
+            return Ok(());
+        }
         let done = self.engine.write(&transaction.script, transaction.params);
         if done.is_err() {
             self.is_stale = true;
@@ -297,9 +496,9 @@ impl Db {
     }
 
     /// Reads everything again if a failed commit left it open what the file holds.
-    fn refresh(&mut self) -> Result<()> {
+    pub(crate) fn refresh(&mut self) -> Result<()> {
         if self.is_stale {
-            let catalog = load::catalog(&self.engine, &self.tag)?;
+            let catalog = load::catalog(&self.engine)?;
             *write(&self.index) = load::index(&self.engine, &catalog, self.tag.dimensions as usize)?;
             self.catalog = catalog;
             self.is_stale = false;
@@ -337,16 +536,6 @@ fn write(index: &RwLock<Index>) -> RwLockWriteGuard<'_, Index> {
 fn keep_up(_index: &Arc<RwLock<Index>>) {
     #[cfg(feature = "hnsw")]
     crate::ann::keep_up(_index);
-}
-
-fn create(engine: &Engine, tag: &EmbedderTag) -> Result<()> {
-    let embedder = serde_json::to_string(tag).map_err(|error| Error::Engine { detail: error.to_string() })?;
-    let mut meta = vec![
-        vec![DataValue::from("format"), DataValue::from(schema::FORMAT.to_string())],
-        vec![DataValue::from("embedder"), DataValue::from(embedder)],
-    ];
-    meta.extend(schema::counters(1, 1));
-    engine.write(schema::CREATE, Params::from([("meta".to_owned(), schema::list(meta))]))
 }
 
 fn chunk(columns: &mut Columns<'_>) -> Result<ChunkRow> {

@@ -29,6 +29,7 @@ pub(crate) type Sink = Box<dyn FnMut(&[DataValue]) -> std::result::Result<(), Fa
 /// The query engine.
 pub(crate) struct Engine {
     cozo: cozo::Db<PageStore>,
+    store: PageStore,
     sink: Arc<Mutex<Option<Sink>>>,
 }
 
@@ -36,13 +37,14 @@ impl Engine {
     /// Opens the pages; searches of scripts look into `index`.
     pub(crate) fn open(pages: Pages, index: &Arc<RwLock<Index>>) -> Result<Self> {
         guarded(|| {
-            let cozo = cozo::Db::new(PageStore::open(pages)?)?;
+            let store = PageStore::open(pages)?;
+            let cozo = cozo::Db::new(store.clone())?;
             cozo.initialize()?;
             let sink = Arc::default();
             cozo.register_fixed_rule("EachRow".into(), EachRow(Arc::clone(&sink)))?;
             cozo.register_fixed_rule("VecScan".into(), search_rule(index, vector_hits))?;
             cozo.register_fixed_rule("TextScan".into(), search_rule(index, text_hits))?;
-            Ok(Self { cozo, sink })
+            Ok(Self { cozo, store, sink })
         })
     }
 
@@ -59,6 +61,22 @@ impl Engine {
     /// Runs a statement or a chain of blocks as one durable transaction.
     pub(crate) fn write(&self, script: &str, params: Params) -> Result<()> {
         self.run(script, params, ScriptMutability::Mutable).map(drop)
+    }
+
+    /// Collects what is written from now on, to become durable in one step with
+    /// [`Self::end_together`]. Reads see nothing of it before.
+    pub(crate) fn begin_together(&self) -> Result<()> {
+        guarded(|| Ok(self.store.begin_together()?))
+    }
+
+    /// Makes durable what was collected, or with `keep` false forgets it.
+    pub(crate) fn end_together(&self, keep: bool) -> Result<()> {
+        guarded(|| Ok(self.store.end_together(keep)?))
+    }
+
+    /// Makes the file as small as its rows allow; `false` when it was that already.
+    pub(crate) fn compact(&self) -> Result<bool> {
+        guarded(|| Ok(self.store.compact()?))
     }
 
     /// Gives each row of a relation, in the order of its keys, to `sink`, without holding them all.

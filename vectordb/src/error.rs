@@ -1,6 +1,6 @@
 //! What can go wrong in the store, and what to do about it.
 
-use crate::EmbedderTag;
+use crate::{CollectionId, ConversationId, DocumentId, EmbedderTag, JobId};
 
 /// Everything that `vectordb` refuses or fails at.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,57 @@ pub enum Error {
         name: String,
         /// Which of its parts is wrong.
         reason: String,
+    },
+    /// The store was opened for reading only.
+    #[error("the knowledge base is open for reading only: open it for writing to change it")]
+    ReadOnly,
+    /// A name or a tag that cannot be used.
+    #[error("{reason}")]
+    BadName {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A document of this id is not stored.
+    #[error("there is no document {}; it may have been removed", id.0)]
+    UnknownDocument {
+        /// The id asked for.
+        id: DocumentId,
+    },
+    /// A collection of this id is not stored.
+    #[error("there is no collection {}; it may have been deleted", id.0)]
+    UnknownCollection {
+        /// The id asked for.
+        id: CollectionId,
+    },
+    /// A conversation of this id is not stored.
+    #[error("there is no conversation {}; it may have been deleted", id.0)]
+    UnknownConversation {
+        /// The id asked for.
+        id: ConversationId,
+    },
+    /// A message that is too large, or one too many.
+    #[error("the message was not kept: {reason}")]
+    BadMessage {
+        /// Which bound it breaks.
+        reason: String,
+    },
+    /// A job of this id is not in the queue.
+    #[error("there is no job {}; it may have been removed", id.0)]
+    UnknownJob {
+        /// The id asked for.
+        id: JobId,
+    },
+    /// The queue holds as many jobs as it may.
+    #[error("the queue holds at most {max_jobs} files: add the others when these are read")]
+    QueueFull {
+        /// How many it may hold.
+        max_jobs: usize,
+    },
+    /// A file that is no whole export of a knowledge base. The store is unchanged.
+    #[error("nothing was imported, because the file is not a whole export ({detail}): export it again")]
+    BadExport {
+        /// What was found to be wrong.
+        detail: String,
     },
     /// A query vector with another number of dimensions than the stored ones, or with NaN in it.
     #[error("a query vector needs {expected} finite numbers and has {got}")]

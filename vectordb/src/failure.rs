@@ -28,6 +28,10 @@ impl Failure {
         Self { kind: Kind::Corrupt, detail: detail.into() }
     }
 
+    pub(crate) fn io(detail: impl Into<String>) -> Self {
+        Self { kind: Kind::Io, detail: detail.into() }
+    }
+
     /// Whether redb gives up on the open database after this.
     pub(crate) fn needs_reopening(&self) -> bool {
         matches!(self.kind, Kind::Full | Kind::Io)
@@ -65,6 +69,7 @@ through_redb_error!(
     redb::TableError,
     redb::TransactionError,
     redb::CommitError,
+    redb::CompactionError,
     redb::DatabaseError
 );
 

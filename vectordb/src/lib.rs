@@ -48,6 +48,7 @@
 //! - `vectordb` does not know what an embedding model is: vectors come with a tag and are compared.
 //! - A change is one transaction. After a failure or a crash anywhere in it, the file holds exactly the
 //!   state before or after, and the store goes on without being opened anew.
+//! - Opening for reading only never writes to the file, whatever state it is in.
 //! - What searches look into is derived from committed rows only, and agrees with them.
 //! - No bytes of a file, and no text of a question, make it panic; user text is no query syntax.
 //! - It reads no clock, and on the web starts no thread.
@@ -56,13 +57,22 @@ mod analysis;
 #[cfg(feature = "hnsw")]
 mod ann;
 mod bm25;
+mod collections;
+mod conversations;
 mod db;
 mod engine;
 mod error;
+mod export;
 mod failure;
+mod filter;
+mod framing;
 mod fuse;
+mod import;
 mod index;
+mod jobs;
 mod load;
+mod migrate;
+mod overlay;
 mod pages;
 mod postings;
 mod schema;
@@ -75,14 +85,28 @@ mod values;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod format_tests;
+#[cfg(test)]
+mod library_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod transfer_tests;
 
 pub use analysis::terms;
+pub use collections::{Collection, CollectionId, Contents, MAX_DOCUMENT_TAGS, MAX_TAG_CHARS, Tag};
+pub use conversations::{
+    Conversation, ConversationId, MAX_CONVERSATION_MESSAGES, MAX_MESSAGE_BYTES, Message, Role,
+};
 pub use db::{Db, MAX_DOCUMENT_CHUNKS};
 pub use error::{Error, Result};
+pub use export::Exported;
+pub use filter::Filter;
+pub use import::Imported;
+pub use jobs::{Job, JobId, JobStage, MAX_JOBS, NewJob};
 pub use types::{
-    ChunkId, ChunkRow, DocumentId, DocumentInfo, DocumentText, EmbedderTag, Filter, Hit, NewChunk,
-    NewDocument, Stats,
+    ChunkId, ChunkRow, DocumentId, DocumentInfo, DocumentText, EmbedderTag, Hit, NewChunk, NewDocument,
+    Placement, Stats,
 };

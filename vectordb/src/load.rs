@@ -4,13 +4,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::collections::StoredCollection;
 use crate::engine::{Engine, Params, Sink};
 use crate::failure::Failure;
 use crate::index::Index;
+use crate::jobs::job;
 use crate::postings::Terms;
 use crate::schema;
 use crate::values::{Columns, floats};
-use crate::{ChunkId, DocumentId, DocumentInfo, EmbedderTag, Error, MAX_DOCUMENT_CHUNKS, Result};
+use crate::{
+    ChunkId, CollectionId, DocumentId, DocumentInfo, EmbedderTag, Error, Job, JobId, MAX_DOCUMENT_CHUNKS,
+    Result,
+};
 
 /// A stored document, and where the ids of its chunks begin.
 #[derive(Debug, Clone)]
@@ -20,7 +25,7 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    fn chunks(&self) -> impl Iterator<Item = ChunkId> + use<> {
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = ChunkId> + use<> {
         (self.first_chunk..).take(self.info.n_chunks as usize).map(ChunkId)
     }
 }
@@ -29,38 +34,100 @@ impl Stored {
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     pub(crate) documents: BTreeMap<DocumentId, Stored>,
+    pub(crate) collections: BTreeMap<CollectionId, StoredCollection>,
+    pub(crate) jobs: BTreeMap<JobId, Job>,
+    pub(crate) n_conversations: u64,
     pub(crate) next_document: u64,
     pub(crate) next_chunk: u64,
+    pub(crate) next_collection: u64,
+    pub(crate) next_conversation: u64,
+    pub(crate) next_job: u64,
 }
 
-/// Reads the header, compares it, and lists the documents.
-pub(crate) fn catalog(engine: &Engine, tag: &EmbedderTag) -> Result<Catalog> {
-    let mut meta = HashMap::new();
-    for row in engine.read(schema::META, Params::new())? {
-        let mut columns = Columns::of(&row);
-        meta.insert(columns.text()?.to_owned(), columns.text()?.to_owned());
+/// What stands at the head of a store.
+pub(crate) struct Header(HashMap<String, String>);
+
+impl Header {
+    pub(crate) fn read(engine: &Engine) -> Result<Self> {
+        let mut meta = HashMap::new();
+        for row in engine.read(schema::META, Params::new())? {
+            let mut columns = Columns::of(&row);
+            meta.insert(columns.text()?.to_owned(), columns.text()?.to_owned());
+        }
+        Ok(Self(meta))
     }
-    let entry =
-        |key: &str| meta.get(key).ok_or_else(|| Failure::corrupt(format!("its header has no `{key}`")));
-    let number = |key: &str| {
-        let text = entry(key)?;
-        text.parse::<u64>().map_err(|_| Failure::corrupt(format!("`{key}` in its header is no number")))
+
+    fn entry(&self, key: &str) -> Result<&str> {
+        let missing = || Failure::corrupt(format!("its header has no `{key}`"));
+        Ok(self.0.get(key).map(String::as_str).ok_or_else(missing)?)
+    }
+
+    pub(crate) fn number(&self, key: &str) -> Result<u64> {
+        let no_number = |_| Failure::corrupt(format!("`{key}` in its header is no number"));
+        Ok(self.entry(key)?.parse::<u64>().map_err(no_number)?)
+    }
+
+    /// The embedder whose vectors are stored.
+    pub(crate) fn tag(&self) -> Result<EmbedderTag> {
+        let unreadable = |_| Failure::corrupt("`embedder` in its header cannot be read");
+        Ok(serde_json::from_str(self.entry("embedder")?).map_err(unreadable)?)
+    }
+}
+
+/// Reads all that is held in memory but for the indexes.
+pub(crate) fn catalog(engine: &Engine) -> Result<Catalog> {
+    let header = Header::read(engine)?;
+    let mut catalog = Catalog {
+        next_document: header.number("next_document")?,
+        next_chunk: header.number("next_chunk")?,
+        next_collection: header.number("next_collection")?,
+        next_conversation: header.number("next_conversation")?,
+        next_job: header.number("next_job")?,
+        n_conversations: engine.read(schema::CONVERSATIONS, Params::new())?.len() as u64,
+        ..Catalog::default()
     };
-    let found = number("format")?;
-    if found != schema::FORMAT {
-        return Err(Error::UnknownFormat { found, supported: schema::FORMAT });
-    }
-    let stored: EmbedderTag = serde_json::from_str(entry("embedder")?)
-        .map_err(|_| Failure::corrupt("`embedder` in its header cannot be read"))?;
-    if stored != *tag {
-        return Err(Error::EmbedderMismatch { stored: Box::new(stored), asked: Box::new(tag.clone()) });
-    }
-    let mut documents = BTreeMap::new();
     for row in engine.read(schema::DOCUMENTS, Params::new())? {
         let document = document(&row)?;
-        documents.insert(document.info.id, document);
+        catalog.documents.insert(document.info.id, document);
     }
-    Ok(Catalog { documents, next_document: number("next_document")?, next_chunk: number("next_chunk")? })
+    for row in engine.read(schema::COLLECTIONS, Params::new())? {
+        let mut columns = Columns::of(&row);
+        let id = CollectionId(columns.number()?);
+        let stored =
+            StoredCollection { name: columns.text()?.to_owned(), created_unix_ms: columns.number()? };
+        catalog.collections.insert(id, stored);
+    }
+    for row in engine.read(schema::JOBS, Params::new())? {
+        let job = job(&row)?;
+        catalog.jobs.insert(job.id, job);
+    }
+    catalog.read_order(engine)?;
+    Ok(catalog)
+}
+
+impl Catalog {
+    /// Reads which documents are in which collections and what tags they have.
+    fn read_order(&mut self, engine: &Engine) -> Result<()> {
+        let nobody = || Failure::corrupt("a collection or a tag is of a document that is not there");
+        for row in engine.read(schema::MEMBERS, Params::new())? {
+            let mut columns = Columns::of(&row);
+            let stored = self.documents.get_mut(&DocumentId(columns.number()?)).ok_or_else(nobody)?;
+            let collection = CollectionId(columns.number()?);
+            if !self.collections.contains_key(&collection) {
+                return Err(Failure::corrupt("a document is in a collection that is not there").into());
+            }
+            stored.info.collection = Some(collection);
+        }
+        for row in engine.read(schema::TAGS, Params::new())? {
+            let mut columns = Columns::of(&row);
+            let stored = self.documents.get_mut(&DocumentId(columns.number()?)).ok_or_else(nobody)?;
+            stored.info.tags.push(columns.text()?.to_owned());
+        }
+        for stored in self.documents.values_mut() {
+            stored.info.tags.sort();
+        }
+        Ok(())
+    }
 }
 
 fn document(row: &[cozo::DataValue]) -> std::result::Result<Stored, Failure> {
@@ -77,6 +144,8 @@ fn document(row: &[cozo::DataValue]) -> std::result::Result<Stored, Failure> {
         n_pages: columns.number()?,
         n_chunks: columns.number()?,
         warnings: columns.json()?,
+        collection: None,
+        tags: Vec::new(),
     };
     let first_chunk: u64 = columns.number()?;
     if info.n_chunks as usize > MAX_DOCUMENT_CHUNKS || first_chunk.checked_add(info.n_chunks.into()).is_none()

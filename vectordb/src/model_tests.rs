@@ -97,7 +97,7 @@ fn compare(db: &Db, model: &Model, rng: &mut Rng) {
     let stats = db.stats().unwrap();
     assert_eq!(stats.n_chunks as usize, model.chunks(&Filter::default()).len());
     let some = model.0.keys().copied().filter(|id| id.0 % 2 == 0).collect();
-    for filter in [Filter::default(), Filter { documents: Some(some) }] {
+    for filter in [Filter::default(), Filter { documents: Some(some), ..Filter::default() }] {
         let query = rng.unit_vector(N_DIMS);
         let hits = db.search_vector(&query, 7, &filter).unwrap();
         assert_same(&hits, &model.nearest(&query, 7, &filter));

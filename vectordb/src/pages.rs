@@ -6,6 +6,8 @@ use std::sync::Arc;
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 
+use crate::overlay::Overlay;
+
 /// Where the pages live. A clone is the same place, so that the page store can be closed and opened
 /// again after an I/O error; the file itself closes with the last clone.
 #[derive(Debug, Clone)]
@@ -18,6 +20,11 @@ impl Pages {
 
     pub(crate) fn in_memory() -> Self {
         Self(Arc::new(InMemoryBackend::new()))
+    }
+
+    /// Pages that are read from `below`, which never changes: what is written stays in memory.
+    pub(crate) fn over_unchanged(below: Self) -> Self {
+        Self(Arc::new(Overlay::new(below)))
     }
 
     #[cfg(test)]

@@ -3,16 +3,17 @@
 use cozo::DataValue;
 
 use crate::engine::Params;
-use crate::values::{int, optional, strings, words};
-use crate::{ChunkId, DocumentId, DocumentInfo, NewDocument};
+use crate::load::Stored;
+use crate::values::{int, optional, optional_int, strings, words};
+use crate::{ChunkId, CollectionId, DocumentId, DocumentInfo, NewDocument};
 
-/// The format that this version writes; it reads this one only, as there is no older one.
-pub(crate) const FORMAT: u64 = 1;
+/// The format that this version writes. It reads this one, and older ones by way of `migrate`.
+pub(crate) const FORMAT: u64 = 2;
 
 /// Chunks whose terms share a row: keeps rows of long documents well under a megabyte.
 pub(crate) const MAX_PART_CHUNKS: usize = 256;
 
-/// All relations at once: a store has every one of them or is empty.
+/// The relations of format 1, all at once: a store has every one of them or is empty.
 pub(crate) const CREATE: &str = "
 {:create meta {key: String => value: String}}
 {:create document {id: Int => name: String, kind: String, title: String?, sha256: Bytes, n_bytes: Int,
@@ -22,10 +23,23 @@ pub(crate) const CREATE: &str = "
 {:create vector {chunk: Int => document: Int, values: Bytes}}
 {:create terms {document: Int, part: Int => postings: Bytes}}
 {:create setting {key: String => value: String}}
-{?[key, value] <- $meta :put meta {key => value}}
+";
+
+/// What format 2 added.
+pub(crate) const CREATE_2: &str = "
+{:create collection {id: Int => name: String, created_unix_ms: Int}}
+{:create member {document: Int => collection: Int}}
+{:create tag {document: Int, tag: String}}
+{:create conversation {id: Int => title: String, created_unix_ms: Int, changed_unix_ms: Int, n_messages: Int}}
+{:create message {conversation: Int, idx: Int => role: String, text: String, details: String, created_unix_ms: Int}}
+{:create job {id: Int => name: String, mime: String, sha256: Bytes, n_bytes: Int, collection: Int?, stage: String,
+    n_pages: Int, n_done: Int, n_total: Int, cursor: String, error: String?, created_unix_ms: Int, changed_unix_ms: Int}}
+{:create job_vectors {job: Int, part: Int => values: Bytes}}
 ";
 
 pub(crate) const META: &str = "?[key, value] := *meta{key, value}";
+
+pub(crate) const PUT_META: &str = "{?[key, value] <- $meta :put meta {key => value}}";
 
 pub(crate) const DOCUMENTS: &str = "
 ?[id, name, kind, title, sha256, n_bytes, added_unix_ms, n_chars, n_pages, n_chunks, warnings, first_chunk] :=
@@ -42,6 +56,12 @@ asked[id] <- $ids
     asked[id], *chunk{id, document, start, end, page, heading_path, text}
 ";
 
+pub(crate) const VECTORS: &str = "
+asked[id] <- $ids
+?[id, values] := asked[id], *vector{chunk: id, values}
+:order id
+";
+
 pub(crate) const NEAREST: &str = "
 found[id, score] <~ VecScan(query: $query, k: $k, documents: $documents)
 ?[score, id, document, start, end, page, heading_path, text] :=
@@ -51,31 +71,40 @@ found[id, score] <~ VecScan(query: $query, k: $k, documents: $documents)
 
 pub(crate) const SETTING: &str = "?[value] := *setting{key: $key, value}";
 
-pub(crate) const SET_SETTING: &str = "?[key, value] <- $rows :put setting {key => value}";
+pub(crate) const SETTINGS: &str = "?[key, value] := *setting{key, value}";
 
-const REMOVE: &str = "
-{?[id] <- $gone_document :rm document {id}}
-{?[document] <- $gone_document :rm document_text {document}}
+pub(crate) const COLLECTIONS: &str = "
+?[id, name, created_unix_ms] := *collection{id, name, created_unix_ms}
 ";
 
-const REMOVE_CHUNKS: &str = "
-{?[id] <- $gone_chunks :rm chunk {id}}
-{?[chunk] <- $gone_chunks :rm vector {chunk}}
-{?[document, part] <- $gone_parts :rm terms {document, part}}
+pub(crate) const MEMBERS: &str = "?[document, collection] := *member{document, collection}";
+
+pub(crate) const TAGS: &str = "?[document, tag] := *tag{document, tag}";
+
+pub(crate) const CONVERSATIONS: &str = "
+?[id, title, created_unix_ms, changed_unix_ms, n_messages] :=
+    *conversation{id, title, created_unix_ms, changed_unix_ms, n_messages}
 ";
 
-const PUT: &str = "
-{?[key, value] <- $meta :put meta {key => value}}
-{?[id, name, kind, title, sha256, n_bytes, added_unix_ms, n_chars, n_pages, n_chunks, first_chunk, warnings] <- $document
-    :put document {id => name, kind, title, sha256, n_bytes, added_unix_ms, n_chars, n_pages, n_chunks, first_chunk, warnings}}
-{?[document, text, page_starts] <- $document_text :put document_text {document => text, page_starts}}
+pub(crate) const CONVERSATION: &str = "
+?[id, title, created_unix_ms, changed_unix_ms, n_messages] :=
+    id = $id, *conversation{id, title, created_unix_ms, changed_unix_ms, n_messages}
 ";
 
-const PUT_CHUNKS: &str = "
-{?[id, document, start, end, page, heading_path, text] <- $chunks
-    :put chunk {id => document, start, end, page, heading_path, text}}
-{?[chunk, document, values] <- $vectors :put vector {chunk => document, values}}
-{?[document, part, postings] <- $terms :put terms {document, part => postings}}
+pub(crate) const MESSAGES: &str = "
+?[idx, role, text, details, created_unix_ms] :=
+    *message{conversation: $conversation, idx, role, text, details, created_unix_ms}
+:order idx
+";
+
+pub(crate) const JOBS: &str = "
+?[id, name, mime, sha256, n_bytes, collection, stage, n_pages, n_done, n_total, cursor, error, created_unix_ms, changed_unix_ms] :=
+    *job{id, name, mime, sha256, n_bytes, collection, stage, n_pages, n_done, n_total, cursor, error, created_unix_ms, changed_unix_ms}
+";
+
+pub(crate) const JOB_VECTORS: &str = "
+?[part, values] := *job_vectors{job: $job, part, values}
+:order part
 ";
 
 /// One transaction, built up block by block.
@@ -86,76 +115,128 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    /// Takes a document out, whose chunks are numbered from `first_chunk`.
-    pub(crate) fn remove(&mut self, info: &DocumentInfo, first_chunk: u64) {
-        self.script.push_str(REMOVE);
-        self.set("gone_document", [vec![int(info.id.0)]]);
-        let n_chunks = info.n_chunks as usize;
-        if n_chunks > 0 {
-            self.script.push_str(REMOVE_CHUNKS);
-            self.set("gone_chunks", (first_chunk..).take(n_chunks).map(|id| vec![int(id)]));
-            let parts = 0..n_chunks.div_ceil(MAX_PART_CHUNKS) as u64;
-            self.set("gone_parts", parts.map(|part| vec![int(info.id.0), int(part)]));
+    /// Puts rows into a relation, whose columns are named as in `id => name, kind`.
+    pub(crate) fn put(
+        &mut self,
+        relation: &str,
+        columns: &str,
+        rows: impl IntoIterator<Item = Vec<DataValue>>,
+    ) {
+        self.block(&columns.replace(" =>", ","), &format!(":put {relation} {{{columns}}}"), rows);
+    }
+
+    /// Takes rows out of a relation by their keys.
+    pub(crate) fn rm(&mut self, relation: &str, keys: &str, rows: impl IntoIterator<Item = Vec<DataValue>>) {
+        self.block(keys, &format!(":rm {relation} {{{keys}}}"), rows);
+    }
+
+    fn block(&mut self, columns: &str, statement: &str, rows: impl IntoIterator<Item = Vec<DataValue>>) {
+        let rows = list(rows);
+        if rows.get_slice().is_some_and(<[DataValue]>::is_empty) {
+            return;
+        }
+        let name = format!("rows_{}", self.params.len());
+        self.script.push_str(&format!("{{?[{columns}] <- ${name} {statement}}}\n"));
+        self.params.insert(name, rows);
+    }
+
+    /// Notes the next id of a kind to be given out.
+    pub(crate) fn set_counter(&mut self, key: &str, next: u64) {
+        self.put("meta", "key => value", [vec![DataValue::from(key), DataValue::from(next.to_string())]]);
+    }
+
+    /// Takes documents out with all that belongs to them.
+    pub(crate) fn remove_documents(&mut self, gone: &[Stored]) {
+        let ids = || gone.iter().map(|stored| vec![int(stored.info.id.0)]);
+        self.rm("document", "id", ids());
+        self.rm("document_text", "document", ids());
+        let chunks = || gone.iter().flat_map(Stored::chunks).map(|id| vec![int(id.0)]);
+        self.rm("chunk", "id", chunks());
+        self.rm("vector", "chunk", chunks());
+        let parts = gone.iter().flat_map(|stored| {
+            let n_parts = (stored.info.n_chunks as usize).div_ceil(MAX_PART_CHUNKS) as u64;
+            (0..n_parts).map(|part| vec![int(stored.info.id.0), int(part)])
+        });
+        self.rm("terms", "document, part", parts);
+        let members = gone.iter().filter(|stored| stored.info.collection.is_some());
+        self.rm("member", "document", members.map(|stored| vec![int(stored.info.id.0)]));
+        for stored in gone {
+            self.set_tags(stored.info.id, &stored.info.tags, &[]);
         }
     }
 
-    /// Puts a document in and moves the counters of ids behind it.
-    pub(crate) fn put(
-        &mut self,
-        new: &NewDocument,
-        info: &DocumentInfo,
-        first_chunk: u64,
-        parts: Vec<Vec<u8>>,
-    ) {
+    /// Puts a document in, with its place among the others.
+    pub(crate) fn put_document(&mut self, new: &NewDocument, stored: &Stored, parts: Vec<Vec<u8>>) {
+        let info = &stored.info;
         let id = info.id;
-        self.script.push_str(PUT);
-        self.set("meta", counters(id.0 + 1, first_chunk + u64::from(info.n_chunks)));
-        self.set("document", [document_row(info, first_chunk)]);
+        self.put_document_row(stored);
         let page_starts = words(new.page_starts.iter().map(|start| start.to_le_bytes()));
-        self.set("document_text", [vec![int(id.0), DataValue::from(new.text.as_str()), page_starts]]);
-        if new.chunks.is_empty() {
-            return;
-        }
-        self.script.push_str(PUT_CHUNKS);
-        let chunks = (first_chunk..).map(ChunkId).zip(&new.chunks);
-        self.set(
-            "chunks",
-            chunks.clone().map(|(chunk, row)| {
+        self.put(
+            "document_text",
+            "document => text, page_starts",
+            [vec![int(id.0), DataValue::from(new.text.as_str()), page_starts]],
+        );
+        let chunks = || stored.chunks().zip(&new.chunks);
+        self.put(
+            "chunk",
+            "id => document, start, end, page, heading_path, text",
+            chunks().map(|(chunk, row)| {
                 vec![
                     int(chunk.0),
                     int(id.0),
                     int(row.start.into()),
                     int(row.end.into()),
-                    row.page.map_or(DataValue::Null, |page| int(page.into())),
+                    optional_int(row.page.map(u64::from)),
                     strings(&row.heading_path),
                     DataValue::from(row.text.as_str()),
                 ]
             }),
         );
-        self.set(
-            "vectors",
-            chunks.map(|(chunk, row)| {
+        self.put(
+            "vector",
+            "chunk => document, values",
+            chunks().map(|(chunk, row)| {
                 vec![int(chunk.0), int(id.0), words(row.vector.iter().map(|value| value.to_le_bytes()))]
             }),
         );
         let parts = (0..).zip(parts);
-        self.set("terms", parts.map(|(part, terms)| vec![int(id.0), int(part), DataValue::Bytes(terms)]));
+        self.put(
+            "terms",
+            "document, part => postings",
+            parts.map(|(part, terms)| vec![int(id.0), int(part), DataValue::Bytes(terms)]),
+        );
+        self.set_collection(&[id], info.collection);
+        self.set_tags(id, &[], &info.tags);
     }
 
-    fn set(&mut self, name: &str, rows: impl IntoIterator<Item = Vec<DataValue>>) {
-        self.params.insert(name.to_owned(), list(rows));
+    pub(crate) fn put_document_row(&mut self, stored: &Stored) {
+        let columns = "id => name, kind, title, sha256, n_bytes, added_unix_ms, n_chars, n_pages, n_chunks, \
+            first_chunk, warnings";
+        self.put("document", columns, [document_row(&stored.info, stored.first_chunk)]);
+    }
+
+    /// Puts documents into a collection or into none.
+    pub(crate) fn set_collection(&mut self, documents: &[DocumentId], to: Option<CollectionId>) {
+        match to {
+            Some(to) => {
+                let rows = documents.iter().map(|id| vec![int(id.0), int(to.0)]);
+                self.put("member", "document => collection", rows);
+            }
+            None => self.rm("member", "document", documents.iter().map(|id| vec![int(id.0)])),
+        }
+    }
+
+    /// Replaces the tags of a document.
+    pub(crate) fn set_tags(&mut self, document: DocumentId, older: &[String], tags: &[String]) {
+        let row = |tag: &String| vec![int(document.0), DataValue::from(tag.as_str())];
+        self.rm("tag", "document, tag", older.iter().filter(|tag| !tags.contains(tag)).map(row));
+        self.put("tag", "document, tag", tags.iter().map(row));
     }
 }
 
 /// Rows for a `<-`.
 pub(crate) fn list(rows: impl IntoIterator<Item = Vec<DataValue>>) -> DataValue {
     DataValue::List(rows.into_iter().map(DataValue::List).collect())
-}
-
-/// The rows of `meta` that count ids: the next ones to give out.
-pub(crate) fn counters(next_document: u64, next_chunk: u64) -> [Vec<DataValue>; 2] {
-    let row = |key, number: u64| vec![DataValue::from(key), DataValue::from(number.to_string())];
-    [row("next_document", next_document), row("next_chunk", next_chunk)]
 }
 
 fn document_row(info: &DocumentInfo, first_chunk: u64) -> Vec<DataValue> {
@@ -171,6 +252,8 @@ fn document_row(info: &DocumentInfo, first_chunk: u64) -> Vec<DataValue> {
         n_pages,
         n_chunks,
         warnings,
+        collection: _,
+        tags: _,
     } = info;
     vec![
         int(id.0),

@@ -222,8 +222,10 @@ mod tests {
         let (slab, rows) = filled(70, 8);
         let only = vec![DocumentId(9), DocumentId(2), DocumentId(9), DocumentId(1234)];
         let allowed: Vec<_> = rows.iter().filter(|row| only.contains(&row.0)).cloned().collect();
-        let hits = slab.search(&rows[0].2, 10, &Filter { documents: Some(only) });
+        let hits = slab.search(&rows[0].2, 10, &Filter { documents: Some(only), ..Filter::default() });
         assert_eq!(hits.iter().map(|h| h.chunk).collect::<Vec<_>>(), naive(&allowed, &rows[0].2, 10));
-        assert!(slab.search(&rows[0].2, 10, &Filter { documents: Some(vec![]) }).is_empty());
+        assert!(
+            slab.search(&rows[0].2, 10, &Filter { documents: Some(vec![]), ..Filter::default() }).is_empty()
+        );
     }
 }

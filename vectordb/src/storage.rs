@@ -14,7 +14,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use cozo::{DataValue, Storage, StoreTx, ValidityTs};
-use redb::{Builder, Database, ReadOnlyTable, ReadableDatabase, TableDefinition};
+use redb::{Builder, Database, ReadOnlyTable, ReadableDatabase, TableDefinition, WriteTransaction};
 
 use crate::failure::Failure;
 use crate::pages::Pages;
@@ -28,6 +28,8 @@ const ROWS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("rows"
 const CRC_BYTES: usize = 4;
 
 type Row = (Vec<u8>, Vec<u8>);
+/// New values by key; `None` deletes.
+type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 type Snapshot = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// A transactional, ordered, durable map of bytes. A clone is the same map.
@@ -40,6 +42,8 @@ struct Shared {
     database: RwLock<Option<Database>>,
     /// One writer at a time; readers go on with their snapshots.
     writer: Mutex<()>,
+    /// The one redb transaction that all of cozo's commits go into, while many are to become one.
+    together: Mutex<Option<WriteTransaction>>,
 }
 
 impl PageStore {
@@ -48,7 +52,48 @@ impl PageStore {
     pub(crate) fn open(pages: Pages) -> Result<Self, Failure> {
         pages.forget_unfinished().map_err(redb::StorageError::from)?;
         let database = open_database(&pages)?;
-        Ok(Self(Arc::new(Shared { pages, database: RwLock::new(Some(database)), writer: Mutex::new(()) })))
+        Ok(Self(Arc::new(Shared {
+            pages,
+            database: RwLock::new(Some(database)),
+            writer: Mutex::new(()),
+            together: Mutex::new(None),
+        })))
+    }
+
+    /// From now on commits are collected in one transaction of the file, without holding them in
+    /// memory, until [`Self::end_together`]. Readers see nothing of them before.
+    pub(crate) fn begin_together(&self) -> Result<(), Failure> {
+        let write = self.0.with_database(|database| Ok(database.begin_write()?))?;
+        *self.0.together() = Some(write);
+        Ok(())
+    }
+
+    /// Makes all that was collected durable in one step, or with `keep` false forgets it.
+    pub(crate) fn end_together(&self, keep: bool) -> Result<(), Failure> {
+        let Some(write) = self.0.together().take() else {
+            return if keep { Err(Failure::io("an earlier step failed")) } else { Ok(()) };
+        };
+        let done =
+            if keep { write.commit().map_err(Failure::from) } else { write.abort().map_err(Failure::from) };
+        if done.as_ref().is_err_and(Failure::needs_reopening) {
+            *self.0.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        done
+    }
+
+    /// Moves the pages of the file together and cuts off what is free; `false` when there was
+    /// nothing to gain. A crash in the middle costs no row.
+    pub(crate) fn compact(&self) -> Result<bool, Failure> {
+        let _writer = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        // Opens the database again, should an I/O error have closed it.
+        self.0.with_database(|_| Ok(()))?;
+        let mut slot = self.0.database.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(database) = slot.as_mut() else { return Ok(false) };
+        let done = database.compact().map_err(Failure::from);
+        if done.as_ref().is_err_and(Failure::needs_reopening) {
+            *slot = None;
+        }
+        done
     }
 }
 
@@ -86,26 +131,41 @@ impl Shared {
 
     /// All of `changes` durably, or an error. After an I/O error the file is as before or as after,
     /// never between.
-    fn apply(&self, changes: &BTreeMap<Vec<u8>, Option<Vec<u8>>>) -> Result<(), Failure> {
+    fn apply(&self, changes: &Changes) -> Result<(), Failure> {
         self.with_database(|database| {
-            let write = database.begin_write()?;
-            {
-                let mut table = write.open_table(ROWS)?;
-                for (key, value) in changes {
-                    match value {
-                        Some(value) => {
-                            let mut place = table.insert_reserve(key.as_slice(), value.len() + CRC_BYTES)?;
-                            seal(key, value, place.as_mut());
-                        }
-                        None => {
-                            table.remove(key.as_slice())?;
-                        }
-                    }
+            let mut together = self.together();
+            if let Some(write) = together.as_ref() {
+                let done = change(write, changes);
+                if done.is_err() {
+                    *together = None;
                 }
+                return done;
             }
+            let write = database.begin_write()?;
+            change(&write, changes)?;
             Ok(write.commit()?)
         })
     }
+
+    fn together(&self) -> MutexGuard<'_, Option<WriteTransaction>> {
+        self.together.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn change(write: &WriteTransaction, changes: &Changes) -> Result<(), Failure> {
+    let mut table = write.open_table(ROWS)?;
+    for (key, value) in changes {
+        match value {
+            Some(value) => {
+                let mut place = table.insert_reserve(key.as_slice(), value.len() + CRC_BYTES)?;
+                seal(key, value, place.as_mut());
+            }
+            None => {
+                table.remove(key.as_slice())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Writes value and checksum into `place`, which has room for exactly both.
@@ -163,8 +223,7 @@ pub(crate) struct Tx<'s> {
     shared: &'s Shared,
     /// Given back before a commit, so that redb may reuse the pages it held.
     snapshot: Option<Snapshot>,
-    /// `None` deletes.
-    changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    changes: Changes,
     writer: Option<MutexGuard<'s, ()>>,
 }
 

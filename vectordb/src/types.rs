@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{CollectionId, Job};
+
 /// Names a stored document for as long as it is stored; never given out twice in one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -110,6 +112,21 @@ pub struct DocumentInfo {
     pub n_chunks: u32,
     /// What the reader of the file warned about.
     pub warnings: Vec<String>,
+    /// The collection it is in.
+    pub collection: Option<CollectionId>,
+    /// Its tags, in order.
+    pub tags: Vec<String>,
+}
+
+/// Where a document is put besides the store as such.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// Its collection; with `None` it has that of the version it replaces, or none.
+    pub collection: Option<CollectionId>,
+    /// Tags besides those of the version that it replaces.
+    pub tags: Vec<String>,
+    /// What a job of the queue becomes in the same transaction; the vectors that it kept go.
+    pub job: Option<Job>,
 }
 
 /// A document with its extracted text.
@@ -142,14 +159,6 @@ pub struct ChunkRow {
     pub text: String,
 }
 
-/// Which chunks a search may return. The filter is applied before the best are chosen, so a
-/// filtered search still returns `k` hits when there are that many.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Only chunks of these documents; `None` for all.
-    pub documents: Option<Vec<DocumentId>>,
-}
-
 /// A found chunk; larger scores are better.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Hit {
@@ -166,6 +175,10 @@ pub struct Stats {
     pub n_documents: u64,
     /// Passages, each with a vector.
     pub n_chunks: u64,
+    /// Collections.
+    pub n_collections: u64,
+    /// Conversations.
+    pub n_conversations: u64,
     /// Distinct index terms.
     pub n_terms: u64,
     /// Size of the file; 0 for a store in memory.

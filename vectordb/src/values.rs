@@ -15,6 +15,11 @@ pub(crate) fn optional(text: Option<&str>) -> DataValue {
     text.map_or(DataValue::Null, DataValue::from)
 }
 
+/// An integer column that may be null.
+pub(crate) fn optional_int(number: Option<u64>) -> DataValue {
+    number.map_or(DataValue::Null, int)
+}
+
 /// A list of strings in a string column, as JSON.
 pub(crate) fn strings(list: &[String]) -> DataValue {
     DataValue::from(serde_json::Value::from(list).to_string())
@@ -41,7 +46,7 @@ pub(crate) fn documents_of(option: Option<&DataValue>) -> Option<Filter> {
         }
         _ => return None,
     };
-    Some(Filter { documents })
+    Some(Filter { documents, ..Filter::default() })
 }
 
 /// Reads the columns of a row from the left; a column of another type than asked for means that the
@@ -63,10 +68,10 @@ impl<'a> Columns<'a> {
         self.next(|value| N::try_from(value.get_int()?).ok())
     }
 
-    pub(crate) fn optional_number(&mut self) -> Read<Option<u32>> {
+    pub(crate) fn optional_number<N: TryFrom<i64>>(&mut self) -> Read<Option<N>> {
         self.next(|value| match value {
             DataValue::Null => Some(None),
-            value => u32::try_from(value.get_int()?).ok().map(Some),
+            value => N::try_from(value.get_int()?).ok().map(Some),
         })
     }
 

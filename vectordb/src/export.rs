@@ -1,0 +1,204 @@
+//! A whole knowledge base as one stream: `docs/FORMAT.md` describes it. Index terms and jobs are not in
+//! it: the one are derived from the text, the others belong to where they wait.
+
+use std::io::Write;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Params;
+use crate::framing::{Kind, Writer};
+use crate::schema::{self, MAX_PART_CHUNKS};
+use crate::values::Columns;
+use crate::{ChunkId, ChunkRow, Db, DocumentId, EmbedderTag, Error, Message, Result};
+
+/// The first record.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Head {
+    pub(crate) embedder: EmbedderTag,
+    pub(crate) exported_unix_ms: i64,
+    #[serde(flatten)]
+    pub(crate) counts: Counts,
+}
+
+/// What is in an export, told at its head and once more at its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    pub(crate) n_collections: u64,
+    pub(crate) n_documents: u64,
+    pub(crate) n_chunks: u64,
+    pub(crate) n_conversations: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CollectionRecord {
+    pub(crate) name: String,
+    pub(crate) created_unix_ms: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DocumentRecord {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) title: Option<String>,
+    /// 64 hexadecimal digits.
+    pub(crate) sha256: String,
+    pub(crate) n_bytes: u64,
+    pub(crate) added_unix_ms: i64,
+    pub(crate) page_starts: Vec<u32>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) collection: Option<String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) n_chunks: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ChunkRecord {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) page: Option<u32>,
+    pub(crate) heading_path: Vec<String>,
+    pub(crate) text: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ConversationRecord {
+    pub(crate) title: String,
+    pub(crate) created_unix_ms: i64,
+    pub(crate) changed_unix_ms: i64,
+    pub(crate) n_messages: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SettingRecord {
+    pub(crate) key: String,
+    pub(crate) value: serde_json::Value,
+}
+
+/// The last record.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct End {
+    #[serde(flatten)]
+    pub(crate) counts: Counts,
+    /// CRC-32 of all bytes before this record.
+    pub(crate) crc32: u32,
+}
+
+/// What was written by an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exported {
+    /// Documents.
+    pub n_documents: u64,
+    /// Passages.
+    pub n_chunks: u64,
+    /// Conversations.
+    pub n_conversations: u64,
+    /// Length of the export.
+    pub n_bytes: u64,
+}
+
+impl Db {
+    /// Writes all that is stored, but for the queue of jobs, to `out`: one document at a time, so
+    /// that nothing but the largest document's text is held in memory besides.
+    ///
+    /// # Errors
+    /// `Full` and `Io` of `out`; `Corrupt` when a row cannot be read.
+    pub fn export(&self, out: &mut dyn Write, now_unix_ms: i64) -> Result<Exported> {
+        let conversations = self.conversations()?;
+        let documents = self.documents()?;
+        let counts = Counts {
+            n_collections: self.catalog.collections.len() as u64,
+            n_documents: documents.len() as u64,
+            n_chunks: documents.iter().map(|info| u64::from(info.n_chunks)).sum(),
+            n_conversations: conversations.len() as u64,
+        };
+        let mut writer = Writer::begin(out)?;
+        let head = Head { embedder: self.tag().clone(), exported_unix_ms: now_unix_ms, counts };
+        writer.json(Kind::Head, &head)?;
+        for stored in self.catalog.collections.values() {
+            let record =
+                CollectionRecord { name: stored.name.clone(), created_unix_ms: stored.created_unix_ms };
+            writer.json(Kind::Collection, &record)?;
+        }
+        for info in &documents {
+            self.export_document(info.id, &mut writer)?;
+        }
+        // The oldest first, so that they come to be listed in this order.
+        for conversation in conversations.iter().rev() {
+            let messages: Vec<Message> = self.messages(conversation.id)?;
+            let record = ConversationRecord {
+                title: conversation.title.clone(),
+                created_unix_ms: conversation.created_unix_ms,
+                changed_unix_ms: conversation.changed_unix_ms,
+                n_messages: messages.len() as u32,
+            };
+            writer.json(Kind::Conversation, &record)?;
+            messages.iter().try_for_each(|message| writer.json(Kind::Message, message))?;
+        }
+        for row in self.engine.read(schema::SETTINGS, Params::new())? {
+            let mut columns = Columns::of(&row);
+            let record = SettingRecord { key: columns.text()?.to_owned(), value: columns.json()? };
+            writer.json(Kind::Setting, &record)?;
+        }
+        let crc32 = writer.crc();
+        writer.json(Kind::End, &End { counts, crc32 })?;
+        writer.flush()?;
+        let Counts { n_documents, n_chunks, n_conversations, .. } = counts;
+        Ok(Exported { n_documents, n_chunks, n_conversations, n_bytes: writer.n_bytes() })
+    }
+
+    fn export_document(&self, id: DocumentId, writer: &mut Writer<'_>) -> Result<()> {
+        let gone = || Error::UnknownDocument { id };
+        let stored = self.document(id)?.ok_or_else(gone)?;
+        let info = stored.info;
+        let collection = info.collection.and_then(|id| self.catalog.collections.get(&id));
+        let record = DocumentRecord {
+            name: info.name,
+            kind: info.kind,
+            title: info.title,
+            sha256: hex(&info.sha256),
+            n_bytes: info.n_bytes,
+            added_unix_ms: info.added_unix_ms,
+            page_starts: stored.page_starts,
+            warnings: info.warnings,
+            collection: collection.map(|stored| stored.name.clone()),
+            tags: info.tags,
+            n_chunks: info.n_chunks,
+        };
+        writer.json(Kind::Document, &record)?;
+        writer.record(Kind::Text, stored.text.as_bytes())?;
+        let ids: Vec<ChunkId> = self.stored(&[id]).first().ok_or_else(gone)?.chunks().collect();
+        for ids in ids.chunks(MAX_PART_CHUNKS) {
+            let chunks = self.chunks(ids)?;
+            let vectors = self.vector_bytes(ids)?;
+            if chunks.len() != ids.len()
+                || vectors.len() != ids.len() * size_of::<f32>() * self.tag().dimensions as usize
+            {
+                return Err(Error::Corrupt { detail: "a document lacks passages".to_owned() });
+            }
+            writer.json(Kind::Chunks, &chunks.into_iter().map(chunk_record).collect::<Vec<_>>())?;
+            writer.record(Kind::Vectors, &vectors)?;
+        }
+        Ok(())
+    }
+
+    /// The stored vectors of chunks of ascending ids, one behind the other.
+    fn vector_bytes(&self, ids: &[ChunkId]) -> Result<Vec<u8>> {
+        let params = Params::from([("ids".to_owned(), schema::ids(ids))]);
+        let mut bytes = Vec::new();
+        for row in self.engine.read(schema::VECTORS, params)? {
+            let mut columns = Columns::of(&row);
+            columns.number::<u64>()?;
+            bytes.extend_from_slice(columns.bytes()?);
+        }
+        Ok(bytes)
+    }
+}
+
+fn chunk_record(row: ChunkRow) -> ChunkRecord {
+    let ChunkRow { id: _, document: _, start, end, page, heading_path, text } = row;
+    ChunkRecord { start, end, page, heading_path, text }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
