@@ -1,15 +1,15 @@
 //! From a file to stored passages.
 
-use ingest::{Document, Entry, Hint, Refusal, Warning};
-use sha2::{Digest, Sha256};
-use vectordb::{NewChunk, NewDocument};
+use ingest::{Chunk, Document, Entry, Hint, Refusal, Warning};
+use vectordb::{DocumentId, DocumentInfo, NewChunk, NewDocument};
 
 use crate::assistant::Assistant;
+use crate::library::sha256;
 use crate::types::{Added, AddedAll, Progress, SourceFile};
 use crate::{Error, Result};
 
 /// Passages embedded between two reports: 8 of 200 tokens take a browser's CPU about a second.
-const BATCH: usize = 8;
+pub(crate) const BATCH: usize = 8;
 
 impl Assistant {
     /// Reads a file, cuts it into passages, embeds them and stores all in one transaction. A
@@ -19,7 +19,7 @@ impl Assistant {
     /// [`Error::Refused`] when the file is no readable document, or when embedding or storing fails;
     /// the knowledge base is then as it was.
     pub async fn add(&mut self, file: &SourceFile, progress: &mut dyn FnMut(Progress)) -> Result<Added> {
-        let sha256 = Sha256::digest(&file.bytes).into();
+        let sha256 = sha256(&file.bytes);
         if let Some(added) = self.already_there(&file.name, &sha256)? {
             return Ok(added);
         }
@@ -41,7 +41,7 @@ impl Assistant {
         file: &SourceFile,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<AddedAll> {
-        let sha256 = Sha256::digest(&file.bytes).into();
+        let sha256 = sha256(&file.bytes);
         if let Some(added) = self.already_there(&file.name, &sha256)? {
             return Ok(AddedAll { added: vec![added], refused: Vec::new() });
         }
@@ -79,13 +79,23 @@ impl Assistant {
                 Err(error) => return Err(error),
             }
         }
-        let within = format!("{file_name}/");
-        for old in self.db.documents()? {
-            if old.name.starts_with(&within) && old.sha256 != sha256 && !all.added.is_empty() {
-                self.remove(old.id.0)?;
-            }
+        if !all.added.is_empty() {
+            self.remove_older_members(file_name, sha256)?;
         }
         Ok(all)
+    }
+
+    /// Removes the documents of a file that holds several which are not of its version `sha256`.
+    pub(crate) fn remove_older_members(&mut self, file_name: &str, sha256: [u8; 32]) -> Result<()> {
+        let within = format!("{file_name}/");
+        let is_older = |old: &DocumentInfo| old.name.starts_with(&within) && old.sha256 != sha256;
+        let older: Vec<u64> =
+            self.library.documents()?.iter().filter(|old| is_older(old)).map(|old| old.id.0).collect();
+        if older.is_empty() {
+            return Ok(());
+        }
+        self.library.remove(&older)?;
+        self.make_room()
     }
 
     /// The same for a file that was parsed elsewhere. `sha256` and `n_bytes` are those of the file.
@@ -106,33 +116,14 @@ impl Assistant {
         }
         let chunks = self.embed(name, &document, progress).await?;
         progress(Progress::Storing { name: name.to_owned() });
-        let new = NewDocument {
-            name: name.to_owned(),
-            kind: document.kind.as_str().to_owned(),
-            title: document.title,
-            sha256,
-            n_bytes,
-            added_unix_ms: platform::unix_ms(),
-            text: document.text,
-            page_starts: document.page_starts,
-            warnings: warnings.into_iter().map(|w| w.message).collect(),
-            chunks,
-        };
-        let id = self.db.put_document(&new)?;
-        self.read_names()?;
+        let new = new_document(name, (sha256, n_bytes), document, warnings, chunks);
+        let id = self.library.db.put_document(&new)?;
         self.make_room()?;
-        Ok(Added {
-            id: id.0,
-            name: new.name,
-            n_chunks: new.chunks.len() as u32,
-            n_pages: new.page_starts.len() as u32,
-            warnings: new.warnings,
-            already_there: false,
-        })
+        Ok(Added::of(id, &new))
     }
 
-    fn already_there(&self, name: &str, sha256: &[u8; 32]) -> Result<Option<Added>> {
-        let known = self.db.documents()?.into_iter().find(|d| d.name == name && d.sha256 == *sha256);
+    pub(crate) fn already_there(&self, name: &str, sha256: &[u8; 32]) -> Result<Option<Added>> {
+        let known = self.library.documents()?.into_iter().find(|d| d.name == name && d.sha256 == *sha256);
         Ok(known.map(|d| Added {
             id: d.id.0,
             name: d.name,
@@ -150,11 +141,7 @@ impl Assistant {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<NewChunk>> {
         let embedder = &self.embedder;
-        let count = |text: &str| embedder.count_tokens(text);
-        let chunks = ingest::chunk(document, &self.options.chunk_policy, &count);
-        if chunks.is_empty() {
-            return Err(Error::Refused(Refusal::NoText { name: name.to_owned() }));
-        }
+        let chunks = self.cut(name, document)?;
         let title = document.title.as_deref().unwrap_or_default();
         let texts: Vec<String> = chunks.iter().map(|chunk| chunk.embedding_text(title)).collect();
         let n_total = chunks.len() as u32;
@@ -167,14 +154,65 @@ impl Assistant {
             platform::yield_now().await;
         }
         progress(Progress::Embedding { name: name.to_owned(), n_done: n_total, n_total });
-        let stored = chunks.into_iter().zip(vectors).map(|(chunk, vector)| NewChunk {
-            start: chunk.span.start,
-            end: chunk.span.end,
-            page: chunk.page,
-            heading_path: chunk.heading_path,
-            text: chunk.text,
-            vector,
-        });
-        Ok(stored.collect())
+        Ok(joined(chunks, vectors))
+    }
+
+    /// The passages of a document.
+    pub(crate) fn cut(&self, name: &str, document: &Document) -> Result<Vec<Chunk>> {
+        let count = |text: &str| self.embedder.count_tokens(text);
+        let chunks = ingest::chunk(document, &self.options.chunk_policy, &count);
+        if chunks.is_empty() {
+            return Err(Error::Refused(Refusal::NoText { name: name.to_owned() }));
+        }
+        Ok(chunks)
+    }
+}
+
+/// Passages with their vectors.
+pub(crate) fn joined(chunks: Vec<Chunk>, vectors: Vec<Vec<f32>>) -> Vec<NewChunk> {
+    let joined = chunks.into_iter().zip(vectors).map(|(chunk, vector)| NewChunk {
+        start: chunk.span.start,
+        end: chunk.span.end,
+        page: chunk.page,
+        heading_path: chunk.heading_path,
+        text: chunk.text,
+        vector,
+    });
+    joined.collect()
+}
+
+/// A document to store; `file` has SHA-256 and size of what it was read from.
+pub(crate) fn new_document(
+    name: &str,
+    file: ([u8; 32], u64),
+    document: Document,
+    warnings: Vec<Warning>,
+    chunks: Vec<NewChunk>,
+) -> NewDocument {
+    let (sha256, n_bytes) = file;
+    NewDocument {
+        name: name.to_owned(),
+        kind: document.kind.as_str().to_owned(),
+        title: document.title,
+        sha256,
+        n_bytes,
+        added_unix_ms: platform::unix_ms(),
+        text: document.text,
+        page_starts: document.page_starts,
+        warnings: warnings.into_iter().map(|w| w.message).collect(),
+        chunks,
+    }
+}
+
+impl Added {
+    pub(crate) fn of(id: DocumentId, new: &NewDocument) -> Self {
+        Self {
+            id: id.0,
+            name: new.name.clone(),
+            n_chunks: new.chunks.len() as u32,
+            n_pages: new.page_starts.len() as u32,
+            warnings: new.warnings.clone(),
+            already_there: false,
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use embedder::Embedder;
 use generator::{Finish, Generator, Sampling, Session};
-use vectordb::{DocumentText, Filter};
+use vectordb::DocumentText;
 
 use crate::assistant::Assistant;
 use crate::check::{Evidence, check, take_marks};
@@ -14,7 +14,7 @@ use crate::passages::{self, Passage};
 use crate::prompt::{self, Budget};
 use crate::question::Question;
 use crate::renumber::Renumber;
-use crate::types::{Answer, AnswerEvent, AskOptions, Leg, Quote, Signals};
+use crate::types::{Answer, AnswerEvent, AskOptions, Quote, SearchOptions, Signals};
 use crate::{Error, Result, quotes, relevance, retrieve, words};
 
 /// Passages looked up for near-duplicates to be left out of.
@@ -65,16 +65,18 @@ impl Asking {
         generator: Option<Rc<Generator>>,
     ) -> Result<Self> {
         let mut clock = Clock::new();
-        if assistant.names.is_empty() {
+        let db = &assistant.library.db;
+        if assistant.library.stats()?.n_documents == 0 {
             return Err(Error::NoDocuments);
         }
-        let db = &assistant.db;
+        let filter = assistant.library.filter(&options.scope)?;
         let embedder = assistant.embedder.clone();
         let question = Question::new(question, db, &embedder).await?;
         let k = options.n_passages.max(1);
-        let hits = retrieve::search(db, &question, Leg::Fused, k + SPARE_PASSAGES)?;
-        let nearest = db.search_vector(&question.vector, 1, &Filter::default())?;
-        let passages = passages::load(db, &hits, &assistant.names, k)?;
+        let search = SearchOptions { k: k + SPARE_PASSAGES, ..SearchOptions::default() };
+        let hits = retrieve::search(db, &question, &search, &filter)?;
+        let nearest = db.search_vector(&question.vector, 1, &filter)?;
+        let passages = passages::load(db, &hits, k)?;
         clock.lap("retrieve");
         let candidates = quotes::rank(&question, &passages, &embedder).await?;
         let cosine = nearest.first().map_or(0.0, |hit| hit.score);

@@ -6,23 +6,26 @@ use std::rc::Rc;
 
 use embedder::Embedder;
 use generator::Generator;
-use platform::{File, OpenMode};
 use runtime::{Runtime, Tier};
-use vectordb::{Db, DocumentId, DocumentInfo, EmbedderTag};
+use vectordb::{DocumentInfo, EmbedderTag};
 
 use crate::asking::Asking;
 use crate::kernels::{open_runtime, told};
-use crate::open::{Options, Place, model_files};
+use crate::library::Library;
+use crate::open::{Options, model_files, staging_folder};
 use crate::question::Question;
-use crate::types::{AskOptions, Leg, ModelState, Progress, SearchHit, Source, State, TierState};
-use crate::{Error, Result, memory, retrieve};
+use crate::queue::Rates;
+use crate::staging::Staging;
+use crate::types::{AskOptions, ModelState, Progress, SearchHit, SearchOptions, Source, State, TierState};
+use crate::{Result, memory, retrieve};
 
 /// A knowledge base with what is needed to fill it and to ask it. One per worker or thread.
 pub struct Assistant {
-    pub(crate) db: Db,
+    pub(crate) library: Library,
+    pub(crate) staging: Staging,
+    pub(crate) rates: Rates,
     pub(crate) embedder: Rc<Embedder>,
     pub(crate) options: Options,
-    pub(crate) names: BTreeMap<DocumentId, String>,
     pub(crate) runtime: Runtime,
     embedder_id: String,
     embedder_bytes: u64,
@@ -58,16 +61,14 @@ impl Assistant {
             pooling: fields.pooling,
             prefix: fields.prefix,
         };
-        let db = match &options.kb {
-            Place::File(path) => Db::open(File::open(path, OpenMode::ReadWrite).await?, &tag)?,
-            Place::Memory => Db::in_memory(&tag)?,
-        };
+        let library = Library::of_embedder(&options.kb, &tag).await?;
         let wants_generator = options.generator;
         let mut assistant = Self {
-            db,
+            library,
+            staging: Staging::new(staging_folder(&options.kb)),
+            rates: Rates::default(),
             embedder: Rc::new(embedder),
             options,
-            names: BTreeMap::new(),
             runtime,
             embedder_id,
             embedder_bytes,
@@ -77,7 +78,7 @@ impl Assistant {
             generator_waits: false,
             seen_sources: Rc::default(),
         };
-        assistant.read_names()?;
+        assistant.recover_queue().await?;
         assistant.make_room()?;
         if wants_generator {
             assistant.load_generator(progress).await;
@@ -118,7 +119,17 @@ impl Assistant {
     /// # Errors
     /// When the store cannot be read.
     pub fn documents(&self) -> Result<Vec<DocumentInfo>> {
-        Ok(self.db.documents()?)
+        self.library.documents()
+    }
+
+    /// What is stored, and how it is put in order.
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// The same, to change it.
+    pub fn library_mut(&mut self) -> &mut Library {
+        &mut self.library
     }
 
     /// Removes a document with its passages; `false` if there was none of that id.
@@ -126,8 +137,7 @@ impl Assistant {
     /// # Errors
     /// When the store cannot be written; nothing has changed then.
     pub fn remove(&mut self, id: u64) -> Result<bool> {
-        let removed = self.db.remove_document(DocumentId(id))?;
-        self.names.remove(&DocumentId(id));
+        let removed = self.library.remove(&[id])? > 0;
         self.make_room()?;
         Ok(removed)
     }
@@ -137,14 +147,7 @@ impl Assistant {
     /// # Errors
     /// [`Error::UnknownDocument`], or when the store cannot be read.
     pub fn source(&self, id: u64) -> Result<Source> {
-        let found = self.db.document(DocumentId(id))?.ok_or(Error::UnknownDocument { id })?;
-        Ok(Source {
-            id,
-            name: found.info.name,
-            kind: found.info.kind,
-            text: found.text,
-            page_starts: found.page_starts,
-        })
+        self.library.source(id)
     }
 
     /// The `k` best passages by words and meaning.
@@ -152,25 +155,28 @@ impl Assistant {
     /// # Errors
     /// [`Error::EmptyQuestion`], or when the store or the embedder fails.
     pub async fn search(&self, question: &str, k: usize) -> Result<Vec<SearchHit>> {
-        self.search_by(question, k, Leg::Fused).await
+        self.search_by(question, &SearchOptions { k, ..SearchOptions::default() }).await
     }
 
-    /// The `k` best passages by one ranking.
+    /// The best passages by one ranking, among some of the documents.
     ///
     /// # Errors
-    /// [`Error::EmptyQuestion`], or when the store or the embedder fails.
-    pub async fn search_by(&self, question: &str, k: usize, leg: Leg) -> Result<Vec<SearchHit>> {
-        let question = Question::new(question, &self.db, &self.embedder).await?;
-        let hits = retrieve::search(&self.db, &question, leg, k)?;
+    /// [`Error::EmptyQuestion`], [`Error::NothingInScope`], [`Error::UnknownCollection`], or when the
+    /// store or the embedder fails.
+    pub async fn search_by(&self, question: &str, options: &SearchOptions) -> Result<Vec<SearchHit>> {
+        let db = &self.library.db;
+        let filter = self.library.filter(&options.scope)?;
+        let question = Question::new(question, db, &self.embedder).await?;
+        let hits = retrieve::search(db, &question, options, &filter)?;
         let ids: Vec<_> = hits.iter().map(|hit| hit.chunk).collect();
         let scores: BTreeMap<_, _> = hits.iter().map(|hit| (hit.chunk, hit.score)).collect();
-        let rows = self.db.chunks(&ids)?;
+        let rows = db.chunks(&ids)?;
         Ok(rows
             .into_iter()
             .map(|row| SearchHit {
                 chunk: row.id.0,
                 document_id: row.document.0,
-                document: self.names.get(&row.document).cloned().unwrap_or_default(),
+                document: db.info(row.document).map(|info| info.name.clone()).unwrap_or_default(),
                 page: row.page,
                 start: row.start,
                 end: row.end,
@@ -187,6 +193,8 @@ impl Assistant {
     /// # Errors
     /// [`Error::NoDocuments`], [`Error::EmptyQuestion`], or when the store or the embedder fails.
     pub async fn ask(&mut self, question: &str, options: &AskOptions) -> Result<Asking> {
+        // Documents may have been removed since the last question.
+        self.make_room()?;
         let fits = || self.runtime.check_room("the generator", self.generator_bytes).is_ok();
         if options.generate && self.generator_waits && fits() {
             self.load_generator(&mut |_| {}).await;
@@ -206,7 +214,7 @@ impl Assistant {
     pub fn state(&self) -> Result<State> {
         let report = self.runtime.describe();
         let memory = self.runtime.memory();
-        let stats = self.db.stats()?;
+        let stats = self.library.stats()?;
         let generator_id = self.options.models.catalog().default_generator().id.clone();
         Ok(State {
             tier: TierState {
@@ -251,11 +259,5 @@ impl Assistant {
 
     pub(crate) fn tier(&self) -> Tier {
         self.runtime.tier()
-    }
-
-    pub(crate) fn read_names(&mut self) -> Result<()> {
-        let documents = self.db.documents()?;
-        self.names = documents.into_iter().map(|d| (d.id, d.name)).collect();
-        Ok(())
     }
 }

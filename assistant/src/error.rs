@@ -13,11 +13,32 @@ pub enum Error {
     /// The question has no word in it.
     #[error("the question is empty; type what you want to know")]
     EmptyQuestion,
+    /// A scope lets no document through.
+    #[error("no document is in the chosen collections with the chosen tags and dates; choose more of them")]
+    NothingInScope,
+    /// No collection has this name.
+    #[error("there is no collection named `{name}`")]
+    UnknownCollection {
+        /// The name asked for.
+        name: String,
+    },
     /// A document of this id is not stored.
     #[error("there is no document {id}; it may have been removed")]
     UnknownDocument {
         /// The id asked for.
         id: u64,
+    },
+    /// The bytes that were given for a job are of another file.
+    #[error("this is not the `{name}` that was added before; cancel that and add this file instead")]
+    OtherFile {
+        /// The file that was added.
+        name: String,
+    },
+    /// A file cannot wait in the queue.
+    #[error("no room left to keep `{name}` until its turn; free some space, then give it again")]
+    NoRoomToWait {
+        /// The file.
+        name: String,
     },
     /// Text was asked for, and no generator is loaded.
     #[error("no generator is loaded: {reason}")]

@@ -36,25 +36,38 @@ mod check;
 mod direct;
 mod error;
 mod kernels;
+mod library;
 mod memory;
 mod open;
 mod passages;
 mod prompt;
 mod question;
+mod queue;
 mod quotes;
 mod relevance;
 mod renumber;
 mod retrieve;
+mod staging;
+mod sync;
 mod types;
 mod words;
+mod work;
 
 pub use asking::Asking;
 pub use assistant::Assistant;
 pub use error::{Error, Result};
+pub use library::{Access, Library, Scope, sha256};
 pub use memory::forecast;
 pub use open::{Options, Place};
+pub use queue::{Enqueued, QueueState};
+pub use sync::{FolderFile, SyncPlan};
 pub use types::{
     Added, AddedAll, Answer, AnswerEvent, AnswerSentence, AskOptions, Citation, Leg, ModelState, Progress,
-    Quote, SearchHit, Signals, Source, SourceFile, State, TierState,
+    Quote, SearchHit, SearchOptions, Signals, Source, SourceFile, State, TierState,
 };
-pub use vectordb::DocumentInfo;
+pub use work::Work;
+
+pub use vectordb::{
+    Collection, Contents, Conversation, DocumentInfo, Exported, Imported, Job, JobStage, Message, Role,
+    Stats, Tag,
+};

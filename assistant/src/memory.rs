@@ -16,7 +16,7 @@ impl Assistant {
     /// Counts the indexes, and lets go of the generator when all together are beyond the budget. An
     /// answer that is being written keeps it to its end.
     pub(crate) fn make_room(&mut self) -> Result<()> {
-        self.runtime.set_other_bytes(self.db.stats()?.index_bytes);
+        self.runtime.set_other_bytes(self.library.stats()?.index_bytes);
         if self.is_over_budget() {
             self.runtime.trim();
         }

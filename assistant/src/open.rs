@@ -59,6 +59,14 @@ impl Options {
     }
 }
 
+/// Where the files that wait in the queue are kept: beside the knowledge base.
+pub(crate) fn staging_folder(kb: &Place) -> Option<String> {
+    match kb {
+        Place::File(path) => Some(format!("{path}.queue")),
+        Place::Memory => None,
+    }
+}
+
 /// The model's files, fetched where they are not here yet.
 pub(crate) async fn model_files(
     store: &Store,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use vectordb::{ChunkRow, Db, DocumentId, Hit};
+use vectordb::{ChunkRow, Db, Hit};
 
 use crate::{Result, words};
 
@@ -20,12 +20,7 @@ pub(crate) struct Passage {
 }
 
 /// The first `k` of the hits as passages, near-duplicates left out.
-pub(crate) fn load(
-    db: &Db,
-    hits: &[Hit],
-    names: &BTreeMap<DocumentId, String>,
-    k: usize,
-) -> Result<Vec<Passage>> {
+pub(crate) fn load(db: &Db, hits: &[Hit], k: usize) -> Result<Vec<Passage>> {
     let ids: Vec<_> = hits.iter().map(|hit| hit.chunk).collect();
     let rows = db.chunks(&ids)?;
     let scores: BTreeMap<_, _> = hits.iter().map(|hit| (hit.chunk, hit.score)).collect();
@@ -34,7 +29,7 @@ pub(crate) fn load(
         if passages.len() == k {
             break;
         }
-        let document = names.get(&chunk.document).cloned().unwrap_or_default();
+        let document = db.info(chunk.document).map(|info| info.name.clone()).unwrap_or_default();
         let headings = chunk.heading_path.join(" ");
         let terms = words::term_set(&format!("{} {headings} {document}", chunk.text));
         if passages.iter().all(|kept| jaccard(&kept.terms, &terms) < DUPLICATE_OVERLAP) {

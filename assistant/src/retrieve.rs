@@ -3,14 +3,20 @@
 use vectordb::{Db, Filter, Hit};
 
 use crate::question::Question;
+use crate::types::SearchOptions;
 use crate::{Leg, Result};
 
-/// The `k` best passages.
-pub(crate) fn search(db: &Db, question: &Question, leg: Leg, k: usize) -> Result<Vec<Hit>> {
-    let all = Filter::default();
-    Ok(match leg {
-        Leg::Dense => db.search_vector(&question.vector, k, &all)?,
-        Leg::Bm25 => db.search_text(&question.text, k, &all)?,
-        Leg::Fused => db.search(&question.vector, &question.text, k, &all)?,
+/// The best passages of the documents that a filter lets through.
+pub(crate) fn search(
+    db: &Db,
+    question: &Question,
+    options: &SearchOptions,
+    filter: &Filter,
+) -> Result<Vec<Hit>> {
+    let k = options.k;
+    Ok(match options.leg {
+        Leg::Dense => db.search_vector(&question.vector, k, filter)?,
+        Leg::Bm25 => db.search_text(&question.text, k, filter)?,
+        Leg::Fused => db.search(&question.vector, &question.text, k, filter)?,
     })
 }

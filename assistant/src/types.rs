@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use crate::Scope;
+
 /// What is being done right now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
@@ -123,6 +125,23 @@ pub enum Leg {
     Bm25,
 }
 
+/// How to search.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchOptions {
+    /// Passages wanted.
+    pub k: usize,
+    /// Which ranking.
+    pub leg: Leg,
+    /// Among which documents. Fewer than `k` passages are found only where they have no more.
+    pub scope: Scope,
+}
+
+impl Default for SearchOptions {
+    fn default() -> Self {
+        Self { k: 10, leg: Leg::default(), scope: Scope::default() }
+    }
+}
+
 /// A passage that a search found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SearchHit {
@@ -157,11 +176,13 @@ pub struct AskOptions {
     pub max_quotes: usize,
     /// Tokens generated at most; 0 lets the tier decide.
     pub max_tokens: usize,
+    /// Which documents are asked.
+    pub scope: Scope,
 }
 
 impl Default for AskOptions {
     fn default() -> Self {
-        Self { generate: true, n_passages: 6, max_quotes: 5, max_tokens: 0 }
+        Self { generate: true, n_passages: 6, max_quotes: 5, max_tokens: 0, scope: Scope::default() }
     }
 }
 

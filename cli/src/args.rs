@@ -51,6 +51,26 @@ pub enum Command {
     Search(SearchArgs),
     /// Answer a question with footnotes
     Ask(AskArgs),
+    /// List, remove or tag the documents of a knowledge base
+    Docs(crate::library_args::DocsArgs),
+    /// List, make, rename or delete collections, or move documents into one
+    Collections(crate::library_args::CollectionsArgs),
+    /// List the tags, and how many documents have each
+    Tags(crate::library_args::KbArgs),
+    /// List, show, rename or delete the kept conversations
+    Conversations(crate::library_args::ConversationsArgs),
+    /// The queue of files: add to it, work on it, stop and clear it
+    Jobs(crate::library_args::JobsArgs),
+    /// Make a knowledge base agree with a folder
+    Sync(crate::library_args::SyncArgs),
+    /// Write a whole knowledge base to one file
+    Export(crate::library_args::ExportArgs),
+    /// Take in what `export` wrote, merged with what is there
+    Import(crate::library_args::ImportArgs),
+    /// Make the file of a knowledge base small
+    Compact(crate::library_args::KbArgs),
+    /// How much a knowledge base holds
+    Stats(crate::library_args::KbArgs),
     /// List, fetch or verify the models
     Models(ModelsArgs),
     /// Check what this machine has and what is missing
@@ -69,6 +89,12 @@ pub struct IndexArgs {
     /// Files, archives and folders with documents; what has not changed is left alone
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Put the documents into this collection, which is made if it is not there
+    #[arg(long, value_name = "NAME")]
+    pub collection: Option<String>,
+    /// Give the documents this tag; may be repeated
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +108,8 @@ pub struct SearchArgs {
     /// How many passages
     #[arg(short, default_value_t = 10, value_name = "N")]
     pub k: usize,
+    #[command(flatten)]
+    pub scope: crate::library_args::ScopeArgs,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -101,6 +129,14 @@ pub struct AskArgs {
     /// Answer with quotes only, without the generator
     #[arg(long)]
     pub no_llm: bool,
+    #[command(flatten)]
+    pub scope: crate::library_args::ScopeArgs,
+    /// Keep question and answer in the knowledge base, in a new conversation
+    #[arg(long, requires = "kb")]
+    pub keep: bool,
+    /// Keep them at the end of this conversation
+    #[arg(long, requires = "kb", value_name = "ID")]
+    pub conversation: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -16,7 +16,8 @@ pub async fn run(shared: &Shared, args: &AskArgs) -> Result<ExitCode> {
     let mut reporter = Reporter::new(shared.quiet);
     let (question, paths) = args.words.split_last().expect("clap asks for at least one word");
     let mut assistant = open(shared, args, paths, &mut reporter).await?;
-    let options = AskOptions { generate: !args.no_llm, ..AskOptions::default() };
+    let scope = args.scope.scope()?;
+    let options = AskOptions { generate: !args.no_llm, scope, ..AskOptions::default() };
     let mut asking = assistant.ask(question, &options).await?;
     let streams = !args.json && io::stdout().is_terminal();
     while let Some(event) = asking.next().await? {
@@ -24,8 +25,17 @@ pub async fn run(shared: &Shared, args: &AskArgs) -> Result<ExitCode> {
             AnswerEvent::Quotes(_) => {}
             AnswerEvent::Token(text) if streams => output::piece(&text),
             AnswerEvent::Token(_) => {}
-            AnswerEvent::Done(answer) if args.json => output::json(&answer)?,
-            AnswerEvent::Done(answer) => print(&answer, streams),
+            AnswerEvent::Done(answer) => {
+                if args.keep || args.conversation.is_some() {
+                    let id = assistant.library_mut().keep_exchange(args.conversation, question, &answer)?;
+                    reporter.note(&format!("kept in conversation {id}"));
+                }
+                if args.json {
+                    output::json(&answer)?;
+                } else {
+                    print(&answer, streams);
+                }
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

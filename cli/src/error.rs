@@ -22,6 +22,12 @@ pub enum Error {
     NothingRead { paths: String },
     #[error("no folder for models is known; name one with --models DIR or FOOTNOTE_MODELS")]
     NoModelFolder,
+    #[error("there is no document named `{name}`; `footnote docs list` names them")]
+    NoDocument { name: String },
+    #[error("there is no collection named `{name}`; `footnote collections list` names them")]
+    NoCollection { name: String },
+    #[error("`{text}` is no date; give one like 2026-11-25, 2026-11-25T08:30, or 7d, 12h, 30min ago")]
+    NoDate { text: String },
     #[error("{0}")]
     Usage(String),
     #[error("cannot write the result: {0}")]

@@ -5,10 +5,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use assistant::{Added, Assistant, Place, SourceFile};
+use assistant::{Added, Assistant, Library, Place, SourceFile};
 use serde::Serialize;
 
 use crate::args::{IndexArgs, Shared};
+use crate::docs;
 use crate::error::{Error, Result};
 use crate::files::{self, Found};
 use crate::output::{self, Reporter};
@@ -59,6 +60,7 @@ pub async fn run(shared: &Shared, args: &IndexArgs) -> Result<ExitCode> {
     let is_document = |path: &Path| fs::canonicalize(path).is_ok_and(|path| Some(path) != kb);
     let scope = Scope { base: None, is_document: &is_document };
     let report = add_all(&mut assistant, &args.paths, &scope, &mut reporter).await?;
+    put_in_order(assistant.library_mut(), args, &report)?;
     let state = assistant.state()?;
     output::json(&Summary {
         report: &report,
@@ -72,6 +74,21 @@ pub async fn run(shared: &Shared, args: &IndexArgs) -> Result<ExitCode> {
     }
     let all_named_worked = !report.failed.iter().any(|failed| failed.is_named);
     Ok(if all_named_worked { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Puts all documents that were named, the unchanged ones too, where the options say.
+fn put_in_order(library: &mut Library, args: &IndexArgs, report: &Report) -> Result<()> {
+    let added = report.added.iter().map(|added| &added.name);
+    let ids: Vec<u64> =
+        added.chain(&report.unchanged).filter_map(|name| library.document_named(name)).collect();
+    if let Some(name) = &args.collection {
+        let collection = library.collection_named(name)?;
+        library.move_documents(&ids, Some(collection))?;
+    }
+    if !args.tags.is_empty() {
+        docs::change_tags(library, &ids, &args.tags, &[])?;
+    }
+    Ok(())
 }
 
 /// Adds all documents under `paths`; one that fails costs itself alone.
@@ -100,7 +117,8 @@ pub async fn add_all(
     Ok(report)
 }
 
-async fn add(
+/// Adds one file; one that gives no document is told in the report.
+pub async fn add(
     assistant: &mut Assistant,
     found: &Found,
     name: String,

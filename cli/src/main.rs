@@ -5,16 +5,24 @@
 
 mod args;
 mod ask;
+mod collections;
+mod conversations;
+mod copies;
+mod docs;
 mod doctor;
 mod error;
 mod eval;
 mod files;
 mod index;
+mod jobs;
+mod library_args;
 mod models;
 mod output;
 mod search;
 mod serve;
 mod setup;
+mod sync;
+mod when;
 
 use std::process::ExitCode;
 
@@ -40,6 +48,16 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Index(args) => index::run(&shared, &args).await,
         Command::Search(args) => search::run(&shared, &args).await,
         Command::Ask(args) => ask::run(&shared, &args).await,
+        Command::Docs(args) => docs::run(&args).await,
+        Command::Collections(args) => collections::run(&args).await,
+        Command::Tags(args) => docs::tags(&args).await,
+        Command::Conversations(args) => conversations::run(&args).await,
+        Command::Jobs(args) => jobs::run(&shared, &args).await,
+        Command::Sync(args) => sync::run(&shared, &args).await,
+        Command::Export(args) => copies::export(&shared, &args).await,
+        Command::Import(args) => copies::import(&shared, &args).await,
+        Command::Compact(args) => copies::compact(&args).await,
+        Command::Stats(args) => copies::stats(&args).await,
         Command::Models(args) => models::run(&shared, &args.command).await,
         Command::Doctor(args) => doctor::run(&shared, &args).await,
         Command::Serve(args) => serve::run(&shared, &args),

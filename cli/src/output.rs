@@ -14,6 +14,15 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
+/// Prints a result as JSON, or in words.
+pub fn told(is_json: bool, value: &impl Serialize, words: &str) -> Result<()> {
+    if is_json {
+        return json(value);
+    }
+    line(words);
+    Ok(())
+}
+
 /// Prints a line of a result. A reader that has gone (`| head`) ends the program quietly.
 pub fn line(text: &str) {
     if writeln!(io::stdout(), "{text}").is_err() {

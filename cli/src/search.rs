@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use assistant::SearchHit;
+use assistant::{SearchHit, SearchOptions};
 use serde::Serialize;
 
 use crate::args::{SearchArgs, Shared};
@@ -21,7 +21,9 @@ pub async fn run(shared: &Shared, args: &SearchArgs) -> Result<ExitCode> {
     let place = setup::existing(&args.kb).await?;
     let assistant = setup::open(shared, place, false, &mut reporter).await?;
     let started = platform::now_ms();
-    let hits = assistant.search(&args.question, args.k).await?;
+    let scope = args.scope.scope()?;
+    let options = SearchOptions { k: args.k, scope, ..SearchOptions::default() };
+    let hits = assistant.search_by(&args.question, &options).await?;
     let ms = output::round(platform::now_ms() - started);
     if args.json {
         output::json(&Found { hits, ms })?;

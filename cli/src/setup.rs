@@ -1,6 +1,6 @@
 //! From the options of a command to an open assistant.
 
-use assistant::{Assistant, Options, Place};
+use assistant::{Access, Assistant, Library, Options, Place};
 use models::Store;
 use runtime::{KernelPolicy, KernelVariant, TierChoice};
 
@@ -37,6 +37,12 @@ pub async fn existing(path: &str) -> Result<Place> {
         Ok(true) => Ok(Place::File(path.into())),
         _ => Err(Error::NoKnowledgeBase { path: path.into() }),
     }
+}
+
+/// A knowledge base that must be there already, without models.
+pub async fn library(path: &str, access: Access) -> Result<Library> {
+    existing(path).await?;
+    Ok(Library::open(path, access).await?)
 }
 
 /// Opens the assistant; a generator that cannot be loaded is told on standard error.

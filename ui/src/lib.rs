@@ -22,6 +22,7 @@
 mod desk;
 mod estimate;
 mod inline;
+mod library_messages;
 mod messages;
 mod reading;
 pub mod words;
@@ -29,8 +30,9 @@ pub mod words;
 pub use desk::{Asker, Cancelled, Desk, Turn};
 pub use estimate::{Estimate, Portion, estimate};
 pub use inline::{Style, inline, without_line_marks};
+pub use library_messages::{FileName, LibraryEvent, LibraryRequest, QueueRequest, Shelf};
 pub use messages::{
-    DocumentRow, Event, FromEngine, FromIngest, PasswordWanted, Request, RequestId, Setup, Stage, StateLine,
-    Step, Storage, TierChoice, ToEngine, ToIngest,
+    DocumentRow, Event, FromEngine, FromIngest, Keep, PasswordWanted, Request, RequestId, Setup, Stage,
+    StateLine, Step, Storage, TierChoice, ToEngine, ToIngest,
 };
 pub use reading::{Part, Sheet, answer_parts, answer_sentences, sheets};

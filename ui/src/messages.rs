@@ -3,9 +3,11 @@
 //! Everything crosses as JSON text, files and their bytes beside it. A request carries an id that
 //! the page chose; every event that answers it carries the same id. Id 0 belongs to no request.
 
-use assistant::{Answer, Quote, Source, State};
+use assistant::{Answer, Quote, Scope, Source, State};
 use ingest::Entry;
 use serde::{Deserialize, Serialize};
+
+use crate::{LibraryEvent, LibraryRequest, QueueRequest};
 
 /// Ties events to the request they answer; chosen by the page, never 0, never given twice.
 pub type RequestId = u32;
@@ -62,7 +64,17 @@ pub enum Request {
     Ask {
         /// The question.
         question: String,
+        /// Which documents are asked.
+        #[serde(default)]
+        scope: Scope,
+        /// Whether question and answer are kept; `LibraryEvent::Kept` tells where.
+        #[serde(default)]
+        keep: Keep,
     },
+    /// Something about the knowledge base as a whole.
+    Library(LibraryRequest),
+    /// Something about the files that are to be read.
+    Queue(QueueRequest),
     /// The text of a document. Answered by `Source`.
     Source {
         /// The document.
@@ -82,6 +94,18 @@ pub enum Request {
         /// Stop after so many tokens.
         max_tokens: usize,
     },
+}
+
+/// Whether a question and its answer are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Keep {
+    /// They are not.
+    #[default]
+    No,
+    /// In a new conversation.
+    New,
+    /// At the end of this one.
+    In(u64),
 }
 
 /// How the engine gets ready.
@@ -159,6 +183,8 @@ pub enum Event {
     Source(Source),
     /// The state line.
     State(StateLine),
+    /// Something about the knowledge base as a whole, or about the files that are to be read.
+    Library(LibraryEvent),
     /// Unit vectors in the order of the texts.
     Embedded {
         /// One row per text.
@@ -215,6 +241,14 @@ pub struct DocumentRow {
     pub n_chunks: u32,
     /// Sentences for the user about what could not be read.
     pub warnings: Vec<String>,
+    /// Size of the file.
+    pub n_bytes: u64,
+    /// When it was added, in milliseconds since 1970 (UTC).
+    pub added_unix_ms: i64,
+    /// The collection it is in.
+    pub collection: Option<u64>,
+    /// Its tags, in order.
+    pub tags: Vec<String>,
 }
 
 /// What the line at the foot of the page tells.
@@ -333,7 +367,12 @@ mod tests {
     fn messages_survive_the_crossing() {
         let setup = Setup { tier: TierChoice::Cpu, generator: true, threads: Some(2) };
         survives(ToEngine { id: 1, request: Request::Open(setup) });
-        survives(ToEngine { id: 2, request: Request::Ask { question: "Où? 世界 \u{1F980}\0".into() } });
+        let scope = Scope { tags: vec!["été".into()], ..Scope::default() };
+        let question = "Où? 世界 \u{1F980}\0".to_owned();
+        survives(ToEngine { id: 2, request: Request::Ask { question, scope, keep: Keep::In(7) } });
+        survives(ToEngine { id: 3, request: Request::Queue(QueueRequest::Pause { jobs: vec![1, 2] }) });
+        let queue = assistant::QueueState { left_ms: Some(0.5), ..assistant::QueueState::default() };
+        survives(FromEngine { id: 0, event: Event::Library(LibraryEvent::Queue(queue)) });
         survives(FromEngine { id: 2, event: Event::Piece("\n“x” [1]".into()) });
         survives(FromEngine { id: 0, event: Event::Embedded { vectors: vec![vec![0.1, -1e-30, 1.0]] } });
         let outcome = Err(ingest::Refusal::PasswordNeeded { name: "a.pdf".into() });
@@ -351,5 +390,10 @@ mod tests {
         assert_eq!(reply, FromIngest::Crashed { message: "no wasm".into() });
         let open = r#"{"id": 1, "request": {"Open": {"tier": "Cpu", "generator": false}}}"#;
         assert!(serde_json::from_str::<ToEngine>(open).is_ok());
+        let ask = r#"{"id": 2, "request": {"Ask": {"question": "Why?"}}}"#;
+        let request =
+            serde_json::from_str::<ToEngine>(ask).expect("pages that embed the engine ask so").request;
+        let (question, scope, keep) = ("Why?".into(), Scope::default(), Keep::No);
+        assert_eq!(request, Request::Ask { question, scope, keep });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use assistant::{Leg, SearchHit};
+use assistant::{Leg, SearchHit, SearchOptions};
 use serde_json::json;
 
 use super::metrics::Ranks;
@@ -23,11 +23,11 @@ pub async fn run(shared: &Shared, args: &RetrievalArgs) -> Result<ExitCode> {
     let mut ms = 0.0;
     for question in &questions {
         let started = platform::now_ms();
-        let hits = assistant.search_by(&question.question, DEPTH, Leg::Fused).await?;
+        let hits = assistant.search_by(&question.question, &by(Leg::Fused)).await?;
         ms += platform::now_ms() - started;
         fused.count(rank(&hits, question));
-        dense.count(rank(&assistant.search_by(&question.question, DEPTH, Leg::Dense).await?, question));
-        bm25.count(rank(&assistant.search_by(&question.question, DEPTH, Leg::Bm25).await?, question));
+        dense.count(rank(&assistant.search_by(&question.question, &by(Leg::Dense)).await?, question));
+        bm25.count(rank(&assistant.search_by(&question.question, &by(Leg::Bm25)).await?, question));
     }
     let legs = json!({"dense": measures(&dense), "bm25": measures(&bm25)});
     let n_chunks = assistant.state()?.n_chunks;
@@ -62,4 +62,8 @@ fn rank(hits: &[SearchHit], question: &Question) -> Option<usize> {
         let covers = |s: &questions::Span| 2 * s.overlap(hit.start, hit.end) >= s.len();
         hit.document == question.doc && question.spans.iter().any(covers)
     })
+}
+
+fn by(leg: Leg) -> SearchOptions {
+    SearchOptions { k: DEPTH, leg, ..SearchOptions::default() }
 }

@@ -6,7 +6,9 @@
 //! `Cancel` comes.
 
 mod files;
+mod library;
 mod lock;
+mod queue;
 mod requests;
 mod wire;
 
@@ -184,7 +186,8 @@ impl Office {
         }
     }
 
-    /// The next request. While there is none, the engine gets ready with what it put off.
+    /// The next request. While there is none, the engine gets ready with what it put off, and reads
+    /// files of the queue, a step at a time.
     async fn next(&self, engine: &mut Engine) -> (Asker, (Request, Vec<File>)) {
         loop {
             if let Some(next) = self.desk.borrow_mut().begin() {
@@ -192,6 +195,11 @@ impl Office {
             }
             if engine.has_put_off() {
                 engine.catch_up().await;
+                continue;
+            }
+            if engine.work().await {
+                // Lets messages in.
+                platform::yield_now().await;
                 continue;
             }
             let (sender, woken) = oneshot::channel();

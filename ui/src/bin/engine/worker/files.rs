@@ -27,31 +27,42 @@ pub struct Parsed {
 
 /// Reads, hashes and parses a file.
 pub async fn parse(file: &File, request: &ToIngest) -> Result<Parsed, Refusal> {
-    let name = || request.name.clone();
+    let bytes = read(file, &request.name).await?;
+    let unreadable = |reason: String| Refusal::Unreadable { name: request.name.clone(), reason };
+    let sha256 = hash(&bytes).await.map_err(unreadable)?;
+    Ok(Parsed { sha256, entries: parse_bytes(&bytes, request).await? })
+}
+
+/// The bytes of a file that may be read.
+pub async fn read(file: &File, name: &str) -> Result<ArrayBuffer, Refusal> {
     let n_bytes = file.size() as u64;
     let max_bytes = Limits::default().max_bytes;
     if n_bytes > max_bytes {
-        return Err(Refusal::TooLarge { name: name(), n_bytes, max_bytes });
+        return Err(Refusal::TooLarge { name: name.to_owned(), n_bytes, max_bytes });
     }
     if n_bytes == 0 {
-        return Err(Refusal::Empty { name: name() });
+        return Err(Refusal::Empty { name: name.to_owned() });
     }
-    let unreadable = |reason: String| Refusal::Unreadable { name: name(), reason };
-    let bytes = JsFuture::from(file.array_buffer()).await;
-    let bytes: ArrayBuffer = bytes
-        .map_err(|_| {
-            unreadable("the browser cannot read it any more; it may have been moved or changed".into())
-        })?
-        .unchecked_into();
-    let sha256 = hash(&bytes).await.map_err(&unreadable)?;
-    let limit_ms = MAX_PARSE_MS + n_bytes as f64 * MAX_PARSE_MS_PER_BYTE;
-    match run(request, &bytes, limit_ms).await {
-        FromIngest::Read(entries) => Ok(Parsed { sha256, entries }),
-        FromIngest::Crashed { message } => Err(unreadable(message)),
+    let bytes = JsFuture::from(file.array_buffer()).await.map_err(|_| Refusal::Unreadable {
+        name: name.to_owned(),
+        reason: "the browser cannot read it any more; it may have been moved or changed".into(),
+    })?;
+    Ok(bytes.unchecked_into())
+}
+
+/// Parses a file's bytes, which are taken away.
+pub async fn parse_bytes(bytes: &ArrayBuffer, request: &ToIngest) -> Result<Vec<ingest::Entry>, Refusal> {
+    let limit_ms = MAX_PARSE_MS + f64::from(bytes.byte_length()) * MAX_PARSE_MS_PER_BYTE;
+    match run(request, bytes, limit_ms).await {
+        FromIngest::Read(entries) => Ok(entries),
+        FromIngest::Crashed { message } => {
+            Err(Refusal::Unreadable { name: request.name.clone(), reason: message })
+        }
     }
 }
 
-async fn hash(bytes: &ArrayBuffer) -> Result<[u8; 32], String> {
+/// SHA-256 of bytes, by the browser.
+pub async fn hash(bytes: &ArrayBuffer) -> Result<[u8; 32], String> {
     let told = |error: JsValue| format!("it could not be hashed ({error:?})");
     let subtle = wire::scope().crypto().map_err(told)?.subtle();
     let digest = subtle.digest_with_str_and_buffer_source("SHA-256", bytes).map_err(told)?;

@@ -1,14 +1,15 @@
 //! What each request does. The assistant does the work; this translates.
 
-use assistant::{AnswerEvent, AskOptions, Assistant, Error, Options, Place, Progress};
+use assistant::{AnswerEvent, AskOptions, Assistant, Error, Options, Place, Progress, Scope};
 use ingest::Refusal;
 use ui::{
-    Asker, DocumentRow, Event, PasswordWanted, Request, Setup, Stage, StateLine, Step, Storage, TierChoice,
-    ToIngest,
+    Asker, DocumentRow, Event, Keep, LibraryEvent, PasswordWanted, Request, Setup, Stage, StateLine, Step,
+    Storage, TierChoice, ToIngest,
 };
 use web_sys::File;
 
-use super::{files, wire};
+use super::queue::Queue;
+use super::{files, library, wire};
 
 /// Where the knowledge base lies in the origin's private file system.
 const KNOWLEDGE_BASE: &str = "kb/default.footnote";
@@ -17,10 +18,13 @@ const MODELS: &str = "models";
 /// Where the page's own server offers them.
 const MODELS_URL: &str = "/models";
 
+const NOT_OPEN: &str = "the engine is not open yet; reload the page";
+
 /// The assistant, once it is open.
 #[derive(Default)]
 pub struct Engine {
     assistant: Option<Assistant>,
+    queue: Queue,
     /// The generator is wanted, and is loaded when there is time or an answer needs it.
     owes_generator: bool,
 }
@@ -34,6 +38,14 @@ impl Engine {
                 self.add(asker, file, ToIngest { name, mime, password }).await
             }
             (Request::Add { name, .. }, None) => Err(format!("{name} came without its file; add it again")),
+            (Request::Library(request), file) => match &mut self.assistant {
+                Some(assistant) => library::serve(assistant, asker, request, file).await,
+                None => Err(NOT_OPEN.to_owned()),
+            },
+            (Request::Queue(request), _) => match &mut self.assistant {
+                Some(assistant) => self.queue.serve(assistant, asker, request, files).await,
+                None => Err(NOT_OPEN.to_owned()),
+            },
             (request, _) => self.answer(asker, request).await,
         };
         match outcome {
@@ -46,6 +58,14 @@ impl Engine {
     /// Whether something was put off so that requests are served sooner.
     pub fn has_put_off(&self) -> bool {
         self.owes_generator
+    }
+
+    /// Does a step of the work that waits in the queue; `false` when there is none.
+    pub async fn work(&mut self) -> bool {
+        match &mut self.assistant {
+            Some(assistant) => self.queue.work(assistant).await,
+            None => false,
+        }
     }
 
     /// Does what was put off.
@@ -107,7 +127,9 @@ impl Engine {
         }
         let assistant = self.assistant()?;
         match request {
-            Request::Ask { question } => ask(assistant, asker, &question).await.map_err(told),
+            Request::Ask { question, scope, keep } => {
+                ask(assistant, asker, &question, scope, keep).await.map_err(told)
+            }
             Request::Remove { document } => {
                 assistant.remove(document).map_err(told)?;
                 wire::post_all(Event::Documents(rows(assistant)?));
@@ -125,12 +147,16 @@ impl Engine {
                 Ok(Event::Generated { tokens, text })
             }
             // Served before this is reached: `Cancel` by the queue, the others by `serve`.
-            Request::Cancel { .. } | Request::Open(_) | Request::Add { .. } => Ok(Event::Stopped),
+            Request::Cancel { .. }
+            | Request::Open(_)
+            | Request::Add { .. }
+            | Request::Library(_)
+            | Request::Queue(_) => Ok(Event::Stopped),
         }
     }
 
     fn assistant(&mut self) -> Result<&mut Assistant, String> {
-        self.assistant.as_mut().ok_or_else(|| "the engine is not open yet; reload the page".to_owned())
+        self.assistant.as_mut().ok_or_else(|| NOT_OPEN.to_owned())
     }
 }
 
@@ -158,13 +184,36 @@ async fn open_assistant(setup: &Setup, with_generator: bool) -> Result<Assistant
     Assistant::open(options, &mut progress).await.map_err(|error| error.to_string())
 }
 
-async fn ask(assistant: &mut Assistant, asker: &Asker, question: &str) -> Result<Event, Error> {
-    let mut asking = assistant.ask(question, &AskOptions::default()).await?;
+async fn ask(
+    assistant: &mut Assistant,
+    asker: &Asker,
+    question: &str,
+    scope: Scope,
+    keep: Keep,
+) -> Result<Event, Error> {
+    let options = AskOptions { scope, ..AskOptions::default() };
+    let mut asking = assistant.ask(question, &options).await?;
     while let Some(event) = asking.next().await? {
         match event {
             AnswerEvent::Quotes(quotes) => wire::post(asker, Event::Quotes(quotes)),
             AnswerEvent::Token(text) => wire::post(asker, Event::Piece(text)),
-            AnswerEvent::Done(answer) => return Ok(Event::Answered(answer)),
+            AnswerEvent::Done(answer) => {
+                let conversation = match keep {
+                    Keep::No => return Ok(Event::Answered(answer)),
+                    Keep::New => None,
+                    Keep::In(conversation) => Some(conversation),
+                };
+                let kept = assistant.library_mut().keep_exchange(conversation, question, &answer);
+                wire::post(
+                    asker,
+                    Event::Library(match kept {
+                        Ok(conversation) => LibraryEvent::Kept { conversation },
+                        // An answer that cannot be kept is still an answer.
+                        Err(error) => LibraryEvent::NotKept { message: error.to_string() },
+                    }),
+                );
+                return Ok(Event::Answered(answer));
+            }
         }
         // A `Cancel` that waits is heard here, between two tokens.
         platform::yield_now().await;
@@ -174,7 +223,7 @@ async fn ask(assistant: &mut Assistant, asker: &Asker, question: &str) -> Result
 
 /// The words of an error. A lost device is told to the page at once, which offers a fresh start:
 /// the models on it are gone, the documents are not.
-fn told(error: Error) -> String {
+pub fn told(error: Error) -> String {
     let message = error.to_string();
     if error.is_device_lost() {
         wire::post(&wire::own(0), Event::Fatal { message: message.clone() });
@@ -182,7 +231,7 @@ fn told(error: Error) -> String {
     message
 }
 
-fn rows(assistant: &mut Assistant) -> Result<Vec<DocumentRow>, String> {
+pub fn rows(assistant: &Assistant) -> Result<Vec<DocumentRow>, String> {
     let documents = assistant.documents().map_err(|error| error.to_string())?;
     let rows = documents.into_iter().map(|info| DocumentRow {
         id: info.id.0,
@@ -191,6 +240,10 @@ fn rows(assistant: &mut Assistant) -> Result<Vec<DocumentRow>, String> {
         n_pages: info.n_pages,
         n_chunks: info.n_chunks,
         warnings: info.warnings,
+        n_bytes: info.n_bytes,
+        added_unix_ms: info.added_unix_ms,
+        collection: info.collection.map(|id| id.0),
+        tags: info.tags,
     });
     Ok(rows.collect())
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use assistant::Scope;
 use js_sys::Array;
 use sycamore::prelude::*;
 use ui::{
-    Event, FromEngine, PasswordWanted, Request, RequestId, Setup, Stage, Step, TierChoice, ToEngine, sheets,
-    words,
+    Event, FromEngine, Keep, PasswordWanted, Request, RequestId, Setup, Stage, Step, TierChoice, ToEngine,
+    sheets, words,
 };
 use wasm_bindgen::prelude::*;
 use web_sys::{ErrorEvent, File, MessageEvent, UrlSearchParams, Worker, WorkerOptions, WorkerType};
@@ -124,7 +125,8 @@ impl Link {
 
     pub fn ask(self, question: String) {
         self.stop();
-        let id = self.send(Request::Ask { question: question.clone() }, Vec::new());
+        let (scope, keep) = (Scope::default(), Keep::No);
+        let id = self.send(Request::Ask { question: question.clone(), scope, keep }, Vec::new());
         let exchange = self.app.scope.run_in(|| Exchange {
             id,
             question,
@@ -258,7 +260,7 @@ impl Link {
             Event::Stopped => self.give_up(id, Outcome::Stopped),
             Event::Failed { message } => self.give_up(id, Outcome::Failed(message)),
             // Asked for by pages that embed the engine; this one does not.
-            Event::Embedded { .. } | Event::Generated { .. } => {}
+            Event::Library(_) | Event::Embedded { .. } | Event::Generated { .. } => {}
         }
     }
 

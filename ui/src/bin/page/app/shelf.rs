@@ -90,7 +90,7 @@ fn documents(app: App, link: Link) -> View {
 }
 
 fn document_row(link: Link, info: DocumentRow, asked: Signal<Option<u64>>) -> View {
-    let DocumentRow { id, name, kind, n_pages, n_chunks, warnings } = info;
+    let DocumentRow { id, name, kind, n_pages, n_chunks, warnings, .. } = info;
     let meta = words::document_meta(&kind, n_pages, n_chunks.into());
     let (title, label, data_id) = (name.clone(), words::delete_label(&name), id.to_string());
     let (question, source_name) = (words::confirm_delete(&name), name.clone());

@@ -1,0 +1,363 @@
+//! The queue of files: it is kept in the knowledge base, so that work goes on after a reload where it
+//! was, to the passage.
+
+use std::collections::BTreeSet;
+
+use ingest::Hint;
+use serde::{Deserialize, Serialize};
+use vectordb::{CollectionId, Job, JobId, JobStage, NewJob};
+
+use crate::assistant::Assistant;
+use crate::library::sha256;
+use crate::types::{AddedAll, Progress, SourceFile};
+use crate::work::Work;
+use crate::{Error, Result};
+
+/// What became of a file that was put into the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Enqueued {
+    /// It waits.
+    Waiting {
+        /// Its job.
+        job: u64,
+    },
+    /// A document of the same content is stored.
+    AlreadyThere {
+        /// The document's name.
+        document: String,
+    },
+    /// A file of the same content waits already.
+    AlreadyWaiting {
+        /// Its job.
+        job: u64,
+    },
+}
+
+/// The queue, and how far it is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct QueueState {
+    /// All jobs, in the order in which they came; those that are done until they are cleared.
+    pub jobs: Vec<Job>,
+    /// Bytes of all files that wait, are at work, or are done.
+    pub total_bytes: u64,
+    /// Those that are done; of the file at work the share of its passages that is embedded.
+    pub done_bytes: u64,
+    /// Pages of the files that were read.
+    pub n_pages: u64,
+    /// Passages that are embedded.
+    pub n_done_chunks: u64,
+    /// Passages of the files that were read: more come with each further file.
+    pub n_known_chunks: u64,
+    /// How long the rest takes at the rates measured since the knowledge base was opened; `None`
+    /// before there are any, and when nothing is left.
+    pub left_ms: Option<f64>,
+}
+
+/// What was measured since the knowledge base was opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rates {
+    pub(crate) read_bytes: f64,
+    pub(crate) read_chunks: f64,
+    pub(crate) read_ms: f64,
+    pub(crate) embedded_chunks: f64,
+    pub(crate) embed_ms: f64,
+}
+
+impl Rates {
+    /// Time for passages that are known and for bytes that are not read yet.
+    fn left_ms(&self, n_chunks: f64, n_bytes: f64) -> Option<f64> {
+        let per = |ms: f64, n: f64| (n > 0.0).then(|| ms / n);
+        let ms_per_chunk = per(self.embed_ms, self.embedded_chunks)?;
+        let unread = match n_bytes > 0.0 {
+            true => {
+                n_bytes
+                    * (per(self.read_ms, self.read_bytes)?
+                        + per(self.read_chunks, self.read_bytes)? * ms_per_chunk)
+            }
+            false => 0.0,
+        };
+        let left_ms = n_chunks * ms_per_chunk + unread;
+        (left_ms > 0.0).then_some(left_ms)
+    }
+}
+
+impl Assistant {
+    /// Puts a file at the end of the queue. Its bytes are kept beside the knowledge base until it is
+    /// read. A file whose content is stored or waits already is not taken.
+    ///
+    /// # Errors
+    /// When the queue is full or cannot be written. A file whose bytes cannot be kept is taken, and
+    /// its job says that it has to be given again when its turn comes.
+    pub async fn enqueue(&mut self, file: &SourceFile, collection: Option<u64>) -> Result<Enqueued> {
+        let sha256 = sha256(&file.bytes);
+        let n_bytes = file.bytes.len() as u64;
+        let is_same = |info: &&vectordb::DocumentInfo| info.sha256 == sha256 && info.n_bytes == n_bytes;
+        if let Some(known) = self.library.documents()?.iter().find(is_same) {
+            return Ok(Enqueued::AlreadyThere { document: known.name.clone() });
+        }
+        let waits = |job: &&Job| job.file.sha256 == sha256 && is_open(job);
+        if let Some(job) = self.library.db.jobs().find(waits) {
+            return Ok(Enqueued::AlreadyWaiting { job: job.id.0 });
+        }
+        let is_kept = self.staging.keep(sha256, &file.bytes).await?;
+        let new = NewJob {
+            name: file.name.clone(),
+            mime: file.mime.clone().unwrap_or_default(),
+            sha256,
+            n_bytes,
+            collection: collection.map(CollectionId),
+        };
+        let id = self.library.db.enqueue(&[new], platform::unix_ms())?[0];
+        if !is_kept {
+            self.set_stage(id, JobStage::NeedsFile, Some(NEEDS_FILE.to_owned()))?;
+        }
+        Ok(Enqueued::Waiting { job: id.0 })
+    }
+
+    /// Gives the bytes of a job that needs them again; it waits from then on.
+    ///
+    /// # Errors
+    /// [`Error::OtherFile`] when they are of another file than before; [`Error::Store`] when there is
+    /// no such job.
+    pub async fn give_file(&mut self, job: u64, bytes: &[u8]) -> Result<()> {
+        let known = self.library.db.job(JobId(job))?;
+        let (name, sha256) = (known.file.name.clone(), known.file.sha256);
+        if crate::sha256(bytes) != sha256 {
+            return Err(Error::OtherFile { name });
+        }
+        if !self.staging.keep(sha256, bytes).await? {
+            return Err(Error::NoRoomToWait { name });
+        }
+        self.set_stage(JobId(job), JobStage::Waiting, None)
+    }
+
+    /// Stops jobs until they are resumed; what they have done is kept. One that is at work has to be
+    /// dropped by whoever does the work.
+    ///
+    /// # Errors
+    /// When there is no such job, or the store cannot be written.
+    pub fn pause_jobs(&mut self, jobs: &[u64]) -> Result<()> {
+        self.change_jobs(jobs, |job| {
+            if matches!(job.stage, JobStage::Waiting | JobStage::Reading | JobStage::Embedding) {
+                job.stage = JobStage::Paused;
+            }
+        })
+    }
+
+    /// Lets jobs that are paused or failed wait for their turn again. One whose bytes are gone says
+    /// that its file has to be given again.
+    ///
+    /// # Errors
+    /// When there is no such job, or the store cannot be written.
+    pub async fn resume_jobs(&mut self, jobs: &[u64]) -> Result<()> {
+        self.change_jobs(jobs, |job| {
+            if matches!(job.stage, JobStage::Paused | JobStage::Failed | JobStage::NeedsFile) {
+                (job.stage, job.error) = (JobStage::Waiting, None);
+            }
+        })?;
+        self.check_files().await
+    }
+
+    /// Takes jobs out of the queue with all they keep. Documents that are stored stay.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn cancel_jobs(&mut self, jobs: &[u64]) -> Result<()> {
+        let ids: Vec<JobId> = jobs.iter().copied().map(JobId).collect();
+        self.library.db.remove_jobs(&ids)?;
+        self.sweep().await
+    }
+
+    /// Takes the jobs that are done out of the list; gives how many there were.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn clear_done_jobs(&mut self) -> Result<usize> {
+        let done = self.library.db.jobs().filter(|job| job.stage == JobStage::Done);
+        let done: Vec<JobId> = done.map(|job| job.id).collect();
+        self.library.db.remove_jobs(&done)?;
+        Ok(done.len())
+    }
+
+    /// The queue, and how far it is.
+    pub fn queue(&self) -> QueueState {
+        let mut state = QueueState { jobs: self.library.jobs(), ..QueueState::default() };
+        let (mut n_left_chunks, mut n_unread_bytes) = (0.0, 0.0);
+        for job in &state.jobs {
+            let counts = matches!(
+                job.stage,
+                JobStage::Waiting | JobStage::Reading | JobStage::Embedding | JobStage::Done
+            );
+            if !counts {
+                continue;
+            }
+            let share = match job.stage {
+                JobStage::Done => 1.0,
+                _ if job.n_total > 0 => f64::from(job.n_done) / f64::from(job.n_total),
+                _ => 0.0,
+            };
+            state.total_bytes += job.file.n_bytes;
+            state.done_bytes += (job.file.n_bytes as f64 * share) as u64;
+            state.n_pages += u64::from(job.n_pages);
+            state.n_done_chunks += u64::from(job.n_done);
+            state.n_known_chunks += u64::from(job.n_total);
+            if job.stage == JobStage::Done {
+                continue;
+            }
+            match job.n_total {
+                0 => n_unread_bytes += job.file.n_bytes as f64,
+                n_total => n_left_chunks += f64::from(n_total.saturating_sub(job.n_done)),
+            }
+        }
+        state.left_ms = self.rates.left_ms(n_left_chunks, n_unread_bytes);
+        state
+    }
+
+    /// The job whose turn it is.
+    pub fn next_job(&self) -> Option<Job> {
+        self.library.db.jobs().find(|job| job.stage == JobStage::Waiting).cloned()
+    }
+
+    /// The file of a job. Without its bytes the job says that they have to be given again.
+    ///
+    /// # Errors
+    /// When there is no such job, or its bytes cannot be read.
+    pub async fn job_file(&mut self, job: u64) -> Result<Option<SourceFile>> {
+        let file = self.library.db.job(JobId(job))?.file.clone();
+        let Some(bytes) = self.staging.get(&file.sha256).await? else {
+            self.set_stage(JobId(job), JobStage::NeedsFile, Some(NEEDS_FILE.to_owned()))?;
+            return Ok(None);
+        };
+        self.set_stage(JobId(job), JobStage::Reading, None)?;
+        let mime = Some(file.mime).filter(|mime| !mime.is_empty());
+        Ok(Some(SourceFile { name: file.name, mime, bytes }))
+    }
+
+    /// Reads and stores the file of a job, which is done or has failed then; `None` when its bytes
+    /// were gone. Dropping the future is safe: the job goes on from where it was.
+    ///
+    /// # Errors
+    /// When embedding or storing fails; the job tells it too.
+    pub async fn run_job(
+        &mut self,
+        job: u64,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Option<AddedAll>> {
+        let Some(file) = self.job_file(job).await? else { return Ok(None) };
+        progress(Progress::Reading { name: file.name.clone() });
+        let started = platform::now_ms();
+        let hint = Hint { name: &file.name, mime: file.mime.as_deref(), password: None };
+        let entries = ingest::ingest_all(&file.bytes, &hint, &self.options.limits);
+        let read_ms = platform::now_ms() - started;
+        let worked = async {
+            let mut work = Work::begin(self, job, entries, read_ms).await?;
+            while let Some(step) = work.step(self).await? {
+                progress(step);
+                platform::yield_now().await;
+            }
+            Ok(work.into_outcome())
+        };
+        match worked.await {
+            Ok(all) => Ok(Some(all)),
+            Err(error) => {
+                self.note_job_error(job, &error)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes down why the work on a job ended: one for want of room or of a device waits to be
+    /// resumed, others have failed.
+    ///
+    /// # Errors
+    /// When there is no such job, or the store cannot be written.
+    pub fn note_job_error(&mut self, job: u64, error: &Error) -> Result<()> {
+        let passes = matches!(error, Error::Store(vectordb::Error::Full { .. } | vectordb::Error::Io { .. }))
+            || error.is_device_lost()
+            || error.is_out_of_memory();
+        let stage = if passes { JobStage::Paused } else { JobStage::Failed };
+        self.set_stage(JobId(job), stage, Some(error.to_string()))
+    }
+
+    /// Brings the queue in order when the knowledge base was opened: what was at work waits again, and
+    /// what has lost its file says so.
+    pub(crate) async fn recover_queue(&mut self) -> Result<()> {
+        let at_work = |job: &&Job| matches!(job.stage, JobStage::Reading | JobStage::Embedding);
+        let at_work: Vec<u64> = self.library.db.jobs().filter(at_work).map(|job| job.id.0).collect();
+        self.change_jobs(&at_work, |job| job.stage = JobStage::Waiting)?;
+        self.check_files().await?;
+        self.sweep().await
+    }
+
+    async fn check_files(&mut self) -> Result<()> {
+        let mut lost = Vec::new();
+        for job in self.library.db.jobs().filter(|job| job.stage == JobStage::Waiting) {
+            if !self.staging.has(&job.file.sha256, job.file.n_bytes).await? {
+                lost.push(job.id.0);
+            }
+        }
+        self.change_jobs(&lost, |job| {
+            (job.stage, job.error) = (JobStage::NeedsFile, Some(NEEDS_FILE.to_owned()));
+        })
+    }
+
+    /// Removes the bytes that no job needs any more.
+    pub(crate) async fn sweep(&mut self) -> Result<()> {
+        let open = self.library.db.jobs().filter(|job| is_open(job));
+        let wanted: BTreeSet<[u8; 32]> = open.map(|job| job.file.sha256).collect();
+        self.staging.sweep(&wanted).await
+    }
+
+    fn set_stage(&mut self, id: JobId, stage: JobStage, error: Option<String>) -> Result<()> {
+        self.change_jobs(&[id.0], |job| (job.stage, job.error) = (stage, error.clone()))
+    }
+
+    fn change_jobs(&mut self, ids: &[u64], mut change: impl FnMut(&mut Job)) -> Result<()> {
+        let now = platform::unix_ms();
+        let mut changed = Vec::new();
+        for &id in ids {
+            let mut job = self.library.db.job(JobId(id))?.clone();
+            let before = job.clone();
+            change(&mut job);
+            if job != before {
+                job.changed_unix_ms = now;
+                changed.push(job);
+            }
+        }
+        if !changed.is_empty() {
+            self.library.db.update_jobs(changed)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a job says whose bytes were not kept.
+const NEEDS_FILE: &str = "the file was not kept here; give it again";
+
+/// Whether the bytes of a job may still be needed.
+fn is_open(job: &Job) -> bool {
+    !matches!(job.stage, JobStage::Done | JobStage::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_is_estimated_from_what_was_measured() {
+        let none = Rates::default();
+        assert_eq!(none.left_ms(10.0, 0.0), None);
+        let rates = Rates {
+            read_bytes: 1000.0,
+            read_chunks: 10.0,
+            read_ms: 50.0,
+            embedded_chunks: 4.0,
+            embed_ms: 400.0,
+        };
+        assert_eq!(rates.left_ms(0.0, 0.0), None);
+        assert_eq!(rates.left_ms(6.0, 0.0), Some(600.0));
+        // 2,000 bytes: 100 ms to read them, 20 passages of 100 ms.
+        assert_eq!(rates.left_ms(6.0, 2000.0), Some(600.0 + 100.0 + 2000.0));
+    }
+}
