@@ -61,6 +61,6 @@ pub use tier::{
     SelfTest, Tier, TierChoice, TierReport,
 };
 pub use token_loop::{GpuCounters, TokenLoop, TokenStart};
-pub use tokenizer::{Encoding, TokenStream, Tokenizer};
+pub use tokenizer::{Encoding, PairEncoding, TokenStream, Tokenizer};
 pub use upload::WeightFormat;
 pub use weights::{DType, MetaValue, ReadAt, TensorInfo, Weights};

@@ -75,6 +75,8 @@ pub enum Activation {
     Gelu,
     /// `x / (1 + exp(-x))` (Elfwing et al., 2017).
     Silu,
+    /// The hyperbolic tangent.
+    Tanh,
 }
 
 /// Which elements of a head rotary position embedding turns together.

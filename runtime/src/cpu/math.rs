@@ -42,6 +42,13 @@ pub(super) fn silu<S: Simd>(s: S, x: S::F) -> S::F {
     s.div(x, s.add(exp(s, s.sub(s.splat(0.0), x)), s.splat(1.0)))
 }
 
+/// `1 - 2 / (e^2x + 1)`, to 2e-7.
+#[inline(always)]
+pub(super) fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
+    let one = s.splat(1.0);
+    s.sub(one, s.div(s.splat(2.0), s.add(exp(s, s.add(x, x)), one)))
+}
+
 /// The activation function of a linear layer.
 #[inline(always)]
 pub(super) fn activate<S: Simd>(s: S, x: S::F, act: Activation) -> S::F {
@@ -52,6 +59,7 @@ pub(super) fn activate<S: Simd>(s: S, x: S::F, act: Activation) -> S::F {
             s.mul_add(half, erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2))), half)
         }
         Activation::Silu => silu(s, x),
+        Activation::Tanh => tanh(s, x),
     }
 }
 
@@ -94,7 +102,7 @@ mod tests {
 
     #[test]
     fn activations_are_exact_to_a_millionth() {
-        for act in [Activation::Gelu, Activation::Silu] {
+        for act in [Activation::Gelu, Activation::Silu, Activation::Tanh] {
             for x in inputs() {
                 for (set, got) in with_every_set(|| Apply(x, Some(act))) {
                     for (x, got) in x.into_iter().zip(got) {

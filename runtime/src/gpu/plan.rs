@@ -542,6 +542,7 @@ pub(super) fn activation_code(act: Activation) -> u32 {
         Activation::None => 0,
         Activation::Gelu => 1,
         Activation::Silu => 2,
+        Activation::Tanh => 3,
     }
 }
 

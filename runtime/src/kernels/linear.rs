@@ -28,6 +28,7 @@ pub(crate) fn activate(x: f64, act: Activation) -> f32 {
         Activation::None => x,
         Activation::Gelu => 0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2)),
         Activation::Silu => x / (1.0 + (-x).exp()),
+        Activation::Tanh => x.tanh(),
     };
     y as f32
 }

@@ -7,6 +7,8 @@ mod tests;
 
 use std::rc::Rc;
 
+use tokenizers::{PostProcessor, TruncationParams, TruncationStrategy, truncate_encodings};
+
 pub use stream::TokenStream;
 
 use crate::weights::Weights;
@@ -19,6 +21,15 @@ pub struct Encoding {
     pub ids: Vec<u32>,
     /// Byte range of each token in the text; `(0, 0)` for tokens that were added around it.
     pub offsets: Vec<(usize, usize)>,
+}
+
+/// The tokens of two texts that a model reads together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairEncoding {
+    /// Token ids of both texts, with those that the model expects around them.
+    pub ids: Vec<u32>,
+    /// For each token which text it belongs to, as the model counts them.
+    pub token_types: Vec<u32>,
 }
 
 /// Converts text to token ids and back. Clones share the vocabulary.
@@ -76,6 +87,26 @@ impl Tokenizer {
             offsets.push((0, 0));
         }
         Ok(Encoding { ids, offsets })
+    }
+
+    /// Tokens of two texts together, at most `max_tokens`: what is too much is taken from the end of the
+    /// longer text.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_pair(&self, first: &str, second: &str, max_tokens: usize) -> Result<PairEncoding> {
+        let n_added = self.inner.get_post_processor().map_or(0, |p| p.added_tokens(true));
+        let params = TruncationParams {
+            max_length: max_tokens.saturating_sub(n_added),
+            strategy: TruncationStrategy::LongestFirst,
+            ..TruncationParams::default()
+        };
+        let (first, second) = (self.inner.encode(first, false), self.inner.encode(second, false));
+        let (first, second) =
+            truncate_encodings(first.map_err(failed)?, Some(second.map_err(failed)?), &params)
+                .map_err(failed)?;
+        let pair = self.inner.post_process(first, second, true).map_err(failed)?;
+        Ok(PairEncoding { ids: pair.get_ids().to_vec(), token_types: pair.get_type_ids().to_vec() })
     }
 
     /// Text of `ids`; `skip_special` leaves out tokens such as the end of a turn.
