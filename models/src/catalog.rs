@@ -12,6 +12,8 @@ pub enum ModelKind {
     Embedder,
     /// Writes text.
     Generator,
+    /// Scores passages for a question.
+    Reranker,
 }
 
 /// One file of a model.

@@ -10,7 +10,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// No model of that name is in the catalog.
-    #[error("there is no model \"{id}\"; known are: {known}")]
+    #[error(
+        "there is no model \"{id}\"; known are: {known}; others by their repository on the hub (owner/name) or \
+         by a folder with their files"
+    )]
     UnknownModel {
         /// The name asked for.
         id: String,

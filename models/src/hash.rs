@@ -24,7 +24,7 @@ pub(crate) async fn sha256_of(file: &File) -> Result<String> {
     Ok(hex(&hasher.finalize()))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut s, b| {
         write!(s, "{b:02x}").expect("writing to a String cannot fail");
         s

@@ -16,6 +16,10 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Stronger models ([`HubModel`]), and any other of the hub by `owner/name`, are pinned when they are first
+//! fetched: the hub says which files there are, with their sizes and hashes, and what it said is kept beside
+//! them. From then on they are checked like the built-in ones. [`Store::find`] also takes a folder's path.
+//!
 //! Invariants:
 //! - A file has its final name only after its SHA-256 was right; half files end in `.part`.
 //! - A download that was cut goes on where it stopped, also from another source.
@@ -29,8 +33,10 @@ mod error;
 mod files;
 mod folder;
 mod hash;
+mod hub;
 #[cfg(feature = "packages")]
 mod package;
+mod pin;
 mod store;
 
 pub use cancel::Cancel;
@@ -38,4 +44,5 @@ pub use catalog::{Catalog, FileEntry, ModelEntry, ModelKind, PythonPackage};
 pub use error::{Attempt, Error, Result};
 pub use files::ModelFiles;
 pub use folder::default_folder;
+pub use hub::{EmbeddingDefaults, HubModel};
 pub use store::{FetchProgress, FileCheck, FileState, Store};

@@ -5,8 +5,10 @@ use crate::catalog::{Catalog, FileEntry, ModelEntry};
 use crate::download::{self, Given, Target};
 use crate::error::{AtPath, Attempt, Error, Result};
 use crate::files::ModelFiles;
+use crate::hub::HubModel;
 #[cfg(feature = "packages")]
 use crate::package::Wheel;
+use crate::pin::{PIN, Unpinned};
 use platform::{File, OpenMode};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -113,7 +115,7 @@ impl Store {
     /// # Errors
     /// [`Error::UnknownModel`], [`Error::Missing`], [`Error::Damaged`].
     pub async fn open_model(&self, id: &str) -> Result<ModelFiles> {
-        let entry = self.entry(id)?;
+        let entry = &*self.entry(id).await?;
         let mut files = Vec::new();
         for file in &entry.files {
             let path = match self.given(entry, file).await? {
@@ -123,6 +125,27 @@ impl Store {
             files.push((file.name.clone(), path));
         }
         Ok(model_files(entry, files))
+    }
+
+    /// The model that a user names: by its id, by its repository on the hub (`owner/name`), or by a folder
+    /// with its files as the hub has them. A folder of that name in the store's own is taken, too.
+    ///
+    /// # Errors
+    /// As [`Store::open_model`].
+    pub async fn find(&self, name: &str) -> Result<ModelFiles> {
+        let own = format!("{}/{name}", self.folder);
+        let given = self.given_folder.as_ref().map(|folder| format!("{folder}/{name}"));
+        let is_listed = self.catalog.get(name).is_some();
+        for folder in [Some(name.to_owned()), given, Some(own)].into_iter().flatten().filter(|_| !is_listed) {
+            let has = async |file: &str| platform::exists(&format!("{folder}/{file}")).await.unwrap_or(false);
+            // What was pinned is opened by its pin.
+            if has("config.json").await && !has(PIN).await {
+                let folder = folder.trim_end_matches(['/', '\\']);
+                let id = folder.rsplit(['/', '\\']).next().unwrap_or(folder);
+                return ModelFiles::from_folder(id, folder).await;
+            }
+        }
+        self.open_model(name).await
     }
 
     /// The model's files, fetched where they are missing and checked by SHA-256 where they are not;
@@ -137,7 +160,12 @@ impl Store {
         progress: &mut dyn FnMut(FetchProgress),
         cancel: &Cancel,
     ) -> Result<ModelFiles> {
-        let entry = self.entry(id)?;
+        let entry = &*match self.entry(id).await {
+            Err(Error::Missing { .. }) => {
+                Cow::Owned(self.unpinned(id)?.pin(self.hub_url.as_deref(), &self.folder).await?)
+            }
+            other => other?,
+        };
         let mut fetch = Fetch {
             store: self,
             entry,
@@ -158,7 +186,7 @@ impl Store {
     /// # Errors
     /// [`Error::UnknownModel`], [`Error::Storage`] when a file that is there cannot be read.
     pub async fn verify(&self, id: &str) -> Result<Vec<FileCheck>> {
-        let entry = self.entry(id)?;
+        let entry = &*self.entry(id).await?;
         let mut checks = Vec::new();
         for file in &entry.files {
             let given = self.given(entry, file).await?;
@@ -170,10 +198,19 @@ impl Store {
         Ok(checks)
     }
 
-    fn entry(&self, id: &str) -> Result<&ModelEntry> {
-        self.catalog.get(id).ok_or_else(|| Error::UnknownModel {
-            id: id.into(),
-            known: self.catalog.entries().iter().map(|e| e.id.as_str()).collect::<Vec<_>>().join(", "),
+    /// The entry of the catalog, or of a model that was pinned.
+    async fn entry(&self, id: &str) -> Result<Cow<'_, ModelEntry>> {
+        match self.catalog.get(id) {
+            Some(entry) => Ok(Cow::Borrowed(entry)),
+            None => Ok(Cow::Owned(self.unpinned(id)?.read(&self.folder).await?)),
+        }
+    }
+
+    fn unpinned(&self, name: &str) -> Result<Unpinned> {
+        let listed = self.catalog.entries().iter().map(|e| e.id.as_str());
+        Unpinned::named(name).ok_or_else(|| Error::UnknownModel {
+            id: name.into(),
+            known: listed.chain(HubModel::all().iter().map(|m| m.id)).collect::<Vec<_>>().join(", "),
         })
     }
 
