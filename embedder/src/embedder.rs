@@ -1,26 +1,28 @@
 //! The embedder: tokenises, cuts, batches, and reads the vectors back.
 
-use crate::bert::Bert;
-use crate::config::{BertConfig, Pooling, Prompts, max_seq_length};
+use crate::checkpoint::Checkpoint;
+use crate::config::EncoderConfig;
+use crate::encoder::{Batch, Encoder};
 use crate::error::{Error, Result};
 use crate::sequence::{N_SPECIAL, Sequence, Sequencer, batches};
-use models::ModelFiles;
-use runtime::{Forecast, Recorder, Runtime, Tensor, Tier, Tokenizer, WeightFormat, Weights};
+use crate::settings::{self, Pooling, Prompts, max_seq_length};
+use models::{HubModel, ModelFiles};
+use runtime::{Forecast, Recorder, Runtime, Tensor, Tokenizer};
 use std::ops::Range;
 
-/// Tokens of one recording on the CPU: enough for the matrix kernels to reach their speed, and in a
-/// browser half a second, after which other messages get their turn.
-const MAX_BATCH_TOKENS_CPU: usize = 512;
-/// Tokens of one recording on the GPU: with 1,536 floats per token the widest activation has 50 MB,
-/// within the 128 MiB that every WebGPU device binds.
-const MAX_BATCH_TOKENS_GPU: usize = 8192;
+/// Vectors that are shorter than this stay so, as in PyTorch's `normalize`.
+const MIN_LENGTH: f64 = 1e-12;
 
 /// A loaded embedding model.
 pub struct Embedder {
     rt: Runtime,
-    model: Bert,
+    model: Encoder,
     sequencer: Sequencer,
     prompts: Prompts,
+    /// Dimensions that its vectors may be cut to.
+    cuts: Vec<usize>,
+    /// Elements of a vector.
+    dimensions: usize,
     id: String,
     revision: String,
 }
@@ -34,7 +36,7 @@ pub struct EmbedderTagFields {
     pub revision: String,
     /// Elements of a vector.
     pub dimensions: u32,
-    /// `mean` or `cls`.
+    /// `mean`, `cls` or `last`.
     pub pooling: String,
     /// Text put before every passage.
     pub prefix: String,
@@ -60,30 +62,45 @@ pub struct PassageVectors {
 }
 
 impl Embedder {
-    /// Loads a BERT model: `model.safetensors`, `config.json`, `tokenizer.json`, `pooling.json` and,
-    /// where there are any, `sentence_bert_config.json` and `config_sentence_transformers.json`.
+    /// Loads a model from its files, named as on the hub: `model.safetensors` (or its parts with their
+    /// index), `config.json`, `tokenizer.json`, `1_Pooling/config.json` (or `pooling.json`) and, where there
+    /// are any, `modules.json`, `sentence_bert_config.json`, `tokenizer_config.json` and
+    /// `config_sentence_transformers.json`.
     ///
     /// # Errors
     /// A missing or damaged file, and [`Error::Unsupported`] for a setting that is not built here.
     pub async fn load(rt: &Runtime, files: &ModelFiles) -> Result<Self> {
-        let config = BertConfig::parse(&files.read("config.json").await?)?;
-        let pooling = Pooling::parse(&files.read("pooling.json").await?)?;
-        let limits = read_optional(files, "sentence_bert_config.json").await?;
-        let max_seq_length = max_seq_length(limits.as_deref(), &config)?;
-        let prompts = match read_optional(files, "config_sentence_transformers.json").await? {
-            Some(json) => Prompts::parse(&json)?,
-            None => Prompts::default(),
-        };
+        let config = EncoderConfig::parse(&files.read("config.json").await?)?;
+        let pooling = Pooling::read(files).await?;
+        let max_seq_length = max_seq_length(files, &config).await?;
+        let known = HubModel::get(files.id()).map(|model| model.defaults).unwrap_or_default();
+        let prompts = Prompts::read(files, &known).await?;
         let tokenizer = Tokenizer::from_json(&files.read("tokenizer.json").await?)?;
         check_tokenizer(&tokenizer, &config, max_seq_length)?;
-        let weights = Weights::open(Box::new(files.file("model.safetensors").await?))?.named(files.id());
-        let needed = forecast(rt, &weights, &config).total_bytes();
+        let cuts = settings::cuts(files, &known).await?;
+        let checkpoint = Checkpoint::open(files, &Encoder::PREFIXES).await?;
+        let needed = forecast(rt, &checkpoint, &config).total_bytes();
         rt.check_room(&format!("the embedder {}", files.id()), needed)?;
-        let model = Bert::load(rt, &weights, config).await?;
+        let model = Encoder::load(rt, &checkpoint, config).await?;
         let sequencer = Sequencer { tokenizer, pooling, max_seq_length };
         warm_up(rt, &model, max_seq_length)?;
-        let (id, revision) = (files.id().into(), files.revision().into());
-        Ok(Self { rt: rt.clone(), model, sequencer, prompts, id, revision })
+        let (id, revision, dimensions) = (files.id().into(), files.revision().into(), model.d_model());
+        Ok(Self { rt: rt.clone(), model, sequencer, prompts, cuts, dimensions, id, revision })
+    }
+
+    /// The same model, whose vectors are cut to their first `dimensions` elements and made unit vectors
+    /// again (Matryoshka representations, Kusupati et al., 2022).
+    ///
+    /// # Errors
+    /// [`Error::Dimensions`] where the model was not trained to be cut there.
+    pub fn with_dimensions(self, dimensions: usize) -> Result<Self> {
+        let d_model = self.model.d_model();
+        if dimensions == d_model || self.cuts.contains(&dimensions) {
+            return Ok(Self { dimensions, ..self });
+        }
+        let mut allowed: Vec<String> = self.cuts.iter().map(ToString::to_string).collect();
+        allowed.push(d_model.to_string());
+        Err(Error::Dimensions { id: self.id, asked: dimensions, allowed: allowed.join(", ") })
     }
 
     /// What loading the model and embedding will take on the tier of `rt`; only the header of its
@@ -92,9 +109,8 @@ impl Embedder {
     /// # Errors
     /// As [`Self::load`], but for what is only found while loading.
     pub async fn forecast(rt: &Runtime, files: &ModelFiles) -> Result<Forecast> {
-        let config = BertConfig::parse(&files.read("config.json").await?)?;
-        let weights = Weights::open(Box::new(files.file("model.safetensors").await?))?;
-        Ok(forecast(rt, &weights, &config))
+        let config = EncoderConfig::parse(&files.read("config.json").await?)?;
+        Ok(forecast(rt, &Checkpoint::open(files, &Encoder::PREFIXES).await?, &config))
     }
 
     /// One unit vector per passage, in the passages' order.
@@ -124,7 +140,7 @@ impl Embedder {
 
     /// A sequence's rows, given to the passage and to the spans that have tokens.
     fn apart(&self, sequence: &Sequence, flat: &[f32]) -> PassageVectors {
-        let mut rows = flat.chunks_exact(self.model.d_model()).map(<[f32]>::to_vec);
+        let mut rows = flat.chunks_exact(self.dimensions).map(<[f32]>::to_vec);
         let passage = rows.next().expect("the text itself comes first");
         let spans = sequence
             .has_tokens
@@ -161,7 +177,7 @@ impl Embedder {
         EmbedderTagFields {
             id: self.id.clone(),
             revision: self.revision.clone(),
-            dimensions: self.model.d_model() as u32,
+            dimensions: self.dimensions as u32,
             pooling: self.sequencer.pooling.as_str().into(),
             prefix: self.prompts.passage.clone(),
         }
@@ -172,11 +188,11 @@ impl Embedder {
         self.embed_sequences(&sequences.collect::<Result<Vec<_>>>()?).await
     }
 
-    /// The vectors of each sequence, one after another: `[n_pooled, D]`, row-major.
+    /// The vectors of each sequence, one after another: `[n_pooled, dimensions]`, row-major.
     async fn embed_sequences(&self, sequences: &[Sequence]) -> Result<Vec<Vec<f32>>> {
         let lengths: Vec<usize> = sequences.iter().map(|sequence| sequence.ids.len()).collect();
         let mut vectors = vec![Vec::new(); sequences.len()];
-        for batch in batches(&lengths, max_batch_tokens(self.rt.tier())) {
+        for batch in batches(&lengths, self.model.max_batch_tokens(self.rt.tier())) {
             let batch_sequences: Vec<&Sequence> = batch.iter().map(|&i| &sequences[i]).collect();
             let flat = self.embed_batch(&batch_sequences).await?; // [n_pooled, D]
             if !flat.iter().all(|v| v.is_finite()) {
@@ -185,7 +201,7 @@ impl Embedder {
             let mut rest = flat.as_slice();
             for i in batch {
                 let (own, others) = rest.split_at(sequences[i].pooled.len() * self.model.d_model());
-                vectors[i] = own.to_vec();
+                vectors[i] = cut(own, self.model.d_model(), self.dimensions);
                 rest = others;
             }
             platform::yield_now().await;
@@ -207,7 +223,7 @@ impl Embedder {
 }
 
 /// A unit vector for each pooled range of each sequence: `[n_pooled, D]`.
-fn record(rec: &mut Recorder<'_>, model: &Bert, sequences: &[&Sequence]) -> Result<Tensor> {
+fn record(rec: &mut Recorder<'_>, model: &Encoder, sequences: &[&Sequence]) -> Result<Tensor> {
     let ids: Vec<u32> = sequences.iter().flat_map(|sequence| sequence.ids.iter().copied()).collect();
     let lengths: Vec<u32> = sequences.iter().map(|sequence| sequence.ids.len() as u32).collect();
     let mut ranges = Vec::new();
@@ -216,13 +232,13 @@ fn record(rec: &mut Recorder<'_>, model: &Bert, sequences: &[&Sequence]) -> Resu
         ranges.extend(sequence.pooled.iter().map(|range| first + range.start..first + range.end));
         first += length;
     }
-    let states = model.encode(rec, &ids, &lengths)?; // [T, D]
+    let states = model.encode(rec, Batch { ids: &ids, token_types: None, lengths: &lengths })?; // [T, D]
     let pooled = rec.mean_pool(states, &ranges)?;
     Ok(rec.l2_normalize(pooled)?)
 }
 
 /// Has the GPU's kernels compiled: those for a question, and those for passages.
-fn warm_up(rt: &Runtime, model: &Bert, max_seq_length: usize) -> Result<()> {
+fn warm_up(rt: &Runtime, model: &Encoder, max_seq_length: usize) -> Result<()> {
     for (n_sequences, n_tokens) in [(1, 8), (16, 128)] {
         let n_tokens = max_seq_length.min(n_tokens);
         let sequence =
@@ -234,33 +250,38 @@ fn warm_up(rt: &Runtime, model: &Bert, max_seq_length: usize) -> Result<()> {
     Ok(())
 }
 
-fn max_batch_tokens(tier: Tier) -> usize {
-    match tier {
-        Tier::Cpu => MAX_BATCH_TOKENS_CPU,
-        Tier::Gpu => MAX_BATCH_TOKENS_GPU,
+/// The first `to` elements of each of `rows: [n, from]`, of length 1 again.
+fn cut(rows: &[f32], from: usize, to: usize) -> Vec<f32> {
+    if from == to {
+        return rows.to_vec();
     }
+    let cut_row = |row: &[f32]| {
+        let row = &row[..to];
+        let length = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt().max(MIN_LENGTH);
+        row.iter().map(|x| (f64::from(*x) / length) as f32).collect::<Vec<f32>>()
+    };
+    rows.chunks_exact(from).flat_map(cut_row).collect()
 }
 
-fn forecast(rt: &Runtime, weights: &Weights, config: &BertConfig) -> Forecast {
+pub(crate) fn forecast(rt: &Runtime, checkpoint: &Checkpoint, config: &EncoderConfig) -> Forecast {
     // The residual with two copies, and queries, keys and values; or the residual and the wide layer
     // with its activation. What is freed on the way stays pooled, in sizes up to a quarter larger.
     let n_per_token = (6 * config.d_model + 2 * config.d_ffn) * 5 / 4;
     Forecast {
-        weight_bytes: rt.forecast_weights(weights, WeightFormat::F32),
+        weight_bytes: checkpoint.forecast(rt),
         kv_bytes: 0,
-        activation_bytes: 4 * (max_batch_tokens(rt.tier()) * n_per_token) as u64,
+        activation_bytes: 4 * (config.max_batch_tokens(rt.tier()) * n_per_token) as u64,
     }
 }
 
-async fn read_optional(files: &ModelFiles, name: &str) -> Result<Option<Vec<u8>>> {
-    if files.has(name) { Ok(Some(files.read(name).await?)) } else { Ok(None) }
-}
-
-fn check_tokenizer(tokenizer: &Tokenizer, config: &BertConfig, max_seq_length: usize) -> Result<()> {
+fn check_tokenizer(tokenizer: &Tokenizer, config: &EncoderConfig, max_seq_length: usize) -> Result<()> {
     let setting = |key: &str, reason| Err(Error::Setting { file: "tokenizer.json", key: key.into(), reason });
     let n_special = tokenizer.encode("", true)?.ids.len();
     if n_special != N_SPECIAL {
-        return setting("post_processor", format!("adds {n_special} tokens, where BERT has {N_SPECIAL}"));
+        return setting(
+            "post_processor",
+            format!("adds {n_special} tokens, where {N_SPECIAL} are supported"),
+        );
     }
     if tokenizer.n_vocab() > config.n_vocab {
         let reason =

@@ -33,6 +33,29 @@ pub enum Error {
         /// What would work.
         supported: &'static str,
     },
+    /// The weights are a pickle, which can run any code when it is read.
+    #[error(
+        "{file} can run code when it is read, and is not; convert it: \
+         python -c \"from transformers import AutoModel as M; M.from_pretrained('.').save_pretrained('.')\" \
+         in the model's folder writes model.safetensors"
+    )]
+    Pickle {
+        /// The file that was found instead of `model.safetensors`.
+        file: &'static str,
+    },
+    /// Vectors cannot be cut to that length.
+    #[error(
+        "{id} was not trained for vectors of {asked} elements (possible: {allowed}); a model that was says so \
+         in its config.json: \"matryoshka_dimensions\": [{asked}]"
+    )]
+    Dimensions {
+        /// The model.
+        id: String,
+        /// Elements asked for.
+        asked: usize,
+        /// What would work.
+        allowed: String,
+    },
     /// A vector holds NaN or infinity: a broken driver or damaged weights.
     #[error("the model computed no usable vector; try `--tier cpu`, and `footnote models verify`")]
     NotFinite,

@@ -1,4 +1,5 @@
-//! Texts in, unit vectors out: a BERT encoder with pooling, on either tier of the runtime.
+//! Texts in, unit vectors out: an encoder of BERT's make with pooling, on either tier of the runtime. And a
+//! question with passages in, scores out: [`Reranker`].
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,15 +18,20 @@
 //! Invariants:
 //! - Vectors have length 1, come in the order of the texts, and do not depend on what else is in a call.
 //! - Pooling, prefixes and the longest input come from the model's own files; what is not supported
-//!   is refused by name while loading.
+//!   is refused by name while loading. Prefixes that the files of well-known models leave out come from
+//!   `models::HubModel`.
 //! - Longer texts are cut, as sentence-transformers cuts them; [`Embedder::max_tokens`] says where.
 //! - `embedder` knows nothing of documents, chunks or a store.
 
-mod bert;
+mod checkpoint;
 mod config;
 mod embedder;
+mod encoder;
 mod error;
+mod reranker;
 mod sequence;
+mod settings;
 
 pub use embedder::{Embedder, EmbedderTagFields, PassageVectors, SpannedText};
 pub use error::{Error, Result};
+pub use reranker::Reranker;

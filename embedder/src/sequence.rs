@@ -1,7 +1,7 @@
 //! A text as the model reads it: token ids, and which of them are pooled.
 
-use crate::config::Pooling;
 use crate::error::Result;
+use crate::settings::Pooling;
 use runtime::Tokenizer;
 use std::ops::Range;
 
@@ -45,6 +45,7 @@ impl Sequencer {
         let mut pooled = vec![match self.pooling {
             Pooling::Mean => 0..n_tokens,
             Pooling::Cls => 0..1,
+            Pooling::Last => n_tokens - 1..n_tokens,
         }];
         let tokens =
             spans.iter().map(|span| tokens_of(&offsets, prefix.len() + span.start..prefix.len() + span.end));
