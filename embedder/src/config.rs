@@ -12,7 +12,7 @@ const MAX_SIZE: usize = 1 << 16;
 const MAX_BATCH_TOKENS_CPU: usize = 512;
 /// Products of weights and tokens of one recording on the CPU: 512 tokens through MiniLM's matrices take
 /// half a second in a browser, after which other messages get their turn.
-const MAX_BATCH_PRODUCTS_CPU: usize = 512 * 6 * (4 * 384 + 2 * 1536) * 384;
+const MAX_BATCH_PRODUCTS_CPU: u64 = 512 * 6 * (4 * 384 + 2 * 1536) * 384;
 /// So few tokens that the matrix kernels still reach most of their speed.
 const MIN_BATCH_TOKENS_CPU: usize = 64;
 /// Tokens of one recording on the GPU.
@@ -85,11 +85,10 @@ impl EncoderConfig {
 
     /// Tokens of one recording.
     pub(crate) fn max_batch_tokens(&self, tier: Tier) -> usize {
-        let per_token = self.n_layers * (4 * self.d_model + 2 * self.d_ffn) * self.d_model;
+        let [d, f, n_layers] = [self.d_model, self.d_ffn, self.n_layers].map(|n| n as u64);
+        let n_tokens = MAX_BATCH_PRODUCTS_CPU / (n_layers * (4 * d + 2 * f) * d);
         match tier {
-            Tier::Cpu => {
-                (MAX_BATCH_PRODUCTS_CPU / per_token).clamp(MIN_BATCH_TOKENS_CPU, MAX_BATCH_TOKENS_CPU)
-            }
+            Tier::Cpu => (n_tokens as usize).clamp(MIN_BATCH_TOKENS_CPU, MAX_BATCH_TOKENS_CPU),
             Tier::Gpu => (MAX_ACTIVATION_BYTES_GPU / (4 * self.d_ffn)).clamp(1, MAX_BATCH_TOKENS_GPU),
         }
     }

@@ -241,8 +241,8 @@ fn record(rec: &mut Recorder<'_>, model: &Encoder, sequences: &[&Sequence]) -> R
 fn warm_up(rt: &Runtime, model: &Encoder, max_seq_length: usize) -> Result<()> {
     for (n_sequences, n_tokens) in [(1, 8), (16, 128)] {
         let n_tokens = max_seq_length.min(n_tokens);
-        let sequence =
-            Sequence { ids: vec![0; n_tokens], pooled: vec![0..n_tokens as u32], has_tokens: vec![] };
+        let pooled = std::iter::once(0..n_tokens as u32).collect();
+        let sequence = Sequence { ids: vec![0; n_tokens], pooled, has_tokens: vec![] };
         let mut rec = rt.recorder();
         record(&mut rec, model, &vec![&sequence; n_sequences])?;
         rec.warm_up()?;
