@@ -81,6 +81,8 @@ pub const OPENING_STORE: &str = "Opening your documents";
 pub const OPEN_FAILED: &str = "Footnote could not get ready";
 /// The engine died.
 pub const FATAL: &str = "The engine stopped unexpectedly";
+/// Why, where its script did not load.
+pub const NOT_LOADED: &str = "its program did not load; reload the page when the connection is back";
 /// What it means.
 pub const FATAL_TEXT: &str =
     "Your documents are safe. What was being added or asked is tried again when you start it.";

@@ -10,6 +10,7 @@ mod pack;
 mod paths;
 mod run;
 mod serve;
+mod shell;
 mod std_from_source;
 mod test;
 mod tidy;

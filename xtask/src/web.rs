@@ -10,7 +10,7 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::run::{cargo, run, say};
 use crate::wasm::Build;
-use crate::{Outcome, pack, paths, wasm, workspace};
+use crate::{Outcome, pack, paths, shell, wasm, workspace};
 
 /// The programs of `ui`: the page, the engine worker, the ingest worker.
 const PROGRAMS: [&str; 3] = ["page", "engine", "ingest"];
@@ -49,6 +49,7 @@ fn build_as(builds: &[(Build, &[&str])]) -> Outcome<PathBuf> {
     // Helper scripts of libraries, where wasm-bindgen found some.
     keep_folder(&dist, Path::new("snippets"), &mut wanted)?;
     remove_others(&dist, Path::new(""), &wanted)?;
+    shell::list_files(&dist, &wanted)?;
     let sizes = pack::compress_all(&dist, &wanted)?;
     print_sizes(&sizes);
     Ok(dist)

@@ -5,5 +5,6 @@ mod bad_input;
 mod engine;
 mod gpu;
 mod looks;
+mod offline;
 mod tabs;
 mod threads;

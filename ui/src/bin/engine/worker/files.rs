@@ -126,7 +126,10 @@ impl Disposable {
         });
         let on_error = Closure::<dyn FnMut(ErrorEvent)>::new(move |event: ErrorEvent| {
             event.prevent_default();
-            fail(FromIngest::Crashed { message: format!("its reader crashed ({})", event.message()) });
+            // A script that does not load gives an event without a message.
+            let message = js_sys::Reflect::get(&event, &"message".into()).unwrap_or_default().as_string();
+            let message = message.unwrap_or_else(|| "it did not load".into());
+            fail(FromIngest::Crashed { message: format!("its reader crashed ({message})") });
         });
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));

@@ -72,7 +72,9 @@ impl Link {
             }
         });
         let on_error = Closure::<dyn FnMut(ErrorEvent)>::new(move |event: ErrorEvent| {
-            app.scope.run_in(|| self.die(event.message()));
+            // A script that does not load gives an event without a message.
+            let message = js_sys::Reflect::get(&event, &"message".into()).unwrap_or_default().as_string();
+            app.scope.run_in(|| self.die(message.unwrap_or_else(|| words::NOT_LOADED.into())));
         });
         worker.set_onmessage(Some(on_message.into_js_value().unchecked_ref()));
         worker.set_onerror(Some(on_error.into_js_value().unchecked_ref()));
