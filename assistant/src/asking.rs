@@ -15,7 +15,7 @@ use crate::prompt::{self, Budget};
 use crate::question::Question;
 use crate::renumber::Renumber;
 use crate::types::{Answer, AnswerEvent, AskOptions, Quote, SearchOptions, Signals};
-use crate::{Error, Result, quotes, relevance, retrieve, words};
+use crate::{Error, Result, quotes, relevance, rerank, words};
 
 /// Passages looked up for near-duplicates to be left out of.
 const SPARE_PASSAGES: usize = 8;
@@ -74,7 +74,7 @@ impl Asking {
         let question = Question::new(question, db, &embedder).await?;
         let k = options.n_passages.max(1);
         let search = SearchOptions { k: k + SPARE_PASSAGES, ..SearchOptions::default() };
-        let hits = retrieve::search(db, &question, &search, &filter)?;
+        let hits = rerank::search(db, assistant.reranker.as_ref(), &question, &search, &filter).await?;
         let nearest = db.search_vector(&question.vector, 1, &filter)?;
         let passages = passages::load(db, &hits, k)?;
         clock.lap("retrieve");

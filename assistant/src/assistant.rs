@@ -17,7 +17,7 @@ use crate::question::Question;
 use crate::queue::Rates;
 use crate::staging::Staging;
 use crate::types::{AskOptions, ModelState, Progress, SearchHit, SearchOptions, Source, State, TierState};
-use crate::{Result, memory, retrieve};
+use crate::{Result, memory, rerank};
 
 /// A knowledge base with what is needed to fill it and to ask it. One per worker or thread.
 pub struct Assistant {
@@ -29,6 +29,7 @@ pub struct Assistant {
     pub(crate) runtime: Runtime,
     embedder_id: String,
     embedder_bytes: u64,
+    pub(crate) reranker: Option<rerank::Loaded>,
     pub(crate) generator: Option<Rc<Generator>>,
     pub(crate) generator_problem: Option<String>,
     generator_bytes: u64,
@@ -48,10 +49,15 @@ impl Assistant {
     pub async fn open(options: Options, progress: &mut dyn FnMut(Progress)) -> Result<Self> {
         let runtime = open_runtime(&options).await?;
         runtime.set_budget(options.memory_budget);
-        let embedder_id = options.models.catalog().default_embedder().id.clone();
-        let files = model_files(&options.models, &embedder_id, &options.cancel, progress).await?;
+        let usual = &options.models.catalog().default_embedder().id;
+        let name = options.embedder.as_ref().unwrap_or(usual);
+        let files = model_files(&options.models, name, &options.cancel, progress).await?;
+        let embedder_id = files.id().to_owned();
         progress(Progress::Loading { model: embedder_id.clone() });
-        let embedder = memory::load_embedder(&runtime, &files, options.tier).await?;
+        let mut embedder = memory::load_embedder(&runtime, &files, options.tier).await?;
+        if let Some(dimensions) = options.dimensions {
+            embedder = embedder.with_dimensions(dimensions)?;
+        }
         let embedder_bytes = Embedder::forecast(&runtime, &files).await?.total_bytes();
         let fields = embedder.tag();
         let tag = EmbedderTag {
@@ -62,6 +68,7 @@ impl Assistant {
             prefix: fields.prefix,
         };
         let library = Library::of_embedder(&options.kb, &tag).await?;
+        let reranker = rerank::load(&runtime, &options, progress).await?;
         let wants_generator = options.generator;
         let mut assistant = Self {
             library,
@@ -72,6 +79,7 @@ impl Assistant {
             runtime,
             embedder_id,
             embedder_bytes,
+            reranker,
             generator: None,
             generator_problem: None,
             generator_bytes: 0,
@@ -167,7 +175,7 @@ impl Assistant {
         let db = &self.library.db;
         let filter = self.library.filter(&options.scope)?;
         let question = Question::new(question, db, &self.embedder).await?;
-        let hits = retrieve::search(db, &question, options, &filter)?;
+        let hits = rerank::search(db, self.reranker.as_ref(), &question, options, &filter).await?;
         let ids: Vec<_> = hits.iter().map(|hit| hit.chunk).collect();
         let scores: BTreeMap<_, _> = hits.iter().map(|hit| (hit.chunk, hit.score)).collect();
         let rows = db.chunks(&ids)?;
@@ -242,6 +250,7 @@ impl Assistant {
                 problem: None,
                 forecast_bytes: self.embedder_bytes,
             },
+            reranker: self.reranker.as_ref().map(rerank::Loaded::state),
             generator: ModelState {
                 id: generator_id,
                 loaded: self.generator.is_some(),

@@ -46,6 +46,7 @@ mod queue;
 mod quotes;
 mod relevance;
 mod renumber;
+mod rerank;
 mod retrieve;
 mod staging;
 mod sync;
@@ -58,7 +59,7 @@ pub use assistant::Assistant;
 pub use error::{Error, Result};
 pub use library::{Access, Library, Scope, sha256};
 pub use memory::forecast;
-pub use open::{Options, Place};
+pub use open::{Options, Place, Reranking};
 pub use queue::{Enqueued, QueueState};
 pub use sync::{FolderFile, SyncPlan};
 pub use types::{

@@ -18,6 +18,19 @@ pub enum Place {
     Memory,
 }
 
+/// Which reranker puts the best passages in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reranking {
+    /// On the GPU tier the usual one, if its files are here already: reading 24 passages together with the
+    /// question takes some hundred milliseconds there, and seconds on a CPU.
+    #[default]
+    Auto,
+    /// None.
+    Off,
+    /// This one, on every tier; fetched if it is not here. As [`Options::embedder`].
+    Model(String),
+}
+
 /// How to open an [`crate::Assistant`].
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -25,6 +38,13 @@ pub struct Options {
     pub kb: Place,
     /// Where the models are and come from.
     pub models: Store,
+    /// The embedder: a model's id, its repository on the hub (`owner/name`) or a folder with its files;
+    /// `None` is the usual one. A knowledge base stays with the one that it was made with.
+    pub embedder: Option<String>,
+    /// Elements that vectors are cut to, where the embedder was trained for it; `None` is all.
+    pub dimensions: Option<usize>,
+    /// Which reranker puts the best passages in order.
+    pub reranker: Reranking,
     /// Which tier executes.
     pub tier: TierChoice,
     /// Which variants of the GPU's kernels are used. What a trial finds out is kept beside the models.
@@ -48,6 +68,9 @@ impl Options {
         Self {
             kb,
             models,
+            embedder: None,
+            dimensions: None,
+            reranker: Reranking::default(),
             tier: TierChoice::Auto,
             kernels: KernelPolicy::default(),
             generator: false,
@@ -67,17 +90,17 @@ pub(crate) fn staging_folder(kb: &Place) -> Option<String> {
     }
 }
 
-/// The model's files, fetched where they are not here yet.
+/// The files of the model that `name` stands for, fetched where they are not here yet.
 pub(crate) async fn model_files(
     store: &Store,
-    id: &str,
+    name: &str,
     cancel: &Cancel,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ModelFiles> {
-    match store.open_model(id).await {
+    match store.find(name).await {
         Err(models::Error::Missing { .. } | models::Error::Damaged { .. }) => {}
         other => return Ok(other?),
     }
     let mut report = |p| progress(Progress::Fetching(p));
-    Ok(store.fetch(id, &mut report, cancel).await?)
+    Ok(store.fetch(name, &mut report, cancel).await?)
 }

@@ -334,6 +334,8 @@ pub struct State {
     pub tier: TierState,
     /// The embedder.
     pub embedder: ModelState,
+    /// The reranker, where one is used.
+    pub reranker: Option<ModelState>,
     /// The generator.
     pub generator: ModelState,
     /// Documents.

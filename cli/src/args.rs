@@ -20,6 +20,17 @@ pub struct Shared {
     /// Folder with the models [default: a folder in the user's cache]
     #[arg(long, global = true, env = "FOOTNOTE_MODELS", value_name = "DIR")]
     pub models: Option<String>,
+    /// The embedder: a model's name (`footnote models list`), its repository on the hub (owner/name) or a
+    /// folder with its files [default: all-MiniLM-L6-v2]; a knowledge base stays with its own
+    #[arg(long, global = true, env = "FOOTNOTE_EMBEDDER", value_name = "PATH_OR_ID")]
+    pub embedder: Option<String>,
+    /// Cut vectors to so many elements, where the embedder was trained for it
+    #[arg(long, global = true, value_name = "N")]
+    pub dimensions: Option<usize>,
+    /// The model that puts the best passages in order: as --embedder, or off, or auto [default: auto, which
+    /// takes ms-marco-MiniLM-L6-v2 on a GPU if it was fetched]
+    #[arg(long, global = true, env = "FOOTNOTE_RERANKER", value_name = "PATH_OR_ID")]
+    pub reranker: Option<String>,
     /// What computes
     #[arg(long, global = true, value_enum, default_value = "auto")]
     pub tier: TierArg,

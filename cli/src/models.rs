@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use assistant::Progress;
-use models::{Cancel, FileCheck, FileState, ModelEntry, Store};
+use models::{Cancel, FileCheck, FileState, HubModel, ModelEntry, Store};
 use serde::Serialize;
 
 use crate::args::{ModelsCommand, Shared};
@@ -36,6 +36,15 @@ pub async fn run(shared: &Shared, command: &ModelsCommand) -> Result<ExitCode> {
     }
 }
 
+/// A model of the hub, of which nothing is known before it is fetched but its name and about its size.
+#[derive(Serialize)]
+struct OfTheHub {
+    #[serde(flatten)]
+    model: HubModel,
+    here: bool,
+    folder: String,
+}
+
 async fn list(store: &Store, json: bool) -> Result<ExitCode> {
     let mut listed = Vec::new();
     for entry in store.catalog().entries() {
@@ -43,8 +52,15 @@ async fn list(store: &Store, json: bool) -> Result<ExitCode> {
         let folder = format!("{}/{}", store.folder(), entry.id);
         listed.push(Listed { entry, n_bytes: entry.n_bytes(), here, folder });
     }
+    let mut of_the_hub = Vec::new();
+    for model in HubModel::all() {
+        let here = store.find(model.id).await.is_ok();
+        of_the_hub.push(OfTheHub { model: *model, here, folder: format!("{}/{}", store.folder(), model.id) });
+    }
     if json {
-        output::json(&listed)?;
+        let both =
+            (listed.iter().map(serde_json::to_value)).chain(of_the_hub.iter().map(serde_json::to_value));
+        output::json(&both.collect::<std::result::Result<Vec<_>, _>>()?)?;
     } else {
         for Listed { entry, n_bytes, here, folder } in &listed {
             let state = if *here { folder.as_str() } else { "not fetched" };
@@ -55,6 +71,12 @@ async fn list(store: &Store, json: bool) -> Result<ExitCode> {
                 n_bytes / 1_000_000,
                 entry.licence
             ));
+        }
+        for OfTheHub { model, here, folder } in &of_the_hub {
+            let state = if *here { folder.as_str() } else { "not fetched" };
+            let HubModel { id, kind, megabytes, licence, .. } = model;
+            let kind = format!("{kind:?}").to_lowercase();
+            output::line(&format!("{id}  {kind}  about {megabytes} MB  {licence}  {state}"));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! From the options of a command to an open assistant.
 
-use assistant::{Access, Assistant, Library, Options, Place};
+use assistant::{Access, Assistant, Library, Options, Place, Reranking};
 use models::Store;
 use runtime::{KernelPolicy, KernelVariant, TierChoice};
 
@@ -31,6 +31,14 @@ pub fn kernels(shared: &Shared) -> KernelPolicy {
     }
 }
 
+fn reranker(shared: &Shared) -> Reranking {
+    match shared.reranker.as_deref() {
+        None | Some("" | "auto") => Reranking::Auto,
+        Some("off") => Reranking::Off,
+        Some(name) => Reranking::Model(name.into()),
+    }
+}
+
 /// A knowledge base that must be there already.
 pub async fn existing(path: &str) -> Result<Place> {
     match platform::exists(path).await {
@@ -53,7 +61,16 @@ pub async fn open(
     reporter: &mut Reporter,
 ) -> Result<Assistant> {
     let (tier, kernels) = (tier(shared), kernels(shared));
-    let options = Options { tier, kernels, generator, ..Options::new(place, store(shared)?) };
+    let (embedder, dimensions, reranker) = (shared.embedder.clone(), shared.dimensions, reranker(shared));
+    let options = Options {
+        embedder,
+        dimensions,
+        reranker,
+        tier,
+        kernels,
+        generator,
+        ..Options::new(place, store(shared)?)
+    };
     let assistant = Assistant::open(options, &mut |p| reporter.tell(&p)).await?;
     reporter.clear();
     if generator && let Some(problem) = assistant.state()?.generator.problem {
