@@ -48,14 +48,16 @@ impl Checkpoint {
 
     /// What all its tensors take on the tier of `rt`.
     pub(crate) fn forecast(&self, rt: &Runtime) -> u64 {
-        self.parts.iter().map(|part| rt.forecast_weights(part, WeightFormat::F32)).sum()
+        self.parts.iter().map(|part| rt.forecast_weights(part, WeightFormat::Native)).sum()
     }
 
     /// A tensor outside the encoder.
     pub(crate) async fn head(&self, rt: &Runtime, name: &str, shape: &[usize]) -> Result<Weight> {
         // The first part says that it is missing.
         let part = self.parts.iter().find(|part| part.tensor_info(name).is_some()).unwrap_or(&self.parts[0]);
-        Ok(rt.load_weight(part, name, shape, WeightFormat::F32).await?)
+        // Matrices in halves stay so; the kernels take vectors in f32 only.
+        let format = if shape.len() == 1 { WeightFormat::F32 } else { WeightFormat::Native };
+        Ok(rt.load_weight(part, name, shape, format).await?)
     }
 
     /// A linear layer outside the encoder.
