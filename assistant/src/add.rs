@@ -123,13 +123,13 @@ impl Assistant {
     }
 
     pub(crate) fn already_there(&self, name: &str, sha256: &[u8; 32]) -> Result<Option<Added>> {
-        let known = self.library.documents()?.into_iter().find(|d| d.name == name && d.sha256 == *sha256);
+        let known = self.library.db.infos().find(|d| d.name == name && d.sha256 == *sha256);
         Ok(known.map(|d| Added {
             id: d.id.0,
-            name: d.name,
+            name: d.name.clone(),
             n_chunks: d.n_chunks,
             n_pages: d.n_pages,
-            warnings: d.warnings,
+            warnings: d.warnings.clone(),
             already_there: true,
         }))
     }

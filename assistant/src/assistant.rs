@@ -67,7 +67,7 @@ impl Assistant {
             pooling: fields.pooling,
             prefix: fields.prefix,
         };
-        let library = Library::of_embedder(&options.kb, &tag).await?;
+        let library = Library::of_embedder(&options, &tag).await?;
         let reranker = rerank::load(&runtime, &options, progress).await?;
         let wants_generator = options.generator;
         let mut assistant = Self {

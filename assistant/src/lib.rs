@@ -60,7 +60,7 @@ pub use error::{Error, Result};
 pub use library::{Access, Library, Scope, sha256};
 pub use memory::forecast;
 pub use open::{Options, Place, Reranking};
-pub use queue::{Enqueued, QueueState};
+pub use queue::{Enqueued, MAX_LISTED_JOBS, QueueState};
 pub use sync::{FolderFile, SyncPlan};
 pub use types::{
     Added, AddedAll, Answer, AnswerEvent, AnswerSentence, AskOptions, Citation, Leg, ModelState, Progress,

@@ -6,11 +6,11 @@ use platform::{File, OpenMode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use vectordb::{
-    Collection, CollectionId, Contents, Conversation, ConversationId, Db, DocumentId, DocumentInfo, Exported,
-    Filter, Imported, Job, Message, Role, Stats, Tag,
+    Collection, CollectionId, Contents, Conversation, ConversationId, Db, DocumentId, DocumentInfo,
+    EmbedderTag, Exported, Filter, Imported, Job, Message, Role, Stats, Tag,
 };
 
-use crate::open::Place;
+use crate::open::{Options, Place};
 use crate::types::{Answer, Source};
 use crate::{Error, Result};
 
@@ -59,12 +59,25 @@ impl Library {
         Ok(Self { db })
     }
 
-    pub(crate) async fn of_embedder(place: &Place, tag: &vectordb::EmbedderTag) -> Result<Self> {
-        let db = match place {
-            Place::File(path) => Db::open(File::open(path, OpenMode::ReadWrite).await?, tag)?,
-            Place::Memory => Db::in_memory(tag)?,
+    /// Opens a knowledge base for an embedder, or makes one.
+    pub(crate) async fn of_embedder(options: &Options, tag: &EmbedderTag) -> Result<Self> {
+        let db = match (&options.kb, options.access) {
+            (Place::File(path), Access::ReadOnly) => {
+                let library = Self::open(path, Access::ReadOnly).await?;
+                library.db.check_tag(tag)?;
+                return Ok(library);
+            }
+            (Place::File(path), Access::ReadWrite) => {
+                Db::open(File::open(path, OpenMode::ReadWrite).await?, tag)?
+            }
+            (Place::Memory, _) => Db::in_memory(tag)?,
         };
         Ok(Self { db })
+    }
+
+    /// Whether changes are refused.
+    pub fn is_read_only(&self) -> bool {
+        self.db.is_read_only()
     }
 
     /// All documents, in the order in which they were added.

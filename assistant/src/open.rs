@@ -3,6 +3,7 @@
 use models::{Cancel, ModelFiles, Store};
 use runtime::{KernelPolicy, TierChoice};
 
+use crate::library::Access;
 use crate::{Progress, Result};
 
 /// Models and indexes of a tab: 3 GiB of the 4 GiB that wasm32 addresses; documents, intermediate
@@ -36,6 +37,8 @@ pub enum Reranking {
 pub struct Options {
     /// Where the knowledge base is kept.
     pub kb: Place,
+    /// What may be done with it. Reading only, a file must be there already.
+    pub access: Access,
     /// Where the models are and come from.
     pub models: Store,
     /// The embedder: a model's id, its repository on the hub (`owner/name`) or a folder with its files;
@@ -67,6 +70,7 @@ impl Options {
     pub fn new(kb: Place, models: Store) -> Self {
         Self {
             kb,
+            access: Access::ReadWrite,
             models,
             embedder: None,
             dimensions: None,

@@ -37,8 +37,13 @@ pub enum Enqueued {
 /// The queue, and how far it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QueueState {
-    /// All jobs, in the order in which they came; those that are done until they are cleared.
+    /// The jobs in the order in which they came, those that are done until they are cleared. Of more
+    /// than [`MAX_LISTED_JOBS`] those at work or in trouble come first, then those that wait.
     pub jobs: Vec<Job>,
+    /// How many jobs there are.
+    pub n_jobs: usize,
+    /// How many of them wait or are at work.
+    pub n_open: usize,
     /// Bytes of all files that wait, are at work, or are done.
     pub total_bytes: u64,
     /// Those that are done; of the file at work the share of its passages that is embedded.
@@ -53,6 +58,9 @@ pub struct QueueState {
     /// before there are any, and when nothing is left.
     pub left_ms: Option<f64>,
 }
+
+/// Jobs that [`Assistant::queue`] lists: it is told several times a second.
+pub const MAX_LISTED_JOBS: usize = 500;
 
 /// What was measured since the knowledge base was opened.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,7 +101,7 @@ impl Assistant {
         let sha256 = sha256(&file.bytes);
         let n_bytes = file.bytes.len() as u64;
         let is_same = |info: &&vectordb::DocumentInfo| info.sha256 == sha256 && info.n_bytes == n_bytes;
-        if let Some(known) = self.library.documents()?.iter().find(is_same) {
+        if let Some(known) = self.library.db.infos().find(is_same) {
             return Ok(Enqueued::AlreadyThere { document: known.name.clone() });
         }
         let waits = |job: &&Job| job.file.sha256 == sha256 && is_open(job);
@@ -182,9 +190,10 @@ impl Assistant {
 
     /// The queue, and how far it is.
     pub fn queue(&self) -> QueueState {
-        let mut state = QueueState { jobs: self.library.jobs(), ..QueueState::default() };
+        let all = self.library.db.jobs();
+        let mut state = QueueState { n_jobs: all.len(), ..QueueState::default() };
         let (mut n_left_chunks, mut n_unread_bytes) = (0.0, 0.0);
-        for job in &state.jobs {
+        for job in all {
             let counts = matches!(
                 job.stage,
                 JobStage::Waiting | JobStage::Reading | JobStage::Embedding | JobStage::Done
@@ -205,11 +214,13 @@ impl Assistant {
             if job.stage == JobStage::Done {
                 continue;
             }
+            state.n_open += 1;
             match job.n_total {
                 0 => n_unread_bytes += job.file.n_bytes as f64,
                 n_total => n_left_chunks += f64::from(n_total.saturating_sub(job.n_done)),
             }
         }
+        state.jobs = listed(self.library.db.jobs());
         state.left_ms = self.rates.left_ms(n_left_chunks, n_unread_bytes);
         state
     }
@@ -283,6 +294,9 @@ impl Assistant {
     /// Brings the queue in order when the knowledge base was opened: what was at work waits again, and
     /// what has lost its file says so.
     pub(crate) async fn recover_queue(&mut self) -> Result<()> {
+        if self.library.is_read_only() {
+            return Ok(());
+        }
         let at_work = |job: &&Job| matches!(job.stage, JobStage::Reading | JobStage::Embedding);
         let at_work: Vec<u64> = self.library.db.jobs().filter(at_work).map(|job| job.id.0).collect();
         self.change_jobs(&at_work, |job| job.stage = JobStage::Waiting)?;
@@ -334,6 +348,20 @@ impl Assistant {
 
 /// What a job says whose bytes were not kept.
 const NEEDS_FILE: &str = "the file was not kept here; give it again";
+
+/// The jobs that a user wants to see most, in the order in which they came.
+fn listed<'a>(jobs: impl Iterator<Item = &'a Job>) -> Vec<Job> {
+    let mut jobs: Vec<&Job> = jobs.collect();
+    jobs.sort_by_key(|job| match job.stage {
+        JobStage::Reading | JobStage::Embedding => 0,
+        JobStage::Paused | JobStage::NeedsFile | JobStage::Failed => 1,
+        JobStage::Waiting => 2,
+        JobStage::Done => 3,
+    });
+    jobs.truncate(MAX_LISTED_JOBS);
+    jobs.sort_by_key(|job| job.id);
+    jobs.into_iter().cloned().collect()
+}
 
 /// Whether the bytes of a job may still be needed.
 fn is_open(job: &Job) -> bool {

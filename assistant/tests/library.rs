@@ -73,6 +73,7 @@ fn the_queue_goes_on_after_a_reload_where_it_was() {
     assert!(listed.stage == JobStage::Embedding && listed.n_done == 64 && listed.n_total > 100, "{listed:?}");
     assert!(state.done_bytes > 0 && state.done_bytes < state.total_bytes, "{state:?}");
     assert!(state.left_ms.unwrap() > 0.0);
+    assert_eq!((state.n_jobs, state.n_open), (2, 2));
     drop(assistant);
 
     let mut assistant = open(folder.path());

@@ -57,7 +57,12 @@ async fn open(
         }
         (None, [..]) => Place::Memory,
     };
-    let mut assistant = setup::open(shared, place, !args.no_llm, reporter).await?;
+    let keeps = args.keep || args.conversation.is_some();
+    let mut assistant = if args.kb.is_some() && !keeps {
+        setup::open_to_read(shared, place, !args.no_llm, reporter).await?
+    } else {
+        setup::open(shared, place, !args.no_llm, reporter).await?
+    };
     if args.kb.is_none() {
         let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
         let scope = index::Scope { base: None, is_document: &|_| true };

@@ -19,7 +19,7 @@ struct Found {
 pub async fn run(shared: &Shared, args: &SearchArgs) -> Result<ExitCode> {
     let mut reporter = Reporter::new(shared.quiet);
     let place = setup::existing(&args.kb).await?;
-    let assistant = setup::open(shared, place, false, &mut reporter).await?;
+    let assistant = setup::open_to_read(shared, place, false, &mut reporter).await?;
     let started = platform::now_ms();
     let scope = args.scope.scope()?;
     let options = SearchOptions { k: args.k, scope, ..SearchOptions::default() };

@@ -53,6 +53,17 @@ pub async fn library(path: &str, access: Access) -> Result<Library> {
     Ok(Library::open(path, access).await?)
 }
 
+/// Opens the assistant on a knowledge base that is never written to.
+pub async fn open_to_read(
+    shared: &Shared,
+    place: Place,
+    generator: bool,
+    reporter: &mut Reporter,
+) -> Result<Assistant> {
+    let options = Options { access: Access::ReadOnly, generator, ..options(shared, place)? };
+    open_with(options, reporter).await
+}
+
 /// Opens the assistant; a generator that cannot be loaded is told on standard error.
 pub async fn open(
     shared: &Shared,
@@ -60,17 +71,18 @@ pub async fn open(
     generator: bool,
     reporter: &mut Reporter,
 ) -> Result<Assistant> {
+    let options = Options { generator, ..options(shared, place)? };
+    open_with(options, reporter).await
+}
+
+fn options(shared: &Shared, place: Place) -> Result<Options> {
     let (tier, kernels) = (tier(shared), kernels(shared));
     let (embedder, dimensions, reranker) = (shared.embedder.clone(), shared.dimensions, reranker(shared));
-    let options = Options {
-        embedder,
-        dimensions,
-        reranker,
-        tier,
-        kernels,
-        generator,
-        ..Options::new(place, store(shared)?)
-    };
+    Ok(Options { embedder, dimensions, reranker, tier, kernels, ..Options::new(place, store(shared)?) })
+}
+
+async fn open_with(options: Options, reporter: &mut Reporter) -> Result<Assistant> {
+    let generator = options.generator;
     let assistant = Assistant::open(options, &mut |p| reporter.tell(&p)).await?;
     reporter.clear();
     if generator && let Some(problem) = assistant.state()?.generator.problem {

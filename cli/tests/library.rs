@@ -158,6 +158,12 @@ fn a_base_is_copied_with_its_conversations_and_made_small() {
     assert!(copy.fails("import", &[&out]).contains("not a whole export"));
     assert_eq!(copy.json("stats", &[])["n_documents"], 3);
 
+    // Searching and asking never write.
+    let before = fs::read(copy.path("kb.footnote")).unwrap();
+    copy.json("search", &["bees"]);
+    copy.json("ask", &["How long may a queen live?", "--no-llm"]);
+    assert!(fs::read(copy.path("kb.footnote")).unwrap() == before);
+
     for name in base.names(&[]) {
         base.json("docs remove", &[&name]);
     }

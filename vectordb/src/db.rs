@@ -93,9 +93,8 @@ impl Db {
         }
         let header = Header::read(&engine)?;
         let stored = header.tag()?;
-        if let Some(asked) = tag.filter(|asked| **asked != stored) {
-            let (stored, asked) = (Box::new(stored), Box::new(asked.clone()));
-            return Err(Error::EmbedderMismatch { stored, asked });
+        if let Some(asked) = tag {
+            same_tag(&stored, asked)?;
         }
         migrate::migrate(&engine, &header)?;
         let catalog = load::catalog(&engine)?;
@@ -116,6 +115,14 @@ impl Db {
     /// The embedder of the stored vectors.
     pub fn tag(&self) -> &EmbedderTag {
         &self.tag
+    }
+
+    /// Refuses to be asked with vectors of another embedder.
+    ///
+    /// # Errors
+    /// `EmbedderMismatch`.
+    pub fn check_tag(&self, asked: &EmbedderTag) -> Result<()> {
+        same_tag(&self.tag, asked)
     }
 
     /// Whether changes are refused.
@@ -286,6 +293,11 @@ impl Db {
         }
         drop(index);
         keep_up(&self.index);
+    }
+
+    /// What is known of all documents, in the order in which they were added.
+    pub fn infos(&self) -> impl ExactSizeIterator<Item = &DocumentInfo> {
+        self.catalog.documents.values().map(|stored| &stored.info)
     }
 
     /// What is known of a document.
@@ -536,6 +548,13 @@ fn write(index: &RwLock<Index>) -> RwLockWriteGuard<'_, Index> {
 fn keep_up(_index: &Arc<RwLock<Index>>) {
     #[cfg(feature = "hnsw")]
     crate::ann::keep_up(_index);
+}
+
+fn same_tag(stored: &EmbedderTag, asked: &EmbedderTag) -> Result<()> {
+    if stored == asked {
+        return Ok(());
+    }
+    Err(Error::EmbedderMismatch { stored: Box::new(stored.clone()), asked: Box::new(asked.clone()) })
 }
 
 fn chunk(columns: &mut Columns<'_>) -> Result<ChunkRow> {

@@ -83,9 +83,13 @@ pub(crate) fn catalog(engine: &Engine) -> Result<Catalog> {
         next_collection: header.number("next_collection")?,
         next_conversation: header.number("next_conversation")?,
         next_job: header.number("next_job")?,
-        n_conversations: engine.read(schema::CONVERSATIONS, Params::new())?.len() as u64,
         ..Catalog::default()
     };
+    for row in engine.read(schema::CONVERSATIONS, Params::new())? {
+        let id: u64 = Columns::of(&row).number()?;
+        catalog.n_conversations += 1;
+        catalog.next_conversation = catalog.next_conversation.max(id + 1);
+    }
     for row in engine.read(schema::DOCUMENTS, Params::new())? {
         let document = document(&row)?;
         catalog.documents.insert(document.info.id, document);
@@ -101,27 +105,33 @@ pub(crate) fn catalog(engine: &Engine) -> Result<Catalog> {
         let job = job(&row)?;
         catalog.jobs.insert(job.id, job);
     }
+    // A repair copies rows and makes the header anew, whose counters then begin too low.
+    let behind = |last: Option<u64>| last.map_or(1, |id| id + 1);
+    let last_collection = catalog.collections.last_key_value().map(|(id, _)| id.0);
+    catalog.next_collection = catalog.next_collection.max(behind(last_collection));
+    let last_job = catalog.jobs.last_key_value().map(|(id, _)| id.0);
+    catalog.next_job = catalog.next_job.max(behind(last_job));
     catalog.read_order(engine)?;
     Ok(catalog)
 }
 
 impl Catalog {
-    /// Reads which documents are in which collections and what tags they have.
+    /// Reads which documents are in which collections and what tags they have. Rows of a document or a
+    /// collection that a repair could not rescue stand for nothing: ids are never given out again.
     fn read_order(&mut self, engine: &Engine) -> Result<()> {
-        let nobody = || Failure::corrupt("a collection or a tag is of a document that is not there");
         for row in engine.read(schema::MEMBERS, Params::new())? {
             let mut columns = Columns::of(&row);
-            let stored = self.documents.get_mut(&DocumentId(columns.number()?)).ok_or_else(nobody)?;
+            let stored = self.documents.get_mut(&DocumentId(columns.number()?));
             let collection = CollectionId(columns.number()?);
-            if !self.collections.contains_key(&collection) {
-                return Err(Failure::corrupt("a document is in a collection that is not there").into());
+            if let Some(stored) = stored.filter(|_| self.collections.contains_key(&collection)) {
+                stored.info.collection = Some(collection);
             }
-            stored.info.collection = Some(collection);
         }
         for row in engine.read(schema::TAGS, Params::new())? {
             let mut columns = Columns::of(&row);
-            let stored = self.documents.get_mut(&DocumentId(columns.number()?)).ok_or_else(nobody)?;
-            stored.info.tags.push(columns.text()?.to_owned());
+            if let Some(stored) = self.documents.get_mut(&DocumentId(columns.number()?)) {
+                stored.info.tags.push(columns.text()?.to_owned());
+            }
         }
         for stored in self.documents.values_mut() {
             stored.info.tags.sort();

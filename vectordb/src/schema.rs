@@ -205,7 +205,9 @@ impl Transaction {
             "document, part => postings",
             parts.map(|(part, terms)| vec![int(id.0), int(part), DataValue::Bytes(terms)]),
         );
-        self.set_collection(&[id], info.collection);
+        if info.collection.is_some() {
+            self.set_collection(&[id], info.collection);
+        }
         self.set_tags(id, &[], &info.tags);
     }
 
