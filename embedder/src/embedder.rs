@@ -77,7 +77,7 @@ impl Embedder {
         let prompts = Prompts::read(files, &known).await?;
         let tokenizer = Tokenizer::from_json(&files.read("tokenizer.json").await?)?;
         check_tokenizer(&tokenizer, &config, max_seq_length)?;
-        let cuts = settings::cuts(files, &known).await?;
+        let cuts = settings::cuts(files, &known, config.d_model).await?;
         let checkpoint = Checkpoint::open(files, &Encoder::PREFIXES).await?;
         let needed = forecast(rt, &checkpoint, &config).total_bytes();
         rt.check_room(&format!("the embedder {}", files.id()), needed)?;

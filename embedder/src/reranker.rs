@@ -176,6 +176,14 @@ fn check_tokenizer(tokenizer: &Tokenizer, config: &EncoderConfig, max_seq_length
     if empty.ids.len() < 3 {
         return setting("post_processor", format!("adds {} tokens to two texts", empty.ids.len()));
     }
+    if max_seq_length <= empty.ids.len() {
+        let (file, key) = ("tokenizer_config.json", "model_max_length".into());
+        return Err(Error::Setting {
+            file,
+            key,
+            reason: format!("{max_seq_length} leaves no room for text"),
+        });
+    }
     if let Some(largest) = empty.token_types.iter().find(|t| **t as usize >= config.n_token_types.max(1)) {
         return setting("post_processor", format!("gives token type {largest}, which the model has not"));
     }

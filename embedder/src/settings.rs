@@ -160,14 +160,18 @@ impl Prompts {
 }
 
 /// Dimensions that vectors may be cut to: from `config.json` (`matryoshka_dimensions`), else what is known.
-pub(crate) async fn cuts(files: &ModelFiles, known: &EmbeddingDefaults) -> Result<Vec<usize>> {
+pub(crate) async fn cuts(
+    files: &ModelFiles,
+    known: &EmbeddingDefaults,
+    d_model: usize,
+) -> Result<Vec<usize>> {
     let all: Value = parse("config.json", &files.read("config.json").await?)?;
-    Ok(match all.get("matryoshka_dimensions").and_then(Value::as_array) {
-        Some(stated) => {
-            stated.iter().filter_map(Value::as_u64).map(|n| n as usize).filter(|n| *n > 0).collect()
-        }
+    let mut cuts: Vec<usize> = match all.get("matryoshka_dimensions").and_then(Value::as_array) {
+        Some(stated) => stated.iter().filter_map(Value::as_u64).map(|n| n as usize).collect(),
         None => known.cuts.to_vec(),
-    })
+    };
+    cuts.retain(|n| (1..d_model).contains(n));
+    Ok(cuts)
 }
 
 /// A file that a model need not have.

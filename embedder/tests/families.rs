@@ -160,7 +160,7 @@ fn vectors_are_cut_where_the_model_was_trained_for_it() {
         let folder = copy("bge");
         let path = folder.path().join("config.json");
         let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        config["matryoshka_dimensions"] = vec![16, 8].into();
+        config["matryoshka_dimensions"] = vec![64, 16, 8, 0].into();
         std::fs::write(&path, config.to_string()).unwrap();
         for tier in TIERS {
             let whole = load("bge", folder.path().to_str().unwrap(), tier).await.unwrap();
@@ -169,7 +169,8 @@ fn vectors_are_cut_where_the_model_was_trained_for_it() {
             check("cut", &embedder, &golden("bge").cut, &[]).await;
             assert_eq!(embedder.tag().dimensions, 8);
             assert_ne!(embedder.tag(), tag, "no store takes both");
-            assert!(embedder.with_dimensions(5).is_err());
+            let message = embedder.with_dimensions(64).err().unwrap().to_string();
+            assert!(message.contains("(possible: 16, 8, 32)"), "{message}");
         }
     });
 }

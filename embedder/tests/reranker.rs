@@ -91,6 +91,21 @@ fn a_score_survives_the_loss_of_the_device() {
 }
 
 #[test]
+fn a_length_that_leaves_no_room_is_refused() {
+    platform::block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+            std::fs::copy(format!("{}/{name}", fixture("reranker")), folder.path().join(name)).unwrap();
+        }
+        std::fs::write(folder.path().join("tokenizer_config.json"), r#"{"model_max_length": 3}"#).unwrap();
+        let rt = Runtime::open(&Options { tier: TierChoice::Cpu, ..Options::default() }).await.unwrap();
+        let files = ModelFiles::from_folder("short", folder.path().to_str().unwrap()).await.unwrap();
+        let error = Reranker::load(&rt, &files).await.err().unwrap();
+        assert!(error.to_string().contains("model_max_length: 3 leaves no room"), "{error}");
+    });
+}
+
+#[test]
 fn an_embedder_is_no_reranker() {
     platform::block_on(async {
         let rt = Runtime::open(&Options { tier: TierChoice::Cpu, ..Options::default() }).await.unwrap();
