@@ -6,7 +6,7 @@ use crate::memory::{Ledger, Owner};
 use crate::op::{GROUP, Rows, Shape, UPLOAD_ROWS};
 use crate::runtime::PendingWeight;
 use crate::tensor::Layout;
-use crate::weights::{DType, Weights, blocks};
+use crate::weights::{DType, Weights, blocks, k_blocks};
 use crate::{Error, Result};
 
 /// A piece is read and converted at a time: 4 MiB keep wasm's heap small and calls few.
@@ -19,8 +19,8 @@ pub enum WeightFormat {
     F32,
     /// 16-bit floats, rounded where the file has more. (The CPU tier computes with f32.)
     F16,
-    /// As in the file: F32 and F16 as they are, BF16 as F32, Q8_0 as 8-bit groups, Q4_0 and Q4_1
-    /// as 4-bit groups.
+    /// As in the file: F32 and F16 as they are, BF16 as F32, quantised types with 4 bits in groups of 32
+    /// as 4-bit groups, the others as 8-bit groups.
     Native,
 }
 
@@ -84,8 +84,11 @@ fn layout(format: WeightFormat, dtype: DType) -> Layout {
     match (format, dtype) {
         (WeightFormat::F32, _) | (WeightFormat::Native, DType::F32 | DType::BF16) => Layout::F32,
         (WeightFormat::F16, _) | (WeightFormat::Native, DType::F16) => Layout::F16,
-        (WeightFormat::Native, DType::Q8_0) => Layout::Q8,
-        (WeightFormat::Native, DType::Q4_0 | DType::Q4_1) => Layout::Q4,
+        (WeightFormat::Native, DType::Q4_0 | DType::Q4_1 | DType::Q4_K) => Layout::Q4,
+        (
+            WeightFormat::Native,
+            DType::Q8_0 | DType::Q5_0 | DType::Q5_1 | DType::Q2_K | DType::Q3_K | DType::Q5_K | DType::Q6_K,
+        ) => Layout::Q8,
     }
 }
 
@@ -134,12 +137,17 @@ fn write_piece(
             pending.write(first_row, Rows::F16(&bits))
         }
         Layout::Q8 => {
-            let (scales, quants) = blocks::split_q8_0(piece);
+            let (scales, quants) = match dtype {
+                DType::Q8_0 => blocks::split_q8_0(piece),
+                DType::Q5_0 => blocks::split_q5_0(piece),
+                _ => blocks::round_to_q8_0(&blocks::to_f32(dtype, piece))?,
+            };
             pending.write(first_row, Rows::Q8 { scales: &scales, quants: &quants })
         }
         Layout::Q4 => {
             let (scales, mins, quants) = match dtype {
                 DType::Q4_0 => blocks::split_q4_0(piece)?,
+                DType::Q4_K => k_blocks::split_q4_k(piece),
                 _ => blocks::split_q4_1(piece),
             };
             debug_assert_eq!(quants.len(), scales.len() * GROUP / 2);

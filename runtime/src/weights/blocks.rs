@@ -2,7 +2,8 @@
 
 use half::{bf16, f16};
 
-use super::DType;
+use super::{DType, k_blocks};
+use crate::op::GROUP;
 use crate::{Error, Result};
 
 /// f16 bits.
@@ -28,6 +29,19 @@ pub(crate) fn to_f32(dtype: DType, bytes: &[u8]) -> Vec<f32> {
             out.extend(block[4..].iter().map(|q| f32::from(q & 15) * d + m));
             out.extend(block[4..].iter().map(|q| f32::from(q >> 4) * d + m));
         }),
+        DType::Q5_0 => blocks::<22>(bytes, |block, out| {
+            let d = half(block, 0);
+            out.extend(five_bits(&block[2..]).map(|q| (f32::from(q) - 16.0) * d));
+        }),
+        DType::Q5_1 => blocks::<24>(bytes, |block, out| {
+            let (d, m) = (half(block, 0), half(block, 2));
+            out.extend(five_bits(&block[4..]).map(|q| f32::from(q) * d + m));
+        }),
+        DType::Q2_K => blocks(bytes, k_blocks::expand_q2_k),
+        DType::Q3_K => blocks(bytes, k_blocks::expand_q3_k),
+        DType::Q4_K => blocks(bytes, k_blocks::expand_q4_k),
+        DType::Q5_K => blocks(bytes, k_blocks::expand_q5_k),
+        DType::Q6_K => blocks(bytes, k_blocks::expand_q6_k),
     }
 }
 
@@ -66,9 +80,42 @@ pub(crate) fn split_q4_0(bytes: &[u8]) -> Result<(Vec<Half>, Vec<Half>, Vec<u8>)
     Ok((scales, mins, blocks.iter().flat_map(|block| block[2..].iter().copied()).collect()))
 }
 
+/// Scales and quants of Q5_0 blocks, `{f16 d; u8 qh[4]; u8 q[16]}`, as those of Q8_0.
+pub(crate) fn split_q5_0(bytes: &[u8]) -> (Vec<Half>, Vec<i8>) {
+    let blocks = bytes.as_chunks::<22>().0;
+    let scales = blocks.iter().map(|block| bits(block, 0)).collect();
+    (scales, blocks.iter().flat_map(|block| five_bits(&block[2..]).map(|q| q as i8 - 16)).collect())
+}
+
+/// Scales and quants of whole groups of 32, as those of Q8_0: what has 5 or 6 bits and a minimum, or 16
+/// elements for each scale, is off by at most half a 254th of its group's largest afterwards.
+pub(crate) fn round_to_q8_0(values: &[f32]) -> Result<(Vec<Half>, Vec<i8>)> {
+    let groups = values.as_chunks::<GROUP>().0;
+    let (mut scales, mut quants) = (Vec::with_capacity(groups.len()), Vec::with_capacity(values.len()));
+    for group in groups {
+        let max = group.iter().fold(0f32, |max, x| max.max(x.abs()));
+        let scale = f16::from_f32(max / 127.0);
+        if !scale.is_finite() {
+            return Err(Error::corrupt("a quantised group's scale is too large"));
+        }
+        let factor = if scale.to_f32() == 0.0 { 0.0 } else { 1.0 / scale.to_f32() };
+        scales.push(scale.to_bits());
+        // Beyond 127 only where the scale was rounded down.
+        quants.extend(group.iter().map(|x| (x * factor).round_ties_even().clamp(-127.0, 127.0) as i8));
+    }
+    Ok((scales, quants))
+}
+
+/// The 32 numbers of `{u8 high[4]; u8 low[16]}`: the fifth bits follow each other in `high`.
+fn five_bits(block: &[u8]) -> impl Iterator<Item = u8> {
+    let high = u32::from_le_bytes([block[0], block[1], block[2], block[3]]);
+    let low = block[4..20].iter().map(|q| q & 15).chain(block[4..20].iter().map(|q| q >> 4));
+    low.enumerate().map(move |(i, low)| low | ((high >> i & 1) as u8) << 4)
+}
+
 fn blocks<const N: usize>(bytes: &[u8], mut expand: impl FnMut(&[u8; N], &mut Vec<f32>)) -> Vec<f32> {
     let blocks = bytes.as_chunks::<N>().0;
-    let mut out = Vec::with_capacity(blocks.len() * 32);
+    let mut out = Vec::with_capacity(blocks.len() * if N > 64 { k_blocks::BLOCK } else { GROUP });
     blocks.iter().for_each(|block| expand(block, &mut out));
     out
 }

@@ -5,6 +5,7 @@ use crate::{Error, Result};
 /// Type of a tensor's elements in a file. The names are those of the formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[expect(non_camel_case_types, reason = "the names are those of the formats")]
 pub enum DType {
     /// 32-bit floats.
     F32,
@@ -18,6 +19,20 @@ pub enum DType {
     Q4_0,
     /// Groups of 32 4-bit integers with an f16 scale and minimum.
     Q4_1,
+    /// Groups of 32 5-bit integers with an f16 scale, centred at 16.
+    Q5_0,
+    /// Groups of 32 5-bit integers with an f16 scale and minimum.
+    Q5_1,
+    /// Blocks of 256 2-bit integers, in groups of 16 with small scales and minimums.
+    Q2_K,
+    /// Blocks of 256 3-bit integers, in groups of 16 with small scales.
+    Q3_K,
+    /// Blocks of 256 4-bit integers, in groups of 32 with small scales and minimums.
+    Q4_K,
+    /// Blocks of 256 5-bit integers, in groups of 32 with small scales and minimums.
+    Q5_K,
+    /// Blocks of 256 6-bit integers, in groups of 16 with small scales.
+    Q6_K,
 }
 
 impl DType {
@@ -29,6 +44,13 @@ impl DType {
             Self::Q8_0 => (32, 34),
             Self::Q4_0 => (32, 18),
             Self::Q4_1 => (32, 20),
+            Self::Q5_0 => (32, 22),
+            Self::Q5_1 => (32, 24),
+            Self::Q2_K => (256, 84),
+            Self::Q3_K => (256, 110),
+            Self::Q4_K => (256, 144),
+            Self::Q5_K => (256, 176),
+            Self::Q6_K => (256, 210),
         }
     }
 

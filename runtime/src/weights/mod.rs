@@ -5,6 +5,7 @@ mod dtype;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod gguf;
+pub(crate) mod k_blocks;
 mod read_at;
 mod safetensors;
 #[cfg(test)]

@@ -175,3 +175,51 @@ fn quantised_blocks_expand_bit_exactly() {
     assert_eq!(quants, nibbles);
     assert!(blocks::split_q4_0(&[&0x7bffu16.to_le_bytes()[..], &nibbles].concat()).is_err());
 }
+
+/// Every quantised type against what the `gguf` package expands it to (`fixtures/make/gguf_blocks.py`):
+/// to the bit in f32, and through a tier's layout within what rounding may cost.
+#[test]
+fn blocks_of_every_type_are_read_as_their_reference_reads_them() {
+    let file = include_bytes!("../../../fixtures/golden/gguf_blocks.gguf").as_slice();
+    let weights = Weights::open(Box::new(file)).unwrap();
+    // As a 4-bit group a Q4_K one has its scale and its minimum in halves, each off by at most 2^-11 of
+    // itself. Fifteen scales are the range of its random numbers, or a little more, which is at most twice
+    // the largest of them; the minimum is at most the largest and that range. An 8-bit group is off by half
+    // a step, of which 127 make its largest, and where its scale was rounded down by 2^-11 of that.
+    let rounded = 1.0 / 254.0 + 1.0 / 2048.0;
+    let types = [
+        ("Q4_0", 0.0),
+        ("Q4_1", 0.0),
+        ("Q5_0", 0.0),
+        ("Q5_1", rounded),
+        ("Q8_0", 0.0),
+        ("Q2_K", rounded),
+        ("Q3_K", rounded),
+        ("Q4_K", 6.0 / 2048.0),
+        ("Q5_K", rounded),
+        ("Q6_K", rounded),
+    ];
+    let rt = platform::block_on(crate::Runtime::open(&crate::Options {
+        tier: crate::TierChoice::Cpu,
+        ..crate::Options::default()
+    }))
+    .unwrap();
+    for (name, tolerance) in types {
+        let expected = weights.read_f32(&format!("{name}.f32")).unwrap();
+        assert_eq!(weights.read_f32(name).unwrap(), expected, "{name}");
+        let loaded = rt.load_weight(&weights, name, &[2, 512], crate::WeightFormat::Native);
+        let loaded = platform::block_on(loaded).unwrap();
+        let mut rec = rt.recorder();
+        let rows = rec.gather(&loaded, &[0, 1]).unwrap();
+        let got = platform::block_on(rec.read(&rows)).unwrap();
+        for (i, (got, expected)) in
+            got.as_chunks::<32>().0.iter().zip(expected.as_chunks::<32>().0).enumerate()
+        {
+            let largest = expected.iter().fold(0f32, |max, x| max.max(x.abs()));
+            for (got, expected) in got.iter().zip(expected) {
+                let error = (got - expected).abs();
+                assert!(error <= tolerance * largest, "{name}, group {i}: {got}, not {expected}");
+            }
+        }
+    }
+}
