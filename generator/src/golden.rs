@@ -6,7 +6,7 @@ use crate::generator::Generator;
 use crate::sampling::argmax;
 use crate::{Finish, Message, Sampling};
 use models::{Catalog, ModelFiles, Store, default_folder};
-use runtime::{KernelPolicy, Options, Runtime, TierChoice};
+use runtime::{KernelPolicy, KernelVariant, Options, Runtime, TierChoice};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -262,6 +262,30 @@ fn smollm2_speaks_through_the_kernels_of_gpus() {
         let counters = generator.inner().rt.gpu_counters().unwrap();
         assert_eq!(counters.n_unfused_loops, 0);
         assert!(counters.n_dispatches <= 150 * counters.n_steps, "{counters:?}");
+    });
+}
+
+/// Prompts through tiles in f16, and through products of 8-bit numbers. The reference rounds activations
+/// to 8 bits, too, and halves are finer than that: its own disagreements bound ours here as well.
+#[test]
+fn smollm2_reads_prompts_with_every_variant_as_llama_cpp_does() {
+    use KernelVariant::{AttentionTiles, HalfTiles, Int8Products, Subgroups, WideTiles};
+    platform::block_on(async {
+        let mut rows = smollm2_golden().generations;
+        rows.retain(|row| row.decided && (16..=40).contains(&row.prompt_ids.len()));
+        rows.truncate(2);
+        assert_eq!(rows.len(), 2);
+        for variants in [[WideTiles, AttentionTiles, HalfTiles], [Subgroups, AttentionTiles, Int8Products]] {
+            let kernels = KernelPolicy::Forced(variants.to_vec());
+            let options = Options { tier: TierChoice::Gpu, kernels, ..Options::default() };
+            let generator = smollm2_with(&options).await;
+            let report = generator.inner().rt.describe().kernels.unwrap();
+            let wrong = report.rejected.iter().find(|rejected| !rejected.reason.contains("does not offer"));
+            assert_eq!(wrong, None, "what is offered computes rightly");
+            // One step is the prompt, the other a token.
+            let agreed = agreement(&generator, &rows, 2).await;
+            assert_eq!(agreed, (4, 4), "{variants:?}");
+        }
     });
 }
 
