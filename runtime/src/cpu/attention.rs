@@ -1,5 +1,7 @@
-//! Attention: full over a ragged batch, causal over a cache.
+//! Attention: full over a ragged batch, causal over a cache for the rows of a prompt.
 
+use super::attention_few::{MAX_FEW_ROWS, attention_few};
+use super::cache::CacheRows;
 use super::gemm::{Product, gemm};
 use super::math::exp;
 use super::panels::Panels;
@@ -88,9 +90,9 @@ impl Kernel for FullHead<'_, '_> {
     }
 }
 
-/// `x[i] = exp(scale * x[i] - max) / sum`, with the largest scaled element as `max`.
+/// `x[i] = exp(scale * x[i] - max) / sum`; gives `max`, the largest scaled element, and `sum`.
 #[inline(always)]
-fn softmax<S: Simd>(s: S, x: &mut [f32], scale: f32) {
+pub(super) fn softmax<S: Simd>(s: S, x: &mut [f32], scale: f32) -> (f32, f32) {
     let (vectors, rest) = x.as_chunks_mut::<LANES>();
     let mut max = s.splat(f32::NEG_INFINITY);
     for x in vectors.iter_mut() {
@@ -120,18 +122,24 @@ fn softmax<S: Simd>(s: S, x: &mut [f32], scale: f32) {
         s.store(s.mul(s.load(x), s.splat(factor)), x);
     }
     rest.iter_mut().for_each(|x| *x *= factor);
+    (max, sum)
 }
 
 /// Query rows of a prompt that are computed at a time: their scores over 2,048 keys are 192 KiB.
 const CAUSAL_BLOCK: usize = 24;
-/// Query rows from which keys and values are worth being put into panels.
-const MIN_BLOCKED_ROWS: usize = 4;
 
-/// See `kernels::attention_causal`; `keys` and `values` hold at least `first_pos + n` rows.
-pub(super) fn attention_causal(q: &[f32], keys: &[f32], values: &[f32], p: &CausalParams, out: &mut [f32]) {
+/// See `kernels::attention_causal`; `keys` and `values` hold at least `first_pos + n` positions, divided
+/// among the key heads.
+pub(super) fn attention_causal(
+    q: &[f32],
+    keys: &CacheRows,
+    values: &CacheRows,
+    p: &CausalParams,
+    out: &mut [f32],
+) {
     let width = p.n_heads * p.head_dim;
     let n_rows = q.len() / width;
-    if n_rows >= MIN_BLOCKED_ROWS {
+    if n_rows > MAX_FEW_ROWS {
         let panels = head_panels(keys, values, p, p.first_pos + n_rows);
         platform::parallel_chunks_mut(out, CAUSAL_BLOCK * width, |part, out| {
             let first_row = part * CAUSAL_BLOCK;
@@ -140,12 +148,7 @@ pub(super) fn attention_causal(q: &[f32], keys: &[f32], values: &[f32], p: &Caus
         });
         return;
     }
-    // A part is some heads of one row; small passes are not worth a second thread.
-    let work = q.len() * (p.first_pos + n_rows);
-    let heads_per_part = if work < 1 << 18 { n_rows * p.n_heads } else { 1 };
-    platform::parallel_chunks_mut(out, heads_per_part * p.head_dim, |part, out| {
-        dispatch(CausalHeads { q, keys, values, p, first_head: part * heads_per_part, out });
-    });
+    attention_few(q, keys, values, p, out);
 }
 
 /// One head's keys, and its values transposed.
@@ -156,14 +159,13 @@ struct HeadPanels {
 }
 
 /// The first `n_keys` positions of each key and value head.
-fn head_panels(keys: &[f32], values: &[f32], p: &CausalParams, n_keys: usize) -> Vec<HeadPanels> {
-    let width = p.n_kv_heads * p.head_dim;
+fn head_panels(keys: &CacheRows, values: &CacheRows, p: &CausalParams, n_keys: usize) -> Vec<HeadPanels> {
     let mut panels = Vec::new();
     panels.resize_with(p.n_kv_heads, HeadPanels::default);
     platform::parallel_chunks_mut(&mut panels, 1, |head, panels| {
-        let at = |pos: usize| pos * width + head * p.head_dim;
-        panels[0].keys.fill(n_keys, p.head_dim, at, keys);
-        panels[0].values.fill_transposed(n_keys, p.head_dim, at, values);
+        let at = |pos: usize| pos * p.head_dim;
+        panels[0].keys.fill(n_keys, p.head_dim, at, keys.head(head));
+        panels[0].values.fill_transposed(n_keys, p.head_dim, at, values.head(head));
     });
     panels
 }
@@ -191,7 +193,7 @@ impl Kernel for CausalBlock<'_, '_> {
         let n_keys = first_len + n_rows - 1;
         let mut scores = vec![0.0; n_rows * n_keys];
         for head in 0..p.n_heads {
-            let panels = &self.panels[head / (p.n_heads / p.n_kv_heads)];
+            let panels = &self.panels[head / p.group()];
             let at = head * p.head_dim;
             // (L_q, D) x (L, D)^T -> (L_q, L), then x (L, D) -> (L_q, D)
             let mut product = Product {
@@ -224,88 +226,5 @@ impl Kernel for CausalBlock<'_, '_> {
             };
             gemm(s, &product, &mut self.out[at..]);
         }
-    }
-}
-
-struct CausalHeads<'a, 'o> {
-    q: &'a [f32],
-    keys: &'a [f32],
-    values: &'a [f32],
-    p: &'a CausalParams,
-    /// Counted over all heads of all rows.
-    first_head: usize,
-    out: &'o mut [f32],
-}
-
-impl Kernel for CausalHeads<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let p = self.p;
-        let kv_width = p.n_kv_heads * p.head_dim;
-        let mut scores = vec![];
-        for (i, out) in self.out.chunks_exact_mut(p.head_dim).enumerate() {
-            let (row, head) = ((self.first_head + i) / p.n_heads, (self.first_head + i) % p.n_heads);
-            let n_keys = p.first_pos + row + 1;
-            let kv_at = head / (p.n_heads / p.n_kv_heads) * p.head_dim;
-            let q = &self.q[(self.first_head + i) * p.head_dim..][..p.head_dim];
-            scores.clear();
-            for pos in 0..n_keys {
-                scores.push(dot(s, q, &self.keys[pos * kv_width + kv_at..][..p.head_dim]));
-            }
-            softmax(s, &mut scores, p.scale);
-            weighted_sum(s, &scores, &self.values[kv_at..], kv_width, out);
-        }
-    }
-}
-
-#[inline(always)]
-fn dot<S: Simd>(s: S, a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let ((a_pairs, a_odd), (b_pairs, b_odd)) = (a.as_chunks::<2>(), b.as_chunks::<2>());
-    let (mut even, mut odd) = (s.splat(0.0), s.splat(0.0));
-    for (a, b) in a_pairs.iter().zip(b_pairs) {
-        even = s.mul_add(s.load(&a[0]), s.load(&b[0]), even);
-        odd = s.mul_add(s.load(&a[1]), s.load(&b[1]), odd);
-    }
-    for (a, b) in a_odd.iter().zip(b_odd) {
-        even = s.mul_add(s.load(a), s.load(b), even);
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    s.sum(s.add(even, odd)) + rest
-}
-
-/// `out = sum_j weights[j] * rows[j * stride ..]`, 32 columns at a time in registers.
-#[inline(always)]
-fn weighted_sum<S: Simd>(s: S, weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
-    const WIDE: usize = 4;
-    let mut column = 0;
-    while column + WIDE * LANES <= out.len() {
-        sum_columns::<S, WIDE>(s, weights, &rows[column..], stride, &mut out[column..]);
-        column += WIDE * LANES;
-    }
-    while column + LANES <= out.len() {
-        sum_columns::<S, 1>(s, weights, &rows[column..], stride, &mut out[column..]);
-        column += LANES;
-    }
-    for (column, out) in out.iter_mut().enumerate().skip(column) {
-        *out = weights.iter().enumerate().map(|(j, w)| w * rows[j * stride + column]).sum();
-    }
-}
-
-#[inline(always)]
-fn sum_columns<S: Simd, const N: usize>(s: S, weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
-    let mut acc = [s.splat(0.0); N];
-    for (j, w) in weights.iter().enumerate() {
-        let row = rows[j * stride..].as_chunks::<LANES>().0.first_chunk::<N>();
-        let row = row.expect("a cache's row has all the columns of a head");
-        let w = s.splat(*w);
-        for n in 0..N {
-            acc[n] = s.mul_add(w, s.load(&row[n]), acc[n]);
-        }
-    }
-    for (acc, out) in acc.into_iter().zip(out.as_chunks_mut::<LANES>().0) {
-        s.store(acc, out);
     }
 }

@@ -86,6 +86,21 @@ impl<'a> Buffers<'a> {
         result
     }
 
+    /// Writes several buffers at once; `f` gets their elements in the order of `buffers`.
+    pub(super) fn write_all<R>(
+        &mut self,
+        buffers: &[BufferId],
+        f: impl FnOnce(&Self, Vec<&mut [f32]>) -> R,
+    ) -> R {
+        let mut blocks: Vec<Block> =
+            buffers.iter().map(|buffer| self.pool.take(self.program.shape(*buffer).len())).collect();
+        let result = f(self, blocks.iter_mut().map(|block| block.values.as_mut_slice()).collect());
+        for (buffer, block) in buffers.iter().zip(blocks) {
+            self.blocks[buffer.idx()] = Some(block);
+        }
+        result
+    }
+
     /// Gives a buffer back.
     pub(super) fn free(&mut self, buffer: BufferId) {
         if let Some(block) = self.blocks[buffer.idx()].take() {

@@ -1,9 +1,12 @@
 //! f32 matrix products: `out = act(x * w^T + bias)`, in register tiles over weight panels.
 
+use std::ops::Range;
+
 use super::math::activate;
+use super::output::Output;
 use super::panels::Panels;
 use super::simd::{Kernel, LANES, Simd, dispatch};
-use super::split::{Part, by_rows_or_columns};
+use super::split::by_product_rows;
 use crate::Activation;
 
 /// Columns that are summed before the next panel: 16 KiB of a panel stay in the first-level cache.
@@ -11,26 +14,30 @@ const BLOCK: usize = 256;
 
 /// `x: [n, n_in]`, `w: [n_out, n_in]`, `bias: [n_out]`, `out: [n, n_out]`.
 pub(super) fn linear(x: &[f32], w: &Panels, bias: Option<&[f32]>, act: Activation, out: &mut [f32]) {
-    let n_rows = x.len() / w.width;
-    assert!(x.len() == n_rows * w.width && out.len() == n_rows * w.n_rows);
-    by_rows_or_columns(out, n_rows, w.n_rows, w.width, |part: Part, out: &mut [f32]| {
-        let x = &x[part.first_row * w.width..][..part.n_rows * w.width];
-        let (first_panel, n_panels) = (part.first_column / LANES, part.n_columns.div_ceil(LANES));
-        let bias = bias.map(|bias| &bias[part.first_column..][..part.n_columns]);
-        let product = Product {
-            x,
-            x_stride: w.width,
-            n_rows: part.n_rows,
-            w,
-            depth: w.width,
-            panels: first_panel..first_panel + n_panels,
-            bias,
-            act,
-            out_stride: part.n_columns,
-            n_out: part.n_columns,
-        };
-        dispatch(Gemm { product, out });
+    assert!(x.len().is_multiple_of(w.width) && out.len() == x.len() / w.width * w.n_rows);
+    by_product_rows(out, w.n_rows, w.width, |first_row, out| {
+        let n_rows = out.len() / w.n_rows;
+        let x = &x[first_row * w.width..][..n_rows * w.width];
+        panels(x, w, 0..w.n_panels(), &mut Output { n_rows, bias, act, out });
     });
+}
+
+/// The columns of some panels: `x: [out.n_rows, n_in]`.
+pub(super) fn panels(x: &[f32], w: &Panels, panels: Range<usize>, out: &mut Output<'_, '_>) {
+    let n_out = out.out.len() / out.n_rows;
+    let product = Product {
+        x,
+        x_stride: w.width,
+        n_rows: out.n_rows,
+        w,
+        depth: w.width,
+        panels,
+        bias: out.bias,
+        act: out.act,
+        out_stride: n_out,
+        n_out,
+    };
+    dispatch(Gemm { product, out: out.out });
 }
 
 /// A product with strides, for heads within wider rows.
@@ -41,7 +48,7 @@ pub(super) struct Product<'a> {
     pub(super) w: &'a Panels,
     /// Columns that count, of `x` and of `w`.
     pub(super) depth: usize,
-    pub(super) panels: std::ops::Range<usize>,
+    pub(super) panels: Range<usize>,
     pub(super) bias: Option<&'a [f32]>,
     pub(super) act: Activation,
     pub(super) out_stride: usize,
@@ -72,13 +79,13 @@ pub(super) fn gemm<S: Simd>(s: S, p: &Product<'_>, out: &mut [f32]) {
         let block = Block { first, len: BLOCK.min(p.depth - first) };
         // Sums fill most of the registers.
         if p.n_rows == 1 {
-            panels::<S, 1, 2>(s, p, &block, out);
+            block_panels::<S, 1, 2>(s, p, &block, out);
         } else if S::N_REGISTERS >= 32 {
-            panels::<S, 8, 2>(s, p, &block, out);
+            block_panels::<S, 8, 2>(s, p, &block, out);
         } else if S::N_REGISTERS >= 8 {
-            panels::<S, 6, 1>(s, p, &block, out);
+            block_panels::<S, 6, 1>(s, p, &block, out);
         } else {
-            panels::<S, 3, 1>(s, p, &block, out);
+            block_panels::<S, 3, 1>(s, p, &block, out);
         }
     }
     if p.act != Activation::None {
@@ -95,7 +102,12 @@ struct Block {
 
 /// All tiles of a block, `N` panels at a time.
 #[inline(always)]
-fn panels<S: Simd, const H: usize, const N: usize>(s: S, p: &Product<'_>, block: &Block, out: &mut [f32]) {
+fn block_panels<S: Simd, const H: usize, const N: usize>(
+    s: S,
+    p: &Product<'_>,
+    block: &Block,
+    out: &mut [f32],
+) {
     let x = interleave::<H>(p, block);
     // Loops, not closures: the compiler inlines these into the function of the instruction set.
     let mut panel = p.panels.start;

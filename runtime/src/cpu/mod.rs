@@ -2,10 +2,13 @@
 
 mod activations;
 mod attention;
+mod attention_few;
 mod buffers;
+mod cache;
 mod execute;
 mod gemm;
 mod math;
+mod one_row;
 mod output;
 mod panels;
 mod quantised;
@@ -25,6 +28,7 @@ use crate::tensor::{KvCache, Layout};
 use crate::{Precision, Result};
 
 use buffers::Pool;
+use cache::CacheRows;
 pub(crate) use weight::CpuWeight;
 
 /// The CPU tier.
@@ -36,7 +40,7 @@ pub(crate) struct Cpu {
 
 /// A key or value cache, `[n_ctx, width]`.
 pub(crate) struct CpuCache {
-    values: RefCell<Vec<f32>>,
+    rows: RefCell<CacheRows>,
     _lease: Lease,
 }
 
@@ -77,14 +81,14 @@ impl Executor for Cpu {
 
     async fn create_cache(&self, n_ctx: usize, width: usize) -> Result<CpuCache> {
         let lease = self.ledger.lease(Owner::KvCache, 4 * (n_ctx * width) as u64);
-        Ok(CpuCache { values: RefCell::new(vec![0.0; n_ctx * width]), _lease: lease })
+        Ok(CpuCache { rows: RefCell::new(CacheRows::zeroed(n_ctx, width)), _lease: lease })
     }
 
     async fn copy_caches(&self, pairs: &[(&KvCache, &KvCache)], n_elements: usize) -> Result<()> {
         for (from, to) in pairs {
+            let n_positions = n_elements / from.width();
             let (from, to) = (from.cpu()?, to.cpu()?);
-            let (from, mut to) = (from.values.borrow(), to.values.borrow_mut());
-            to[..n_elements].copy_from_slice(&from[..n_elements]);
+            to.rows.borrow_mut().copy_first(&from.rows.borrow(), n_positions);
         }
         Ok(())
     }

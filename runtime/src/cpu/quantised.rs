@@ -12,7 +12,7 @@ use half::f16;
 use super::activations::{Group, PAIRS, QUADS, pair_groups, quad_groups};
 use super::output::Output;
 use super::simd::{Kernel, LANES, Simd, dispatch};
-use super::split::{Part, by_rows_or_columns};
+use super::split::by_product_rows;
 use crate::op::{GROUP, Rows};
 use crate::{Activation, Precision};
 
@@ -122,7 +122,7 @@ impl QuantPanels {
     }
 
     /// Whether products take 8-bit activations.
-    fn takes_bytes(&self) -> bool {
+    pub(super) fn takes_bytes(&self) -> bool {
         struct Ask(bool);
         impl Kernel for Ask {
             type Output = bool;
@@ -155,23 +155,26 @@ fn grouped<const N: usize>(
 ) where
     Tiles: Dots<N>,
 {
-    let Output { n_rows, bias, act, out } = output;
-    // A thread rounds the rows that it multiplies, unless all multiply the same.
-    let only = if n_rows == 1 { groups(x) } else { vec![] };
-    by_rows_or_columns(out, n_rows, w.n_rows, w.width, |part: Part, out: &mut [f32]| {
-        let own;
-        let x = if n_rows == 1 {
-            &only
-        } else {
-            own = groups(&x[part.first_row * w.width..][..part.n_rows * w.width]);
-            &own
-        };
-        let first = part.first_column / LANES;
-        let panels = first..first + part.n_columns.div_ceil(LANES);
-        let bias = bias.map(|bias| &bias[part.first_column..][..part.n_columns]);
-        let out = Output { n_rows: part.n_rows, bias, act, out };
-        dispatch(Product { x, w, panels, out });
+    let Output { bias, act, out, .. } = output;
+    by_product_rows(out, w.n_rows, w.width, |first_row, out| {
+        let n_rows = out.len() / w.n_rows;
+        // A thread rounds the rows that it multiplies.
+        let x = groups(&x[first_row * w.width..][..n_rows * w.width]);
+        panels(&x, w, 0..w.n_rows.div_ceil(LANES), &mut Output { n_rows, bias, act, out });
     });
+}
+
+/// The columns of some panels: `x: [out.n_rows][n_groups]`.
+pub(super) fn panels<const N: usize>(
+    x: &[Group<N>],
+    w: &QuantPanels,
+    panels: Range<usize>,
+    out: &mut Output<'_, '_>,
+) where
+    Tiles: Dots<N>,
+{
+    let out = Output { n_rows: out.n_rows, bias: out.bias, act: out.act, out: out.out };
+    dispatch(Product { x, w, panels, out });
 }
 
 struct Product<'a, 'o, const N: usize> {
@@ -254,12 +257,12 @@ where
 }
 
 /// Products of a group of weights of sixteen rows with the groups of `H` rows of activations.
-trait Dots<const N: usize> {
+pub(super) trait Dots<const N: usize> {
     fn dot_bytes<S: Simd, const H: usize>(s: S, w: &[Chunk; QUADS], x: [&Group<N>; H]) -> [S::I; H];
     fn dot_nibbles<S: Simd, const H: usize>(s: S, w: &[Chunk; QUADS / 2], x: [&Group<N>; H]) -> [S::I; H];
 }
 
-struct Tiles;
+pub(super) struct Tiles;
 
 impl Dots<QUADS> for Tiles {
     #[inline(always)]

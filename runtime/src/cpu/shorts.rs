@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::activations::{BLOCK, Blocks, block_scale, inverse};
 use super::output::Output;
 use super::simd::{Kernel, LANES, Simd, dispatch};
-use super::split::{Part, by_rows_or_columns};
+use super::split::by_product_rows;
 use crate::Activation;
 
 /// Pairs of columns of a whole block.
@@ -73,24 +73,19 @@ impl ShortPanels {
 
 /// `out = act(x * w^T + bias)`; `x: [n, n_in]`, `w: [n_out, n_in]`, `out: [n, n_out]`.
 pub(super) fn linear(x: &[f32], w: &ShortPanels, bias: Option<&[f32]>, act: Activation, out: &mut [f32]) {
-    let n_rows = x.len() / w.width;
-    assert!(x.len() == n_rows * w.width && out.len() == n_rows * w.n_rows);
-    // A thread rounds the rows that it multiplies, unless all multiply the same.
-    let only = (n_rows == 1).then(|| Blocks::new(x, w.width));
-    by_rows_or_columns(out, n_rows, w.n_rows, w.width, |part: Part, out: &mut [f32]| {
-        let own;
-        let x = if let Some(only) = &only {
-            only
-        } else {
-            own = Blocks::new(&x[part.first_row * w.width..][..part.n_rows * w.width], w.width);
-            &own
-        };
-        let first = part.first_column / LANES;
-        let panels = first..first + part.n_columns.div_ceil(LANES);
-        let bias = bias.map(|bias| &bias[part.first_column..][..part.n_columns]);
-        let out = Output { n_rows: part.n_rows, bias, act, out };
-        dispatch(Product { x, w, panels, out });
+    assert!(x.len().is_multiple_of(w.width) && out.len() == x.len() / w.width * w.n_rows);
+    by_product_rows(out, w.n_rows, w.width, |first_row, out| {
+        let n_rows = out.len() / w.n_rows;
+        // A thread rounds the rows that it multiplies.
+        let x = Blocks::new(&x[first_row * w.width..][..n_rows * w.width], w.width);
+        panels(&x, w, 0..w.n_rows.div_ceil(LANES), &mut Output { n_rows, bias, act, out });
     });
+}
+
+/// The columns of some panels: `x: [out.n_rows, n_in]`.
+pub(super) fn panels(x: &Blocks, w: &ShortPanels, panels: Range<usize>, out: &mut Output<'_, '_>) {
+    let out = Output { n_rows: out.n_rows, bias: out.bias, act: out.act, out: out.out };
+    dispatch(Product { x, w, panels, out });
 }
 
 struct Product<'a, 'o> {

@@ -286,6 +286,85 @@ fn causal_attention_over_an_appended_cache_equals_its_twin() {
     }
 }
 
+/// One, two and three rows whose keys fill one piece, several, and one more key than that.
+#[test]
+fn few_rows_over_a_long_cache_equal_their_twin() {
+    let rt = runtime();
+    for (n_heads, n_kv_heads, head_dim) in [(1, 1, 3), (9, 3, 64), (8, 1, 16), (5, 1, 72), (4, 2, 40)] {
+        let (q_width, kv_width, n_ctx) = (n_heads * head_dim, n_kv_heads * head_dim, 770);
+        let [k_cache, v_cache] = [0; 2].map(|_| platform::block_on(rt.kv_cache(n_ctx, kv_width)).unwrap());
+        let (keys, values) = (numbers(1, n_ctx * kv_width), numbers(2, n_ctx * kv_width));
+        let mut rec = rt.recorder();
+        for (cache, x) in [(&k_cache, &keys), (&v_cache, &values)] {
+            let x = rec.input(n_ctx, kv_width, x.clone()).unwrap();
+            rec.kv_append(cache, x, 0).unwrap();
+        }
+        platform::block_on(rec.run()).unwrap();
+        let scale = 3.0 / (head_dim as f32).sqrt();
+        for (first_pos, n) in [(254, 2), (255, 1), (256, 1), (255, 3), (510, 3), (767, 3)] {
+            let q = numbers(3 + first_pos as u64, n * q_width);
+            let p = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale };
+            let mut expected = vec![0.0; q.len()];
+            kernels::attention_causal(&q, &keys, &values, &p, &mut expected);
+            let got = run(&rt, |rec| {
+                let q = rec.input(n, q_width, q.clone())?;
+                let (keys, values) = (&k_cache, &v_cache);
+                rec.attention_causal(q, CausalAttention { keys, values, first_pos, n_kv_heads, scale })
+            });
+            assert_close(&format!("{p:?}, {n} rows"), &got, &expected, 2e-6);
+        }
+    }
+}
+
+/// What is no number is not lost among the pieces.
+#[test]
+fn attention_to_what_is_no_number_is_none() {
+    let rt = runtime();
+    let [keys, values] = [0; 2].map(|_| platform::block_on(rt.kv_cache(300, 4)).unwrap());
+    let got = run(&rt, |rec| {
+        let q = rec.input(1, 4, vec![f32::NAN; 4])?;
+        let (keys, values) = (&keys, &values);
+        rec.attention_causal(q, CausalAttention { keys, values, first_pos: 299, n_kv_heads: 1, scale: 1.0 })
+    });
+    assert!(got.iter().all(|x| x.is_nan()), "{got:?}");
+}
+
+/// Layers of one row are computed together, whatever their weights are; each as if it were alone.
+#[test]
+fn layers_of_the_same_row_equal_each_alone() {
+    let n_in = 64;
+    for precision in [Precision::Fast, Precision::Exact] {
+        let rt = runtime_of(precision);
+        let weights = [
+            quantised_weight(&rt, 200, n_in, &Quantised::new(true, 200 * n_in)),
+            quantised_weight(&rt, 33, n_in, &Quantised::new(false, 33 * n_in)),
+            weight(&rt, &[70, n_in], &numbers(4, 70 * n_in)),
+            weight(&rt, &[1, n_in], &numbers(5, n_in)),
+        ];
+        let x = numbers(6, n_in);
+        let alone: Vec<Vec<f32>> = weights
+            .iter()
+            .map(|w| {
+                run(&rt, |rec| {
+                    let x = rec.input(1, n_in, x.clone())?;
+                    rec.linear(x, w, None, Activation::Silu)
+                })
+            })
+            .collect();
+        for (i, expected) in alone.iter().enumerate() {
+            let together = run(&rt, |rec| {
+                let x = rec.input(1, n_in, x.clone())?;
+                let layers: Vec<Tensor> = weights
+                    .iter()
+                    .map(|w| rec.linear(x, w, None, Activation::Silu))
+                    .collect::<crate::Result<_>>()?;
+                Ok(layers[i])
+            });
+            assert_eq!(together, *expected, "{precision:?}, layer {i}");
+        }
+    }
+}
+
 #[test]
 fn pools_rows_and_argmax_are_wired() {
     let rt = runtime();
@@ -337,7 +416,9 @@ fn caches_are_copied_and_wrong_copies_refused() {
     append(&from, [1.0, 2.0, 3.0, 4.0], 0);
     append(&to, [5.0, 6.0, 7.0, 8.0], 1);
     platform::block_on(rt.copy_caches(&[(&from, &to)], 2)).unwrap();
-    assert_eq!(to.cpu().unwrap().values.borrow()[..6], [1.0, 2.0, 3.0, 4.0, 7.0, 8.0]);
+    let copied = to.cpu().unwrap();
+    let copied: Vec<f32> = (0..3).flat_map(|pos| copied.rows.borrow().row(pos).collect::<Vec<_>>()).collect();
+    assert_eq!(copied, [1.0, 2.0, 3.0, 4.0, 7.0, 8.0]);
     for (pair, n_positions) in [((&from, &wide), 1), ((&to, &from), 5), ((&from, &from), 1)] {
         assert!(platform::block_on(rt.copy_caches(&[pair], n_positions)).is_err(), "{pair:?}");
     }

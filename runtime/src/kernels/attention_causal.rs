@@ -7,12 +7,19 @@ pub(crate) struct CausalParams {
     pub(crate) first_pos: usize,
     /// Query heads.
     pub(crate) n_heads: usize,
-    /// Key and value heads; query head `h` uses head `h / (n_heads / n_kv_heads)`.
+    /// Key and value heads; query head `h` uses head `h / group()`.
     pub(crate) n_kv_heads: usize,
     /// Elements of a head.
     pub(crate) head_dim: usize,
     /// Factor on the scores.
     pub(crate) scale: f32,
+}
+
+impl CausalParams {
+    /// Query heads that share a key head.
+    pub(crate) fn group(&self) -> usize {
+        self.n_heads / self.n_kv_heads
+    }
 }
 
 /// `q, out: [n, n_heads * head_dim]`, `keys, values: [>= first_pos + n, n_kv_heads * head_dim]`:
@@ -22,12 +29,11 @@ pub(crate) fn attention_causal(q: &[f32], keys: &[f32], values: &[f32], p: &Caus
     let n_rows = q.len() / q_width;
     assert!(q.len() == out.len() && keys.len() >= (p.first_pos + n_rows) * kv_width);
     assert_eq!(keys.len(), values.len());
-    let group = p.n_heads / p.n_kv_heads;
     for row in 0..n_rows {
         let n_keys = p.first_pos + row + 1;
         for head in 0..p.n_heads {
             let at = row * q_width + head * p.head_dim;
-            let kv_at = head / group * p.head_dim;
+            let kv_at = head / p.group() * p.head_dim;
             let kv = |cache: &[f32], pos: usize, i: usize| f64::from(cache[pos * kv_width + kv_at + i]);
             let scores = (0..n_keys).map(|pos| {
                 let dot: f64 = (0..p.head_dim).map(|i| f64::from(q[at + i]) * kv(keys, pos, i)).sum();
