@@ -8,6 +8,7 @@ use crate::kept::Kept;
 use crate::llama::Llama;
 use crate::sampling::Sampling;
 use crate::session::{Session, piece_tokens};
+use crate::warm_up::warm_up;
 use models::ModelFiles;
 use runtime::{Forecast, Runtime, Tokenizer, Weights};
 use std::rc::Rc;
@@ -77,7 +78,7 @@ impl Generator {
         }
         let needed = forecast_of(rt, &weights, &config).total_bytes();
         rt.check_room(&format!("the generator {}", files.id()), needed)?;
-        let model = Llama::load(rt, &weights, config).await?;
+        let model = Llama::load(rt, &weights, config, async |model: &Llama| warm_up(rt, model).await).await?;
         Self::assemble(rt, model, tokenizer, chat)
     }
 

@@ -40,6 +40,7 @@ mod llama;
 mod sampling;
 mod session;
 mod stop;
+mod warm_up;
 
 pub use chat::Message;
 pub use error::{Error, Result};

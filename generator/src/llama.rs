@@ -8,9 +8,10 @@ use crate::config::{Form, LlamaConfig};
 use crate::error::Result;
 use crate::gpu_steps::RecordedStep;
 use runtime::{
-    Activation, CausalAttention, KvCache, Recorder, Rope, RopeStyle, Runtime, Tensor, Weight, WeightFormat,
-    Weights,
+    Activation, CausalAttention, KvCache, Layout, Recorder, Rope, RopeStyle, Runtime, Tensor, Weight,
+    WeightFormat, Weights,
 };
+use std::collections::HashSet;
 
 /// The weights, and the forward pass.
 pub(crate) struct Llama {
@@ -31,6 +32,15 @@ struct Layer {
     gate: Weight,           // [F, D]
     up: Weight,             // [F, D]
     down: Weight,           // [D, F]
+}
+
+impl Layer {
+    /// How its matrices are held.
+    fn layouts(&self) -> [Layout; 7] {
+        let matrices =
+            [&self.query, &self.key, &self.value, &self.attention, &self.gate, &self.up, &self.down];
+        matrices.map(Weight::layout)
+    }
 }
 
 /// What one conversation has in memory: keys and values of every position so far. Clones share the
@@ -93,9 +103,17 @@ impl State {
 }
 
 impl Llama {
-    /// Loads every tensor, each by its own range of the file, in its own number format.
-    pub(crate) async fn load(rt: &Runtime, weights: &Weights, config: LlamaConfig) -> Result<Self> {
-        let c = &config;
+    /// Loads every tensor, each by its own range of the file, in its own number format. What is not for
+    /// one layer comes first, so that `new_kind` is told of a model that lacks the later layers, whenever it
+    /// has got a layer whose weights have other layouts than those before: it has the kernels compiled,
+    /// which a browser does while the others load.
+    pub(crate) async fn load(
+        rt: &Runtime,
+        weights: &Weights,
+        config: LlamaConfig,
+        new_kind: impl AsyncFn(&Self) -> Result<()>,
+    ) -> Result<Self> {
+        let c = config.clone();
         let (d, f) = (c.d_model, c.d_ffn);
         let (d_query, d_kv) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
         let load =
@@ -103,12 +121,13 @@ impl Llama {
         let embedding = load(Part::Embedding, &[c.n_vocab, d]).await?;
         let head = if c.is_tied { embedding.clone() } else { load(Part::Head, &[c.n_vocab, d]).await? };
         let norm = load(Part::Norm, &[d]).await?;
-        let mut layers = Vec::with_capacity(c.n_layers);
+        let mut model = Self { config, embedding, layers: Vec::with_capacity(c.n_layers), norm, head };
+        let mut kinds = HashSet::new();
         for i in 0..c.n_layers {
             let load = async |part, shape: &[usize]| {
                 self::load(rt, weights, &tensor_name(c.form, Some(i), part), shape).await
             };
-            layers.push(Layer {
+            model.layers.push(Layer {
                 attention_norm: load(Part::AttentionNorm, &[d]).await?,
                 query: load(Part::Query, &[d_query, d]).await?,
                 key: load(Part::Key, &[d_kv, d]).await?,
@@ -119,8 +138,11 @@ impl Llama {
                 up: load(Part::Up, &[f, d]).await?,
                 down: load(Part::Down, &[d, f]).await?,
             });
+            if kinds.insert(model.layers[i].layouts()) {
+                new_kind(&model).await?;
+            }
         }
-        Ok(Self { config, embedding, layers, norm, head })
+        Ok(model)
     }
 
     /// An empty state with room for `n_ctx` positions.
@@ -260,6 +282,11 @@ mod tests {
         tokens: Vec<u32>,
     }
 
+    async fn load_plain(rt: &Runtime, weights: &Weights, config: &[u8]) -> Llama {
+        let config = LlamaConfig::from_json(config).unwrap();
+        Llama::load(rt, weights, config, async |_: &Llama| Ok(())).await.unwrap()
+    }
+
     async fn logits(rt: &Runtime, model: &Llama, state: &mut State, ids: &[u32]) -> Vec<f32> {
         let mut rec = rt.recorder();
         let states = model.forward(&mut rec, state, ids).unwrap();
@@ -277,7 +304,7 @@ mod tests {
             .await
             .unwrap();
         let weights = Weights::open(Box::new(weights)).unwrap();
-        let model = Llama::load(&rt, &weights, LlamaConfig::from_json(config).unwrap()).await.unwrap();
+        let model = load_plain(&rt, &weights, config).await;
         for row in golden.rows {
             for piece in [row.ids.len(), 3] {
                 let mut state = model.new_state(&rt, 64).await.unwrap();
@@ -317,7 +344,7 @@ mod tests {
         let file: &'static [u8] = include_bytes!("../../fixtures/tiny/llama_untied/model.safetensors");
         let config = include_bytes!("../../fixtures/tiny/llama_untied/config.json");
         let weights = Weights::open(Box::new(file)).unwrap();
-        let model = Llama::load(&rt, &weights, LlamaConfig::from_json(config).unwrap()).await.unwrap();
+        let model = load_plain(&rt, &weights, config).await;
         let mut rows = Vec::new();
         for &n in lengths {
             let mut whole = model.new_state(&rt, 256).await.unwrap();

@@ -219,15 +219,20 @@ impl<'rt> Recorder<'rt> {
         Ok(Some(TokenLoop::new(self.runtime.clone(), steps)))
     }
 
-    /// Runs everything and reads the index of the largest element of each row of `x`.
-    pub async fn read_argmax(mut self, x: Tensor) -> Result<Vec<u32>> {
+    /// Index of the largest element of each row, as a number -> `[n_rows, 1]`.
+    pub fn argmax(&mut self, x: Tensor) -> Result<Tensor> {
         self.owns(x)?;
         if x.width() > MAX_ARGMAX_WIDTH {
             let (got, max) = (x.width() as u64, MAX_ARGMAX_WIDTH as u64);
             return Err(Error::OutOfRange { what: "width of argmax".into(), got, max });
         }
         let out = self.buffer("argmax", x.n_rows(), 1)?;
-        let out = self.push(out, Op::Argmax { x: x.buffer, out: out.buffer });
+        Ok(self.push(out, Op::Argmax { x: x.buffer, out: out.buffer }))
+    }
+
+    /// Runs everything and reads the index of the largest element of each row of `x`.
+    pub async fn read_argmax(mut self, x: Tensor) -> Result<Vec<u32>> {
+        let out = self.argmax(x)?;
         Ok(self.read(&out).await?.into_iter().map(|idx| idx as u32).collect())
     }
 
@@ -246,6 +251,18 @@ impl<'rt> Recorder<'rt> {
     /// an error of the run.
     pub fn warm_up(self) -> Result<()> {
         self.runtime.warm_up(&self.program)
+    }
+
+    /// As [`Self::warm_up`], for the kernels of [`Self::token_loop`].
+    ///
+    /// # Errors
+    /// As [`Self::token_loop`].
+    pub fn warm_up_token_loop(self, logits: Tensor) -> Result<()> {
+        self.owns(logits)?;
+        match self.runtime.executor().gpu() {
+            Ok(gpu) => GpuSteps::warm_up(gpu, &replayable(&self.program, logits.buffer)?),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Runs everything; what remains is in the caches.

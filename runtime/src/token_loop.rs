@@ -81,4 +81,6 @@ pub struct GpuCounters {
     pub n_unfused_loops: u64,
     /// Buffers, bind groups and pipelines that were ever created.
     pub n_objects: u64,
+    /// Of these the pipelines, each of which is a kernel to compile.
+    pub n_pipelines: u64,
 }

@@ -183,7 +183,8 @@ impl Gpu {
     pub(crate) fn counters(&self) -> GpuCounters {
         let n_objects = self.pool.n_created() + self.registry.n_created();
         let counters = self.counters.get();
-        GpuCounters { n_objects: counters.n_objects + n_objects, ..counters }
+        let n_pipelines = self.registry.n_compiled();
+        GpuCounters { n_objects: counters.n_objects + n_objects, n_pipelines, ..counters }
     }
 
     fn has_passed(&self, variants: &HashSet<Variant>) -> bool {

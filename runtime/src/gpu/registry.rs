@@ -30,8 +30,9 @@ pub(super) struct Registry {
     /// Text to replace in kernels, so that a test sees what becomes of a wrong one.
     #[cfg(test)]
     sabotage: RefCell<Vec<(String, String)>>,
-    /// Pipelines and bind groups that were ever created.
+    /// Pipelines and bind groups that were ever created, and the pipelines alone.
     n_created: Cell<u64>,
+    n_compiled: Cell<u64>,
 }
 
 impl Registry {
@@ -44,6 +45,7 @@ impl Registry {
             #[cfg(test)]
             sabotage: RefCell::default(),
             n_created: Cell::new(0),
+            n_compiled: Cell::new(0),
         }
     }
 
@@ -74,6 +76,7 @@ impl Registry {
             return pipeline.clone();
         }
         self.n_created.set(self.n_created.get() + 1);
+        self.n_compiled.set(self.n_compiled.get() + 1);
         let spec = variant.kernel.spec();
         let accesses: Vec<Access> = spec.storage.iter().map(|(_, access)| *access).collect();
         let (layout_idx, layout) = self.layout(accesses);
@@ -133,6 +136,11 @@ impl Registry {
     /// Pipelines and bind groups that were ever created.
     pub(super) fn n_created(&self) -> u64 {
         self.n_created.get()
+    }
+
+    /// Pipelines that were ever compiled.
+    pub(super) fn n_compiled(&self) -> u64 {
+        self.n_compiled.get()
     }
 
     /// A bind group that is not kept here.

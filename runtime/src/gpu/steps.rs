@@ -133,6 +133,17 @@ impl GpuSteps {
         Ok(steps)
     }
 
+    /// Makes the pipelines of a recorded step, as [`Gpu::warm_up`] does.
+    pub(crate) fn warm_up(gpu: &Gpu, recording: &Recording<'_>) -> Result<()> {
+        gpu.device.check()?;
+        if gpu.kernels == KernelSet::Software {
+            return Ok(());
+        }
+        // What goes wrong is told by the first steps, which use the same pipelines.
+        let make = || Self::make(gpu, recording, Fusion::Workgroup).map(drop);
+        gpu.device.scoped("kernels", 0, make).0
+    }
+
     async fn scoped(gpu: &Gpu, recording: &Recording<'_>, fusion: Fusion) -> Result<Self> {
         let make = || Self::make(gpu, recording, fusion);
         let (steps, errors) = gpu.device.scoped("a step of decoding", 0, make);
