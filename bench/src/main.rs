@@ -5,9 +5,11 @@
 
 mod embed;
 mod generate;
+mod gpu;
 mod ingest_files;
 mod machine;
 mod peers;
+mod random_model;
 mod report;
 mod search;
 mod size;
@@ -44,6 +46,12 @@ struct Args {
     /// Tier to measure.
     #[arg(long, default_value = "cpu")]
     tier: Tier,
+    /// `gpu`: measure a software adapter too, which only shows that the benchmark runs.
+    #[arg(long)]
+    software: bool,
+    /// `gpu`: layers of the model of 1 G parameters, instead of all 16.
+    #[arg(long)]
+    layers: Option<usize>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -52,6 +60,8 @@ enum Name {
     Embed,
     /// Tokens per second, prompt and answer.
     Generate,
+    /// The GPU tier on a graphics card: `--only smollm2`, `llama-1b` or `embed`.
+    Gpu,
     /// Milliseconds per query over 10,000 passages.
     Search,
     /// Bytes per second from file to chunks.
@@ -108,6 +118,7 @@ fn measure(args: &Args) -> Outcome<Rows> {
     Ok(match args.name {
         Name::Embed => embed::rows(args)?.into(),
         Name::Generate => generate::rows(args)?.into(),
+        Name::Gpu => gpu::rows(args)?,
         Name::Search => search::rows(args)?.into(),
         Name::Ingest => ingest_files::rows(args)?.into(),
         Name::Store => store::rows(args)?.into(),

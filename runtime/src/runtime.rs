@@ -375,14 +375,15 @@ async fn tested(
     policy: &KernelPolicy,
     reason: String,
 ) -> Result<(AnyExecutor, TierReport)> {
-    let (tier, adapter) = match &executor {
-        AnyExecutor::Cpu(_) => (Tier::Cpu, None),
-        AnyExecutor::Gpu(gpu) => (Tier::Gpu, Some(gpu.adapter().to_owned())),
+    let (tier, adapter, is_software) = match &executor {
+        AnyExecutor::Cpu(_) => (Tier::Cpu, None, false),
+        AnyExecutor::Gpu(gpu) => (Tier::Gpu, Some(gpu.adapter().to_owned()), gpu.is_software()),
     };
     let untested = crate::SelfTest { passed: false, max_error: f32::NAN, worst: String::new(), took_ms: 0.0 };
     let report = TierReport {
         tier,
         adapter,
+        is_software,
         simd: Cpu::simd_name(),
         n_threads: platform::n_threads(),
         reason,

@@ -157,6 +157,8 @@ pub struct TierReport {
     pub tier: Tier,
     /// The GPU adapter's name, on the GPU tier.
     pub adapter: Option<String>,
+    /// Whether that adapter is the CPU in disguise.
+    pub is_software: bool,
     /// The CPU instruction set: "AVX-512 VNNI", "AVX2", "NEON dotprod", "NEON",
     /// "relaxed simd128", "simd128" or "portable".
     pub simd: &'static str,

@@ -30,7 +30,7 @@ pub fn bench(args: &[String]) -> Outcome {
             build_footnote()?;
             fetch_models()?;
         }
-        Some("embed" | "generate" | "search") => {
+        Some("embed" | "generate" | "gpu" | "search") => {
             build_footnote()?;
             fetch_models()?;
         }
