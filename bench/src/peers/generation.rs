@@ -1,4 +1,4 @@
-//! Prompts to tokens, beside wllama: llama.cpp in the browser.
+//! Prompts to tokens, beside wllama (llama.cpp in the browser) and, on a graphics adapter, transformers.js.
 
 use std::path::Path;
 
@@ -11,13 +11,19 @@ use super::{THREADS, folder, texts, threads};
 use crate::report::{Row, Rows};
 use crate::{Args, Outcome};
 
-/// Tokens of a prompt, and tokens written after it.
-const SIZES: [(usize, usize); 2] = [(200, 33), (1000, 2)];
-/// A shorter answer says little about the speed of decoding.
+/// What is asked of engines that take turns: pairs of the tokens of a prompt and the tokens written after it.
+pub(super) struct Sizes {
+    warm_up: (usize, usize),
+    timed: &'static [(usize, usize)],
+}
+
+pub(super) const SIZES: Sizes = Sizes { warm_up: (32, 8), timed: &[(200, 33), (1000, 33)] };
+/// On an adapter that the processor imitates the peer takes some ten seconds for a token.
+const SOFTWARE_SIZES: Sizes = Sizes { warm_up: (4, 2), timed: &[(16, 5)] };
+/// An answer that ends before this says little about the speed of decoding.
 const MIN_DECODED: usize = 16;
 /// Room for the longest prompt and its answer; what Footnote takes, too.
 pub(super) const N_CTX: usize = 2048;
-const WARM_UP: (usize, usize) = (32, 8);
 /// Rows take turns until they have all their runs, or for so long: wllama reads few tokens per second
 /// of this model. The table says how many runs a row has.
 const MAX_ROW_MS: f64 = 240_000.0;
@@ -43,12 +49,64 @@ pub(super) fn measure(args: &Args, rows: &mut Rows) -> Outcome<()> {
             rows.skip(what, reason.to_string());
             continue;
         }
-        for (name, pairs) in measure_sizes(&mut page, &tokenizer, args.runs)? {
+        for (name, pairs) in measure_sizes(&mut page, &tokenizer, &SIZES, args.runs)? {
             let what = format!("{what}: {name}");
             rows.rows.push(Row::compared(what, "tokens/s", &pairs, "wllama", bar(n_threads)));
         }
     }
     Ok(())
+}
+
+/// The GPU tier on the graphics adapter that Chromium imitates, beside transformers.js on webgpu: a check
+/// that nothing is wasted, more than a speed.
+pub(super) fn measure_webgpu(args: &Args, rows: &mut Rows) -> Outcome<()> {
+    let models = args.models()?;
+    let id = &models.catalog().default_generator().id;
+    let what = format!("{id}, in Chromium on its software graphics adapter");
+    let wanted = [
+        ("node_modules/@huggingface/transformers/package.json".into(), "transformers.js is not installed"),
+        (format!("onnx/{id}/onnx/model_q4.onnx"), "the model was not exported to ONNX"),
+    ];
+    if let Some((_, reason)) = wanted.iter().find(|(file, _)| !folder().join(file).is_file()) {
+        rows.skip(what, format!("{reason}; see bench/README.md"));
+        return Ok(());
+    }
+    let tokenizer = tokenizer(&models)?;
+    let mut page = Page::open(Path::new(models.folder()), true)?;
+    let options = json!({"tier": "gpu", "load": ["generator"], "threads": 1});
+    let opened = page.start("ours", "footnote.js", &options)?;
+    eprintln!("bench: {}", opened["version"].as_str().unwrap_or_default());
+    let options = json!({"model": id, "device": "webgpu", "dtype": "q4", "threads": 1});
+    match page.start("transformers.js", "transformers_llm.js", &options) {
+        Ok(opened) => eprintln!("bench: transformers.js {opened}"),
+        Err(reason) => {
+            rows.skip(what, reason.to_string());
+            return Ok(());
+        }
+    }
+    let mut engines = OnAdapter { page, tokenizer: &tokenizer };
+    for (name, pairs) in measure_sizes(&mut engines, &tokenizer, &SOFTWARE_SIZES, args.runs)? {
+        let peer = "transformers.js q4 on webgpu";
+        rows.rows.push(Row::compared(format!("{what}: {name}"), "tokens/s", &pairs, peer, 1.0));
+    }
+    Ok(())
+}
+
+/// Ours, and transformers.js, which is given token ids.
+struct OnAdapter<'a> {
+    page: Page,
+    tokenizer: &'a Tokenizer,
+}
+
+impl Engines for OnAdapter<'_> {
+    fn ours(&mut self, prompt: &str, n_tokens: usize) -> Outcome<Value> {
+        self.page.call("ours", "generate", &json!([prompt, n_tokens]))
+    }
+
+    fn theirs(&mut self, prompt: &str, n_tokens: usize) -> Outcome<Value> {
+        let ids = self.tokenizer.encode(prompt, true)?.ids;
+        self.page.call("transformers.js", "generate", &json!([ids, n_tokens]))
+    }
 }
 
 /// The tokenizer of the default generator.
@@ -101,6 +159,7 @@ type Pairs = Vec<(f64, f64)>;
 pub(super) fn measure_sizes(
     engines: &mut impl Engines,
     tokenizer: &Tokenizer,
+    sizes: &Sizes,
     n_runs: usize,
 ) -> Outcome<Vec<(String, Pairs)>> {
     let mut seed = 0;
@@ -108,12 +167,12 @@ pub(super) fn measure_sizes(
         seed += 1;
         texts::prompt(tokenizer, n_tokens, seed)
     };
-    let (n_prompt, n_tokens) = WARM_UP;
+    let (n_prompt, n_tokens) = sizes.warm_up;
     let warm_up = next_prompt(n_prompt)?;
     engines.ours(&warm_up, n_tokens)?;
     engines.theirs(&warm_up, n_tokens)?;
     let mut measured = Vec::new();
-    for (n_prompt, n_tokens) in SIZES {
+    for &(n_prompt, n_tokens) in sizes.timed {
         let (mut reading, mut writing) = (Vec::new(), Vec::new());
         let begun_ms = now_ms();
         while reading.len() < n_runs && (reading.is_empty() || now_ms() - begun_ms < MAX_ROW_MS) {
@@ -122,12 +181,10 @@ pub(super) fn measure_sizes(
             let theirs = Speeds::of(&engines.theirs(&prompt, n_tokens)?, n_prompt, n_tokens)?;
             eprintln!("bench: prompt of {n_prompt}: {ours:.1?}, the peer {theirs:.1?}");
             reading.push((ours.reading, theirs.reading));
-            writing.extend(ours.writing.zip(theirs.writing));
+            writing.push((ours.writing, theirs.writing));
         }
         measured.push((format!("prompt of {n_prompt} tokens"), reading));
-        if !writing.is_empty() {
-            measured.push((format!("{} tokens after a prompt of {n_prompt}", n_tokens - 1), writing));
-        }
+        measured.push((format!("{} tokens after a prompt of {n_prompt}", n_tokens - 1), writing));
     }
     Ok(measured)
 }
@@ -137,8 +194,8 @@ pub(super) fn measure_sizes(
 struct Speeds {
     /// Of the prompt.
     reading: f64,
-    /// Of the answer, where it is long enough.
-    writing: Option<f64>,
+    /// Of the answer.
+    writing: f64,
 }
 
 impl Speeds {
@@ -148,13 +205,10 @@ impl Speeds {
             return Err(format!("{} tokens were read instead of {n_prompt}", times["n_prompt"]).into());
         }
         let n_decoded = number("n_decoded")?;
-        if n_tokens > MIN_DECODED && n_decoded < MIN_DECODED as f64 {
+        if n_decoded < MIN_DECODED.min(n_tokens - 1) as f64 {
             return Err(format!("an answer ended after {n_decoded} tokens").into());
         }
         let writing = n_decoded / number("decode_ms")? * 1e3;
-        Ok(Self {
-            reading: n_prompt as f64 / number("prompt_ms")? * 1e3,
-            writing: (n_decoded >= MIN_DECODED as f64).then_some(writing),
-        })
+        Ok(Self { reading: n_prompt as f64 / number("prompt_ms")? * 1e3, writing })
     }
 }

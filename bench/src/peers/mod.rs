@@ -29,6 +29,9 @@ pub(crate) fn rows(args: &Args) -> Outcome<Rows> {
     if args.wants("generate") {
         generation::measure(args, &mut rows)?;
     }
+    if args.wants("webgpu-generate") {
+        generation::measure_webgpu(args, &mut rows)?;
+    }
     if args.wants("native") {
         native::measure(args, &mut rows)?;
     }

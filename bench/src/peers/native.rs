@@ -11,7 +11,7 @@ use platform::{block_on, now_ms};
 use runtime::Tokenizer;
 use serde_json::{Value, json};
 
-use super::generation::{Engines, N_CTX, measure_sizes, tokenizer};
+use super::generation::{Engines, N_CTX, SIZES, measure_sizes, tokenizer};
 use super::{THREADS, folder, threads};
 use crate::report::{Row, Rows};
 use crate::{Args, Outcome};
@@ -59,7 +59,7 @@ impl Pair {
     }
 
     fn rows(&mut self, what: &str, tokenizer: &Tokenizer, n_runs: usize) -> Outcome<Vec<Row>> {
-        let measured = measure_sizes(self, tokenizer, n_runs)?;
+        let measured = measure_sizes(self, tokenizer, &SIZES, n_runs)?;
         let row = |(name, pairs): (String, Vec<(f64, f64)>)| {
             Row::compared(format!("{what}: {name}"), "tokens/s", &pairs, &self.peer, BAR)
         };
