@@ -47,11 +47,33 @@ impl Chunk {
     /// The text to embed: the document's title and the headings above, then the raw text.
     ///
     /// A heading that the raw text starts with is not said twice. The line above the text has at
-    /// most 160 characters; the innermost headings are kept.
+    /// most 160 characters; the innermost headings are kept. Words that a hyphen parts at the end of
+    /// a line are whole.
     pub fn embedding_text(&self, title: &str) -> String {
         let prefix = prefix_line(title, &self.heading_path, &self.text);
-        if prefix.is_empty() { self.text.clone() } else { format!("{prefix}\n{}", self.text) }
+        let text = with_whole_words(&self.text);
+        if prefix.is_empty() { text } else { format!("{prefix}\n{text}") }
     }
+}
+
+/// The text without the hyphens and line breaks within words. Compounds lose theirs, too.
+fn with_whole_words(text: &str) -> String {
+    let mut whole = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("-\n").or_else(|| rest.find("\u{2010}\n")) {
+        let (before, after) = rest.split_at(at);
+        let hyphen = after.chars().next().map_or(0, char::len_utf8);
+        let next = &after[hyphen + 1..];
+        let is_parted = before.chars().next_back().is_some_and(char::is_lowercase)
+            && next.chars().next().is_some_and(char::is_lowercase);
+        whole.push_str(before);
+        if !is_parted {
+            whole.push_str(&after[..hyphen + 1]);
+        }
+        rest = next;
+    }
+    whole.push_str(rest);
+    whole
 }
 
 /// 160 characters are about 40 tokens, a fifth of a chunk.
@@ -78,7 +100,8 @@ fn prefix_line(title: &str, path: &[String], text: &str) -> String {
     parts.join(" > ")
 }
 
-/// Cuts a document into chunks: in order, without overlap, covering all text that is not blank.
+/// Cuts a document into chunks: in order, without overlap, covering all text that is neither blank
+/// nor page furniture.
 ///
 /// Blocks are kept whole where they fit, so that no table or code block is cut that fits into
 /// `policy.max_tokens`; longer ones are cut at lines, paragraphs at sentence ends, then at blanks,
@@ -97,6 +120,10 @@ pub fn chunk(doc: &Document, policy: &ChunkPolicy, count_tokens: &dyn Fn(&str) -
     let title = doc.title.as_deref().unwrap_or("");
     let mut path: Vec<(u8, String)> = Vec::new();
     for block in &blocks {
+        if block.kind == BlockKind::PageFurniture {
+            packer.interrupt();
+            continue;
+        }
         if let BlockKind::Heading { level } = block.kind {
             packer.end_section();
             path.retain(|&(above, _)| above < level);
@@ -177,6 +204,12 @@ impl Packer<'_> {
         self.n_prefix_tokens = if prefix.is_empty() { 0 } else { self.splitter.count(&prefix) };
         self.open.section += 1;
         self.open.path = path;
+    }
+
+    /// Keeps what comes next apart: a chunk is one piece of the text.
+    fn interrupt(&mut self) {
+        self.close();
+        self.open.section += 1;
     }
 
     /// Closes what is open, unless it is headings that wait for text.

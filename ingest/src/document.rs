@@ -156,6 +156,10 @@ pub enum BlockKind {
     Table,
     /// A code block with its fences.
     Code,
+    /// What somebody wrote on a page afterwards.
+    Comment,
+    /// A running title or page number, which is no part of any passage.
+    PageFurniture,
 }
 
 /// Something that was lost or guessed while reading a document that was read all the same.

@@ -24,7 +24,8 @@
 //! - All places are spans of Unicode code points of [`Document::text`]. Text is never rewritten
 //!   after spans are taken: what is shown under a span is what the file says.
 //! - [`chunk`] loses nothing: in order, without overlap, every character that is not blank lies
-//!   in exactly one chunk, and each chunk's text is the slice of its span.
+//!   in exactly one chunk, but for running titles and page numbers; each chunk's text is the slice
+//!   of its span.
 //! - It knows no model: token counts come in as a function.
 #![forbid(unsafe_code)]
 

@@ -1,21 +1,29 @@
-//! PDF: the pages' characters by `pdf-extract`, everything around it here.
+//! PDF: the objects of a file by `lopdf`, everything above them here.
 //!
-//! The way of a file: its objects are loaded with bounds and repairs (`open`), each page is reduced
-//! to text operators and mended fonts (`flatten`, `fonts`), the library reports where characters
-//! stand (`glyphs`), and positions make lines (`lines`) and blocks (`assemble`). A page that fails
-//! costs that page.
+//! The way of a file: its objects are loaded with bounds and repairs (`open`), the operators of each
+//! page are followed (`interpret`) with what the fonts say of codes and widths (`fonts`), which tells
+//! where characters stand (`glyphs`), and positions make lines (`lines`). The outline names headings
+//! (`outline`), what repeats on pages is set apart (`furniture`), and blocks are made (`assemble`).
 
+mod annotations;
 mod assemble;
 mod cmap;
-mod flatten;
+mod collections;
 mod fonts;
+mod furniture;
 mod glyphs;
 mod info;
+mod interpret;
 mod lexer;
 mod lines;
+mod matrix;
 mod objects;
 mod open;
+mod outline;
 mod pages;
+mod programs;
+mod simple;
+mod standard;
 mod streams;
 mod widths;
 mod xref;
@@ -23,8 +31,8 @@ mod xref;
 use crate::blocks::{complete, to_blocks};
 use crate::text::CodePoints;
 use crate::{Document, Hint, Kind, Limits, Refusal, Warning, WarningCode};
-use flatten::{Budget, flatten};
 use glyphs::Collector;
+use interpret::Interpreter;
 use lines::{Line, lines};
 
 /// Pages named one by one in a warning.
@@ -36,8 +44,13 @@ pub(crate) fn read(bytes: &[u8], hint: &Hint, limits: &Limits) -> Result<(Docume
     let file = open::open(bytes, hint, &mut warnings)?;
     let mut reader = Reader::new(hint, limits, warnings);
     reader.pages(&file);
-    let Reader { pages, mut warnings, lost, .. } = reader;
-    let assembled = assemble::assemble(&pages);
+    let Reader { pages, mut warnings, lost, comments, .. } = reader;
+    let is_empty: Vec<bool> = pages
+        .iter()
+        .zip(&comments)
+        .map(|(lines, comments)| lines.is_empty() && comments.is_empty())
+        .collect();
+    let assembled = assemble::assemble(furniture::part(pages), &comments);
     if assembled.text.trim().is_empty() {
         let name = hint.name.to_owned();
         return Err(match lost.first() {
@@ -49,7 +62,7 @@ pub(crate) fn read(bytes: &[u8], hint: &Hint, limits: &Limits) -> Result<(Docume
         });
     }
     warn_of_lost_pages(&lost, &mut warnings);
-    warn_of_empty_pages(&pages, &lost, &mut warnings);
+    warn_of_empty_pages(&is_empty, &lost, &mut warnings);
     let mut chars = CodePoints::new(&assembled.text);
     let page_starts: Vec<u32> = assembled.page_starts.iter().map(|&at| chars.at(at)).collect();
     let blocks = complete(&assembled.text, assembled.blocks);
@@ -66,34 +79,44 @@ struct Reader<'a> {
     limits: &'a Limits,
     warnings: Vec<Warning>,
     pages: Vec<Vec<Line>>,
+    /// The comments of each page.
+    comments: Vec<Vec<String>>,
     /// Pages that failed, with the reason.
     lost: Vec<(usize, String)>,
     n_chars_left: usize,
-    n_unknown_codes: usize,
 }
 
 impl<'a> Reader<'a> {
     fn new(hint: &'a Hint<'a>, limits: &'a Limits, warnings: Vec<Warning>) -> Self {
         let n_chars_left = limits.max_text_chars as usize;
-        Self { hint, limits, warnings, pages: Vec::new(), lost: Vec::new(), n_chars_left, n_unknown_codes: 0 }
+        let (pages, comments, lost) = (Vec::new(), Vec::new(), Vec::new());
+        Self { hint, limits, warnings, pages, comments, lost, n_chars_left }
     }
 
-    fn pages(&mut self, file: &pdf_extract::Document) {
+    fn pages(&mut self, file: &lopdf::Document) {
         let max_pages = self.limits.max_pages as usize;
         // One more than allowed, to know whether any are left out.
         let pages = guarded(|| pages::list(file, max_pages.saturating_add(1))).unwrap_or_default();
-        let mut budget = Budget::new();
+        let empty = lopdf::Dictionary::new();
+        let mut interpreter = Interpreter::new(file, &empty);
         let mut cut_at = (pages.len() > max_pages).then_some(max_pages);
         let mut cut_pages = Vec::new();
         for (i, page) in pages.iter().take(max_pages).enumerate() {
-            if self.n_chars_left == 0 || budget.is_spent() {
+            if self.n_chars_left == 0 || interpreter.is_spent() {
                 cut_at = Some(i);
                 break;
             }
-            if self.page(file, page, i + 1, &mut budget) {
+            if self.page(page, i + 1, &mut interpreter) {
                 cut_pages.push(i + 1);
             }
+            let comments = guarded(|| annotations::comments(file, page.dict)).unwrap_or_default();
+            self.n_chars_left =
+                comments.iter().fold(self.n_chars_left, |n, text| n.saturating_sub(text.len()));
+            self.comments.push(comments);
         }
+        let ids: Vec<_> = pages.iter().map(|page| page.id).collect();
+        let entries = guarded(|| outline::read(file, &ids)).unwrap_or_default();
+        outline::mark(&entries, &mut self.pages);
         if let Some(n_read) = cut_at {
             self.warn(
                 WarningCode::Truncated,
@@ -107,45 +130,23 @@ impl<'a> Reader<'a> {
             let message = format!("{} holds more than can be read and was cut", page_list(&cut_pages));
             self.warn(WarningCode::Truncated, message);
         }
-        if self.n_unknown_codes > 0 {
+        let n_unknown_codes = interpreter.n_unknown_codes();
+        if n_unknown_codes > 0 {
             let message = format!(
-                "{} different characters have no meaning outside this file's fonts and are missing from the text",
-                self.n_unknown_codes
+                "{n_unknown_codes} different characters have no meaning outside this file's fonts and are missing from the text"
             );
             self.warn(WarningCode::Damaged, message);
         }
     }
 
     /// Reads a page; true if a limit cut it.
-    fn page(
-        &mut self,
-        file: &pdf_extract::Document,
-        page: &pages::Page,
-        number: usize,
-        budget: &mut Budget,
-    ) -> bool {
+    fn page<'f>(&mut self, page: &pages::Page<'f>, number: usize, interpreter: &mut Interpreter<'f>) -> bool {
         let max_chars = self.n_chars_left.min(self.limits.max_page_chars as usize);
         let mut collector = Collector::new(page.n_quarter_turns, max_chars);
-        let outcome = guarded(|| {
-            let flat = flatten(file, page, budget);
-            let result = pdf_extract::output_doc_page(&flat.doc, &mut collector, 1);
-            (result, flat.hit_limit, flat.n_unknown_codes)
+        let hit_limit = guarded(|| interpreter.page(page, &mut collector)).unwrap_or_else(|reason| {
+            self.lost.push((number, reason));
+            false
         });
-        let hit_limit = match outcome {
-            Ok((result, hit_limit, n_unknown_codes)) => {
-                self.n_unknown_codes += n_unknown_codes;
-                if let Err(error) = result
-                    && !collector.hit_limit
-                {
-                    self.lost.push((number, error.to_string()));
-                }
-                hit_limit || collector.hit_limit
-            }
-            Err(reason) => {
-                self.lost.push((number, reason));
-                false
-            }
-        };
         // What a failing page gave before it failed is kept.
         self.n_chars_left = self.n_chars_left.saturating_sub(collector.n_chars);
         self.pages.push(lines(&collector.glyphs));
@@ -166,9 +167,9 @@ fn warn_of_lost_pages(lost: &[(usize, String)], warnings: &mut Vec<Warning>) {
     });
 }
 
-fn warn_of_empty_pages(pages: &[Vec<Line>], lost: &[(usize, String)], warnings: &mut Vec<Warning>) {
-    let empty: Vec<usize> = (1..=pages.len())
-        .filter(|number| pages[number - 1].is_empty() && lost.iter().all(|(l, _)| l != number))
+fn warn_of_empty_pages(is_empty: &[bool], lost: &[(usize, String)], warnings: &mut Vec<Warning>) {
+    let empty: Vec<usize> = (1..=is_empty.len())
+        .filter(|number| is_empty[number - 1] && lost.iter().all(|(l, _)| l != number))
         .collect();
     if !empty.is_empty() {
         warnings.push(Warning {

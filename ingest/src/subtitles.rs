@@ -96,18 +96,24 @@ fn times_of(line: &str) -> Option<(u64, u64)> {
     Some((time_of(start.trim())?, time_of(end.split_whitespace().next()?)?))
 }
 
+/// Hours, minutes and seconds.
+const MAX_CLOCK_PARTS: usize = 3;
+
 /// `HH:MM:SS,mmm`; hours and the fraction may be missing.
 fn time_of(time: &str) -> Option<u64> {
     let (clock, fraction) = time.split_once([',', '.']).unwrap_or((time, "0"));
     let mut seconds: u64 = 0;
     let mut n_parts = 0;
     for part in clock.split(':') {
+        if n_parts == MAX_CLOCK_PARTS {
+            return None;
+        }
         let part: u64 = part.parse().ok().filter(|&part| part < 1_000_000)?;
         seconds = seconds * 60 + part;
         n_parts += 1;
     }
     let millis: u64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
-    (2..=3).contains(&n_parts).then_some(seconds * 1000 + millis)
+    (n_parts >= 2).then_some(seconds * 1000 + millis)
 }
 
 /// A line without marks; `<v Name>` becomes `Name: `.
@@ -144,7 +150,14 @@ mod tests {
     fn times_and_marks() {
         assert_eq!(times_of("00:01:02,500 --> 00:01:04.25 line:90%"), Some((62_500, 64_250)));
         assert_eq!(times_of("01:02.5 --> 01:03"), Some((62_500, 63_000)));
-        for odd in ["a --> b", "1 --> 2", "00:00:00", "1:2:3:4 --> 1:2:3:5", "99999999:00 --> 0:1"] {
+        for odd in [
+            "a --> b",
+            "1 --> 2",
+            "00:00:00",
+            "1:2:3:4 --> 1:2:3:5",
+            "99999999:00 --> 0:1",
+            "9:9:9:9:9:9:9:9:9:9:9:9:9:9:9:9 --> 1",
+        ] {
             assert_eq!(times_of(odd), None, "{odd}");
         }
         for (line, want) in [

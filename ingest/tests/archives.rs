@@ -167,6 +167,17 @@ fn sheets_that_multiply_text_or_cells_end() {
 }
 
 #[test]
+fn a_row_that_was_not_begun_is_read() {
+    let content = "<office:document-content><office:body><office:spreadsheet><table:table table:name='Tides'>\
+        <table:table-cell><text:p>High water</text:p></table:table-cell></table:table-row></table:table>\
+        </office:spreadsheet></office:body></office:document-content>";
+    let mimetype = b"application/vnd.oasis.opendocument.spreadsheet";
+    let file = zip(&[("mimetype", mimetype), ("content.xml", content.as_bytes())]);
+    let (outcome, _) = ingest_within(MAX, "row.ods", file, None);
+    assert!(outcome.expect("it has text").0.text.contains("High water"));
+}
+
+#[test]
 fn directories_that_lie_are_harmless() {
     let whole = docx(HELLO);
     // Every field of the end record and of the first entry, at its largest.

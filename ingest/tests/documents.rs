@@ -34,6 +34,8 @@ fn kinds(doc: &Document) -> String {
             BlockKind::ListItem => 'l',
             BlockKind::Table => 't',
             BlockKind::Code => 'c',
+            BlockKind::Comment => 'n',
+            BlockKind::PageFurniture => 'f',
         })
         .collect()
 }
@@ -113,6 +115,37 @@ fn pdf_pages_columns_tables_and_headings() {
     let chunks = chunk(&doc, &ChunkPolicy::default(), &count_tokens);
     let eels = chunks.iter().find(|c| c.text.contains("Eels")).expect("eels are caught");
     assert_eq!((eels.page, eels.heading_path.join("/")), (Some(2), "Almanac of Lindmar/Fishing".to_owned()));
+}
+
+#[test]
+fn pdf_outline_notes_comments_fields_and_running_titles() {
+    let doc = read("handbook.pdf");
+    assert_eq!(doc.title.as_deref(), Some("Handbook of the guild"));
+    assert_eq!((doc.authors.as_slice(), doc.created.is_some()), (&["Ada Ostrow".to_owned()][..], true));
+    assert_eq!(kinds(&doc), "f1ppnffff2pff1ppff2pff2pfp", "{}", doc.text);
+    let whole = "the tar was rationed until\nthe spring of 1874. Since then";
+    let at = |text: &str| {
+        let at = doc.text.find(text).unwrap_or_else(|| panic!("{text:?} is missing in\n{}", doc.text));
+        doc.text[..at].chars().count() as u32
+    };
+    for (text, page) in [
+        (whole, 1),
+        ("the spring of 1874", 2),
+        ("Torn meshes", 3),
+        ("Berth 12", 4),
+        ("Tides are in the table on this page.\nIt lies on its side.", 7),
+    ] {
+        assert_eq!(doc.page_at(at(text)), Some(page), "{text}");
+    }
+    let chunks = chunk(&doc, &ChunkPolicy::default(), &count_tokens);
+    let of = |text: &str| chunks.iter().find(|c| c.text.contains(text)).unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(of("needle of bone").heading_path, ["1 Nets", "1.1 Mending"]);
+    assert_eq!(of("dipped in cutch").heading_path, ["2 Boats", "2.1 Sails"]);
+    assert!(of("Hemp came from Riga").text.contains("Ask Mette whether this was 1874."));
+    assert!(of("Knots are taught in win-\nter").embedding_text("").contains("taught in winter by"));
+    for title in ["Handbook of the guild", "The guild of Lindmar"] {
+        assert!(chunks.iter().all(|c| !c.text.contains(title)), "{title}");
+    }
 }
 
 #[test]

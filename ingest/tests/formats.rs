@@ -67,6 +67,8 @@ fn role(block: &Block) -> String {
         BlockKind::ListItem => "item".to_owned(),
         BlockKind::Table => "table".to_owned(),
         BlockKind::Code => "code".to_owned(),
+        BlockKind::Comment => "comment".to_owned(),
+        BlockKind::PageFurniture => "furniture".to_owned(),
     };
     block.page.map_or(kind.clone(), |page| format!("{kind}, page {page}"))
 }

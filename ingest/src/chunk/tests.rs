@@ -163,3 +163,44 @@ fn odd_policies_and_blocks_do_no_harm() {
     doc.blocks.clear();
     assert_complete(&doc, &chunk(&doc, &ChunkPolicy::default(), &words));
 }
+
+#[test]
+fn hyphens_at_line_ends_join_words_for_search() {
+    for (text, want) in [
+        ("of taki-\nmata sanc\u{2010}\ntus", "of takimata sanctus"),
+        ("Jean-\nPaul, 1-\n2 and a -\nb", "Jean-\nPaul, 1-\n2 and a -\nb"),
+        ("end-\n", "end-\n"),
+    ] {
+        let chunk =
+            Chunk { span: Span::new(0, 1), page: None, heading_path: Vec::new(), text: text.to_owned() };
+        assert_eq!(chunk.embedding_text(""), want);
+    }
+}
+
+#[test]
+fn page_furniture_is_in_no_chunk() {
+    let text = "One two.\n\n12\n\nThe Book\n\nThree four.";
+    let span = |part: &str| {
+        let start = text.find(part).expect("it is there") as u32;
+        Span::new(start, start + part.len() as u32)
+    };
+    let block = |kind, part| crate::Block { kind, span: span(part), page: Some(1) };
+    let doc = Document {
+        kind: Kind::Pdf,
+        title: None,
+        authors: Vec::new(),
+        created: None,
+        text: text.to_owned(),
+        blocks: vec![
+            block(BlockKind::Paragraph, "One two."),
+            block(BlockKind::PageFurniture, "12"),
+            block(BlockKind::PageFurniture, "The Book"),
+            block(BlockKind::Paragraph, "Three four."),
+        ],
+        page_starts: vec![0],
+    };
+    let count = |text: &str| text.split_whitespace().count() as u32;
+    let texts: Vec<String> =
+        chunk(&doc, &ChunkPolicy::default(), &count).into_iter().map(|c| c.text).collect();
+    assert_eq!(texts, ["One two.", "Three four."]);
+}

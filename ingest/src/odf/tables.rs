@@ -104,7 +104,7 @@ impl Tables {
                 table.is_in_cell = false;
                 let cell = std::mem::take(&mut table.cell);
                 // Empty cells that fill a row are dropped when the row ends, by being the last.
-                let n_repeats = if cell.len() > MAX_REPEATED_BYTES { 1 } else { table.n_cell_repeats };
+                let n_repeats = if cell.len() > MAX_REPEATED_BYTES { 1 } else { table.n_cell_repeats.max(1) };
                 self.n_cells += n_repeats;
                 self.n_bytes += n_repeats * cell.len();
                 table.row.extend(std::iter::repeat_n(cell, n_repeats));
@@ -126,7 +126,8 @@ impl Tables {
                 row.truncate(n_used);
                 let n_row_bytes: usize = row.iter().map(String::len).sum();
                 let is_repeated = !row.is_empty() && n_row_bytes <= MAX_REPEATED_BYTES;
-                let n_repeats = if is_repeated { table.n_row_repeats } else { 1 };
+                // A row that was not begun has no number.
+                let n_repeats = if is_repeated { table.n_row_repeats.max(1) } else { 1 };
                 self.n_cells += (n_repeats - 1) * row.len();
                 self.n_bytes += (n_repeats - 1) * n_row_bytes;
                 table.rows.extend(std::iter::repeat_n(row, n_repeats));

@@ -1,5 +1,6 @@
-//! Lines of all pages into one text with blocks.
+//! The lines of all pages into one text with blocks.
 
+use super::furniture::Parts;
 use super::lines::Line;
 use crate::BlockKind;
 use crate::blocks::ByteBlock;
@@ -10,6 +11,8 @@ const MIN_HEADING_RATIO: f64 = 1.12;
 /// Headings are short.
 const MAX_HEADING_LINES: usize = 3;
 const MAX_HEADING_CHARS: usize = 200;
+/// Text this much smaller than the body at the end of a page is a note.
+const MAX_NOTE_RATIO: f64 = 0.93;
 /// Fewer rows side by side are not yet a table.
 const MIN_TABLE_ROWS: usize = 3;
 
@@ -24,39 +27,105 @@ pub(super) struct Assembled {
 }
 
 /// Joins pages: lines end with a line break, blocks and pages with a blank line.
-pub(super) fn assemble(pages: &[Vec<Line>]) -> Assembled {
-    let levels = HeadingLevels::of(pages);
-    let mut done =
-        Assembled { text: String::new(), blocks: Vec::new(), page_starts: Vec::new(), heading: None };
-    for (page_idx, lines) in pages.iter().enumerate() {
-        let groups = groups(lines);
-        if !done.text.is_empty() && !groups.is_empty() {
-            done.text.push_str("\n\n");
+///
+/// A paragraph that goes on from one page to the next is one block; footnotes and what repeats on
+/// pages come after it. Comments follow the text of their page.
+pub(super) fn assemble(pages: Vec<Parts>, comments: &[Vec<String>]) -> Assembled {
+    let levels = HeadingLevels::of(pages.iter().flat_map(|page| &page.body));
+    let mut writer = Writer {
+        done: Assembled { text: String::new(), blocks: Vec::new(), page_starts: Vec::new(), heading: None },
+        levels,
+        due: Vec::new(),
+    };
+    for (page_idx, page) in pages.iter().enumerate() {
+        let next = pages.get(page_idx + 1).map_or(&[][..], |page| &page.body);
+        writer.page(page, comments.get(page_idx).map_or(&[][..], Vec::as_slice), next);
+    }
+    writer.done
+}
+
+struct Writer {
+    done: Assembled,
+    levels: HeadingLevels,
+    /// What comes after the open paragraph, because it goes on on the next page.
+    due: Vec<(BlockKind, String)>,
+}
+
+impl Writer {
+    fn page(&mut self, page: &Parts, comments: &[String], next: &[Line]) {
+        let mut groups = groups(&page.body);
+        let head = page.head.iter().map(|line| (BlockKind::PageFurniture, line.text()));
+        let goes_on = !self.due.is_empty();
+        if goes_on {
+            // The first group goes on with the paragraph before; what was put off comes after it.
+            self.done.text.push('\n');
+            self.done.page_starts.push(self.done.text.len());
+            let group = groups.remove(0);
+            push_lines(&mut self.done.text, group.lines);
+            if let Some(block) = self.done.blocks.last_mut() {
+                block.end = self.done.text.len();
+            }
+            let due: Vec<_> = std::mem::take(&mut self.due).into_iter().chain(head).collect();
+            due.into_iter().for_each(|(kind, text)| self.block(kind, &text));
+        } else {
+            self.break_before(!page.body.is_empty() || !page.head.is_empty() || !page.foot.is_empty());
+            self.done.page_starts.push(self.done.text.len());
+            head.for_each(|(kind, text)| self.block(kind, &text));
         }
-        done.page_starts.push(done.text.len());
+        let n_notes = groups.iter().rev().take_while(|group| self.levels.is_note(group)).count();
+        let n_body = groups.len() - n_notes;
+        let runs_on = !(goes_on && n_body == 0)
+            && groups[..n_body].last().is_some_and(|last| self.levels.runs_on(last, next));
+        let mut after: Vec<(BlockKind, String)> = Vec::new();
         for (i, group) in groups.iter().enumerate() {
-            if i > 0 {
-                done.text.push_str("\n\n");
+            let kind = self.levels.kind(group);
+            let mut text = String::new();
+            push_lines(&mut text, group.lines);
+            if i < n_body {
+                self.block(kind, &text);
+            } else {
+                after.push((kind, text));
             }
-            let kind = match group.kind {
-                BlockKind::Paragraph => levels.kind(group.lines),
-                other => other,
-            };
-            let start = done.text.len();
-            for (i, line) in group.lines.iter().enumerate() {
-                if i > 0 {
-                    done.text.push('\n');
-                }
-                done.text.push_str(&line.text());
-            }
-            let end = done.text.len();
-            if page_idx == 0 && kind == (BlockKind::Heading { level: 1 }) && done.heading.is_none() {
-                done.heading = Some(done.text[start..end].replace(['\n', '\t'], " "));
-            }
-            done.blocks.push(ByteBlock { kind, start, end });
+        }
+        after.extend(comments.iter().map(|text| (BlockKind::Comment, text.clone())));
+        after.extend(page.foot.iter().map(|line| (BlockKind::PageFurniture, line.text())));
+        if runs_on {
+            self.due = after;
+            // Something is due, so that the next page knows that it goes on.
+            self.due.push((BlockKind::Paragraph, String::new()));
+        } else {
+            after.into_iter().for_each(|(kind, text)| self.block(kind, &text));
         }
     }
-    done
+
+    fn break_before(&mut self, is_wanted: bool) {
+        if is_wanted && !self.done.text.is_empty() && !self.done.text.ends_with("\n\n") {
+            self.done.text.push_str("\n\n");
+        }
+    }
+
+    fn block(&mut self, kind: BlockKind, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        self.break_before(true);
+        let start = self.done.text.len();
+        self.done.text.push_str(text);
+        let is_first_page = self.done.page_starts.len() <= 1;
+        if is_first_page && kind == (BlockKind::Heading { level: 1 }) && self.done.heading.is_none() {
+            self.done.heading = Some(text.replace(['\n', '\t'], " "));
+        }
+        self.done.blocks.push(ByteBlock { kind, start, end: self.done.text.len() });
+    }
+}
+
+fn push_lines(text: &mut String, lines: &[Line]) {
+    for (i, line) in lines.iter().enumerate() {
+        if i > 0 {
+            text.push('\n');
+        }
+        text.push_str(&line.text());
+    }
 }
 
 /// Lines that belong together.
@@ -70,9 +139,15 @@ fn groups(lines: &[Line]) -> Vec<Group<'_>> {
     let mut groups = Vec::new();
     let mut rest = lines;
     while !rest.is_empty() {
-        let n_rows = rest.iter().take_while(|l| l.cells.len() > 1).count();
-        let (kind, n) =
-            if n_rows >= MIN_TABLE_ROWS { (BlockKind::Table, n_rows) } else { paragraph(rest, spacing) };
+        let n_rows = rest.iter().take_while(|l| l.cells.len() > 1 && l.heading.is_none()).count();
+        let (kind, n) = if let Some(heading) = rest[0].heading {
+            let n = rest.iter().take_while(|l| l.heading == Some(heading)).count();
+            (BlockKind::Heading { level: heading.level }, n)
+        } else if n_rows >= MIN_TABLE_ROWS {
+            (BlockKind::Table, n_rows)
+        } else {
+            paragraph(rest, spacing)
+        };
         let (group, after) = rest.split_at(n);
         groups.push(Group { kind, lines: group });
         rest = after;
@@ -89,7 +164,11 @@ fn paragraph(lines: &[Line], spacing: f64) -> (BlockKind, usize) {
         let (last, next) = (&lines[n - 1], &lines[n]);
         let starts_table =
             lines[n..].iter().take(MIN_TABLE_ROWS).filter(|l| l.cells.len() > 1).count() == MIN_TABLE_ROWS;
-        if starts_table || is_break(last, next, spacing) || is_new_paragraph(&lines[..n], next, right) {
+        if starts_table
+            || next.heading.is_some()
+            || is_break(last, next, spacing)
+            || is_new_paragraph(&lines[..n], next, right)
+        {
             break;
         }
         right = right.max(next.to());
@@ -156,9 +235,9 @@ struct HeadingLevels {
 }
 
 impl HeadingLevels {
-    fn of(pages: &[Vec<Line>]) -> Self {
+    fn of<'a>(lines: impl Iterator<Item = &'a Line>) -> Self {
         let mut n_chars: BTreeMap<i64, usize> = BTreeMap::new();
-        for line in pages.iter().flatten() {
+        for line in lines {
             *n_chars.entry(half_points(line.size)).or_default() += line.text().len();
         }
         let body = n_chars.iter().max_by_key(|&(_, n)| n).map_or(0, |(&size, _)| size);
@@ -168,7 +247,11 @@ impl HeadingLevels {
         Self { body_size, levels }
     }
 
-    fn kind(&self, lines: &[Line]) -> BlockKind {
+    fn kind(&self, group: &Group) -> BlockKind {
+        let lines = group.lines;
+        if group.kind != BlockKind::Paragraph {
+            return group.kind;
+        }
         let size = lines[0].size;
         let n_chars: usize = lines.iter().map(|l| l.text().chars().count()).sum();
         let has_words = lines.iter().any(|l| l.text().chars().any(char::is_alphabetic));
@@ -180,6 +263,28 @@ impl HeadingLevels {
             Some(&level) if is_heading => BlockKind::Heading { level },
             _ => BlockKind::Paragraph,
         }
+    }
+
+    fn is_note(&self, group: &Group) -> bool {
+        group.kind != BlockKind::Table && group.lines.iter().all(|l| l.size < self.body_size * MAX_NOTE_RATIO)
+    }
+
+    /// Whether the last paragraph of a page goes on with the first line of the next.
+    fn runs_on(&self, last: &Group, next: &[Line]) -> bool {
+        let (Some(line), Some(next)) = (last.lines.last(), next.first()) else { return false };
+        let (text, next_text) = (line.text(), next.text());
+        let is_text = matches!(self.kind(last), BlockKind::Paragraph | BlockKind::ListItem);
+        let is_open = !text.ends_with(['.', '!', '?', ':', '”', '"', '。', '！', '？', ')']);
+        let goes_on = next_text.chars().next().is_some_and(char::is_lowercase);
+        is_text
+            && is_open
+            && goes_on
+            && next.heading.is_none()
+            && next.cells.len() == 1
+            && line.cells.len() == 1
+            && !is_list_item(&next_text)
+            && line.angle == next.angle
+            && (line.size - next.size).abs() < line.size * 0.05
     }
 }
 
@@ -208,9 +313,42 @@ mod tests {
                         Cell { from, to: from + t.len() as f64 * size / 2.0, text: t.to_owned() }
                     })
                     .collect();
-                Line { angle: 0, base, size, cells }
+                Line { angle: 0, base, size, cells, heading: None }
             })
             .collect()
+    }
+
+    fn body(lines: Vec<Line>) -> Parts {
+        Parts { body: lines, ..Parts::default() }
+    }
+
+    #[test]
+    fn paragraphs_go_on_over_pages() {
+        let long = "A paragraph of the body that fills the line";
+        let mut first = body(page(&[
+            (10.0, 0.0, 0.0, long),
+            (10.0, 12.0, 0.0, "and is not ended at the"),
+            (7.0, 40.0, 0.0, "1 A note."),
+        ]));
+        first.foot = page(&[(10.0, 0.0, 0.0, "7")]);
+        let mut second = body(page(&[(10.0, 0.0, 0.0, "end of the page."), (10.0, 40.0, 0.0, "More.")]));
+        second.head = page(&[(10.0, 0.0, 0.0, "The Book")]);
+        let done = assemble(vec![first, second], &[vec!["A comment".to_owned()], Vec::new()]);
+        let whole = format!("{long}\nand is not ended at the\nend of the page.");
+        let got: Vec<_> = done.blocks.iter().map(|b| (b.kind, &done.text[b.start..b.end])).collect();
+        let furniture = BlockKind::PageFurniture;
+        assert_eq!(
+            got,
+            [
+                (Paragraph, whole.as_str()),
+                (Paragraph, "1 A note."),
+                (BlockKind::Comment, "A comment"),
+                (furniture, "7"),
+                (furniture, "The Book"),
+                (Paragraph, "More."),
+            ]
+        );
+        assert!(done.text[done.page_starts[1]..].starts_with("end of the page."));
     }
 
     #[test]
@@ -231,7 +369,7 @@ mod tests {
             (10.0, 12.0, 0.0, "after the table"),
         ]);
         let second = page(&[(10.0, 0.0, 0.0, "next page")]);
-        let done = assemble(&[first, Vec::new(), second]);
+        let done = assemble(vec![body(first), body(Vec::new()), body(second)], &[]);
         let got: Vec<_> = done.blocks.iter().map(|b| (b.kind, &done.text[b.start..b.end])).collect();
         assert_eq!(
             got,

@@ -95,7 +95,7 @@ impl CMap {
             b"endbfchar" => {
                 for pair in operands.chunks_exact(2) {
                     if let [Text(from), Text(to)] = pair {
-                        self.insert(code(from), utf16(to));
+                        self.insert(code(from), to);
                     }
                 }
             }
@@ -105,7 +105,7 @@ impl CMap {
                         [Text(low), Text(high), Text(to)] => self.range(code(low), code(high), to),
                         [Text(low), Text(_), Array(all)] => {
                             for (i, to) in all.iter().enumerate() {
-                                self.insert(code(low).saturating_add(i as u32), utf16(to));
+                                self.insert(code(low).saturating_add(i as u32), to);
                             }
                         }
                         _ => {}
@@ -133,7 +133,7 @@ impl CMap {
     /// Codes `low..=high` go to `to` with its last character counted up.
     fn range(&mut self, low: u32, high: u32, to: &[u8]) {
         let text = utf16(to);
-        let Some(last) = text.chars().next_back() else { return };
+        let Some(last) = text.chars().next_back().filter(|_| says_something(&text)) else { return };
         if self.ranges.len() < MAX_MAPPINGS {
             let stem = text[..text.len() - last.len_utf8()].to_owned();
             self.ranges.push(Range { low, high, stem, last: u32::from(last) });
@@ -146,14 +146,15 @@ impl CMap {
         }
     }
 
-    /// Lets `code` mean `text`.
-    pub(super) fn insert(&mut self, code: u32, text: String) {
-        if self.unicode.len() < MAX_MAPPINGS {
+    /// Lets `code` mean a text; none is one, too: what is shown belongs to the text of a neighbour.
+    fn insert(&mut self, code: u32, to: &[u8]) {
+        let text = utf16(to);
+        if self.unicode.len() < MAX_MAPPINGS && (to.is_empty() || says_something(&text)) {
             self.unicode.insert(code, text);
         }
     }
 
-    /// What a code means.
+    /// What a code means; an empty text if it is said to mean nothing by itself.
     pub(super) fn text(&self, code: u32) -> Option<String> {
         if let Some(text) = self.unicode.get(&code) {
             return Some(text.clone());
@@ -182,8 +183,9 @@ impl CMap {
         !self.codespaces.is_empty()
     }
 
-    /// The shortest codes that lie in a codespace; a byte that starts none is skipped.
-    pub(super) fn split(&self, text: &[u8]) -> Vec<u32> {
+    /// The shortest codes that lie in a codespace, with their numbers of bytes; a byte that starts
+    /// none is skipped.
+    pub(super) fn split(&self, text: &[u8]) -> Vec<(u32, usize)> {
         let mut codes = Vec::new();
         let mut at = 0;
         while at < text.len() {
@@ -193,13 +195,16 @@ impl CMap {
                 let i = self.codespaces.partition_point(|&(bytes, low, _)| (bytes, low) <= (n, code));
                 self.codespaces[..i].last().is_some_and(|&(bytes, _, high)| bytes == n && code <= high)
             });
-            if n_bytes.is_some() {
-                codes.push(code);
-            }
+            codes.extend(n_bytes.map(|n| (code, n)));
             at += n_bytes.unwrap_or(1);
         }
         codes
     }
+}
+
+/// Whether a text is more than the marks that writers leave where they know none.
+fn says_something(text: &str) -> bool {
+    text.chars().any(|c| !matches!(c, '\u{fffd}'..='\u{ffff}'))
 }
 
 enum Operand {
@@ -238,6 +243,8 @@ mod tests {
         for (code, text) in want {
             assert_eq!(map.text(code).as_deref(), Some(text));
         }
+        let unsaid = CMap::parse(b"3 beginbfchar <01> <> <02> <0000> <03> <fffd> endbfchar");
+        assert_eq!([1, 2, 3].map(|code| unsaid.text(code)), [Some(String::new()), None, None]);
         assert_eq!([2, 5, 0x13, 0x22].map(|code| map.text(code)), [const { None }; 4]);
         assert_eq!(map.codespaces, [(1, 0, 0x80), (2, 0x8140, 0x9ffc)]);
         assert_eq!([map.cid(0x21), map.cid(0x81), map.cid(0x7777)], [2, 500, 0x7777]);
@@ -256,7 +263,7 @@ mod tests {
         let map = CMap::parse(
             b"begincodespacerange <00> <40> <41> <7f> <8140> <9ffc> <8180> <81ff> endcodespacerange",
         );
-        assert_eq!(map.split(b"\x41\x81\x50\xff\x20\x81"), [0x41, 0x8150, 0x20]);
+        assert_eq!(map.split(b"\x41\x81\x50\xff\x20\x81"), [(0x41, 1), (0x8150, 2), (0x20, 1)]);
         let mut many: String = (0..5000).map(|i| format!("<{i:06x}> <{i:06x}> ")).collect();
         many.insert_str(0, "begincodespacerange ");
         many += "endcodespacerange";

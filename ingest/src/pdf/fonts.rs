@@ -1,27 +1,87 @@
-//! Fonts, mended so that the text library reads them: it stops at many an entry that is missing,
-//! odd or unsupported.
-//!
-//! A font is read in two steps. [`Font::new`] finds out how strings split into codes and what the
-//! codes mean; while the page's strings pass through [`Font::codes`], the codes in use are noted.
-//! [`Font::to_dict`] then describes just these codes in the plainest terms of the format.
+//! Fonts: how strings split into codes, what the codes mean, and how wide they are.
 
 use super::cmap::CMap;
-use super::streams::{decode, get, get_dict, number, resolve};
+use super::collections;
+use super::programs::{self, Glyphs};
+use super::simple::Simple;
+use super::streams::{decode, get, get_dict, number};
 use super::widths::CidWidths;
 use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, SHIFT_JIS};
-use pdf_extract::{Dictionary, Document, Object, Stream};
-use std::collections::{BTreeMap, BTreeSet};
+use lopdf::{Dictionary, Document, Object, Stream};
+use std::collections::HashMap;
 
 /// Character maps list 65,536 codes of some 20 bytes at most.
 const MAX_CMAP_BYTES: usize = 4 << 20;
+/// Font programs of whole CJK fonts have 20 MB.
+const MAX_PROGRAM_BYTES: usize = 32 << 20;
 /// Widths of glyphs, in thousandths of the font size, where a font gives none.
-const DEFAULT_WIDTH: f64 = 500.0;
-/// More entries of an encoding than there are glyphs in a font say nothing new.
-const MAX_GLYPHS: usize = 1 << 16;
+pub(super) const DEFAULT_WIDTH: f64 = 500.0;
 
-/// How a string splits into codes.
+/// A character as a font shows it.
+pub(super) struct Shown {
+    /// Empty for codes that mean nothing.
+    pub(super) text: String,
+    /// In font sizes.
+    pub(super) width: f64,
+    /// A single byte 32, which word spacing applies to.
+    pub(super) is_space: bool,
+}
+
+/// A font.
+pub(super) struct Font<'a> {
+    kind: FontKind<'a>,
+    /// How high a font's letters are, in font sizes: 1 but for fonts that are drawn by hand.
+    pub(super) height: f64,
+}
+
+enum FontKind<'a> {
+    Simple(Simple),
+    Composite(Box<Composite<'a>>),
+}
+
+impl<'a> Font<'a> {
+    /// Reads a font; what is decoded for it is taken from `n_bytes`.
+    pub(super) fn new(doc: &'a Document, dict: &'a Dictionary, n_bytes: &mut usize) -> Self {
+        let is_composite = name(doc, dict, b"Subtype") == Some(b"Type0");
+        let (kind, height) = if is_composite {
+            (FontKind::Composite(Box::new(Composite::new(doc, dict, n_bytes))), 1.0)
+        } else {
+            let simple = Simple::new(doc, dict, n_bytes);
+            let height = simple.height;
+            (FontKind::Simple(simple), height)
+        };
+        Self { kind, height }
+    }
+
+    /// Calls `emit` with each character of a string. Font programs are decoded from `n_bytes`.
+    pub(super) fn show(&mut self, string: &[u8], n_bytes: &mut usize, emit: &mut dyn FnMut(Shown)) {
+        match &mut self.kind {
+            FontKind::Simple(font) => {
+                for &code in string {
+                    let text = font.text(code).to_owned();
+                    emit(Shown { text, width: font.width(code), is_space: code == 32 });
+                }
+            }
+            FontKind::Composite(font) => {
+                for (code, n) in font.split(string) {
+                    let text = font.text(code, n_bytes);
+                    emit(Shown { text, width: font.width(code) / 1000.0, is_space: code == 32 && n == 1 });
+                }
+            }
+        }
+    }
+
+    /// Codes that were shown and mean nothing: their text is lost.
+    pub(super) fn n_unknown(&self) -> usize {
+        match &self.kind {
+            FontKind::Simple(_) => 0,
+            FontKind::Composite(font) => font.n_unknown,
+        }
+    }
+}
+
+/// How the strings of a composite font split.
 enum Coding {
-    OneByte,
     TwoBytes,
     /// By the ranges of an embedded character map.
     Ranges(CMap),
@@ -31,305 +91,174 @@ enum Coding {
     Unicode,
 }
 
-/// A font of a page.
-pub(super) struct Font<'a> {
+struct Composite<'a> {
     doc: &'a Document,
-    dict: &'a Dictionary,
     coding: Coding,
     to_unicode: CMap,
     widths: CidWidths,
-    /// Codes seen, and the code each is written as: simple fonts keep theirs, others are numbered.
-    used: BTreeMap<u32, u32>,
+    descendant: Option<&'a Dictionary>,
+    /// Read when a code has no other meaning.
+    program: Option<Program>,
+    texts: HashMap<u32, String>,
+    /// The character collection, such as `Japan1`.
+    collection: String,
+    /// Codes that were shown and mean nothing.
+    n_unknown: usize,
 }
 
-impl<'a> Font<'a> {
-    /// Reads a font; what is decoded for it is taken from `n_bytes`.
-    pub(super) fn new(doc: &'a Document, dict: &'a Dictionary, n_bytes: &mut usize) -> Self {
-        let to_unicode = match get(doc, dict, b"ToUnicode") {
-            Some(Object::Stream(stream)) => CMap::parse(&decode_counted(doc, stream, n_bytes)),
-            _ => CMap::default(),
-        };
-        let is_composite = name(doc, dict, b"Subtype") == Some(b"Type0");
-        let coding = if is_composite { coding(doc, dict, n_bytes) } else { Coding::OneByte };
-        let widths = CidWidths::new(doc, dict);
-        let mut font = Self { doc, dict, coding, to_unicode, widths, used: BTreeMap::new() };
-        if !is_composite {
-            font.read_unicode_names();
-        }
-        font
-    }
+/// An embedded font program, as far as it tells what its glyphs stand for.
+struct Program {
+    glyphs: Glyphs,
+    /// Two bytes of glyph number for each character number; empty where they are the same.
+    glyph_of_cid: Vec<u8>,
+}
 
-    /// Glyphs named after their code point (`uni20AC`, `u1F600`) mean it.
-    fn read_unicode_names(&mut self) {
-        for (code, glyph) in differences(self.doc, self.dict) {
-            let stem = glyph.split(|&b| b == b'.').next().unwrap_or(glyph);
-            let digits = stem.strip_prefix(b"uni").or_else(|| stem.strip_prefix(b"u"));
-            let c = digits
-                .filter(|d| (4..=6).contains(&d.len()))
-                .and_then(|d| u32::from_str_radix(std::str::from_utf8(d).ok()?, 16).ok())
-                .and_then(char::from_u32);
-            if let Some(c) = c {
-                let code = u32::from(code);
-                if self.to_unicode.text(code).is_none() {
-                    self.to_unicode.insert(code, c.to_string());
-                }
+impl<'a> Composite<'a> {
+    fn new(doc: &'a Document, dict: &'a Dictionary, n_bytes: &mut usize) -> Self {
+        let descendant = match get(doc, dict, b"DescendantFonts") {
+            Some(Object::Array(all)) => {
+                all.first().and_then(|o| super::streams::resolve(doc, o).as_dict().ok())
             }
-        }
-    }
-
-    /// The entries of the font's lists, which are gone through on each page that uses it.
-    pub(super) fn n_entries(&self) -> usize {
-        let n_listed = match get(self.doc, self.dict, b"Widths") {
-            Some(Object::Array(all)) => all.len(),
-            _ => 0,
+            _ => None,
         };
-        self.widths.n_given() + n_listed + differences(self.doc, self.dict).len()
-    }
-
-    fn is_simple(&self) -> bool {
-        matches!(self.coding, Coding::OneByte)
-    }
-
-    /// The string with its codes as [`Self::to_dict`] describes them.
-    pub(super) fn codes(&mut self, text: &[u8]) -> Vec<u8> {
-        if self.is_simple() {
-            for &byte in text {
-                self.used.insert(u32::from(byte), u32::from(byte));
-            }
-            return text.to_vec();
+        Self {
+            doc,
+            coding: coding(doc, dict, n_bytes),
+            to_unicode: to_unicode(doc, dict, n_bytes),
+            widths: CidWidths::new(doc, dict),
+            descendant,
+            program: None,
+            texts: HashMap::new(),
+            collection: descendant.and_then(|d| collection(doc, d)).unwrap_or_default(),
+            n_unknown: 0,
         }
-        let mut written = Vec::with_capacity(text.len());
-        for code in self.split(text) {
-            let n_used = self.used.len() as u32;
-            let number = *self.used.entry(code).or_insert(n_used + 1);
-            // More codes than two bytes count cannot be in a bounded page of a real font.
-            let number = u16::try_from(number).unwrap_or(0);
-            written.extend_from_slice(&number.to_be_bytes());
-        }
-        written
     }
 
-    fn split(&self, text: &[u8]) -> Vec<u32> {
+    /// Codes and their numbers of bytes.
+    fn split(&self, text: &[u8]) -> Vec<(u32, usize)> {
         match &self.coding {
-            Coding::OneByte => text.iter().map(|&b| u32::from(b)).collect(),
-            Coding::TwoBytes => pairs(text),
+            Coding::TwoBytes => pairs(text).map(|code| (code, 2)).collect(),
             Coding::Ranges(map) => map.split(text),
             Coding::Legacy(encoding) => {
                 let (text, _) = encoding.decode_without_bom_handling(text);
-                text.chars().map(u32::from).collect()
+                text.chars().map(|c| (u32::from(c), if c.is_ascii() { 1 } else { 2 })).collect()
             }
             Coding::Unicode => {
-                let units = pairs(text).into_iter().map(|u| u as u16);
-                char::decode_utf16(units).flatten().map(u32::from).collect()
+                let units = pairs(text).map(|u| u as u16);
+                char::decode_utf16(units).flatten().map(|c| (u32::from(c), 2)).collect()
             }
         }
     }
 
-    fn unicode(&self, code: u32) -> Option<String> {
-        if let Some(text) = self.to_unicode.text(code) {
-            return Some(text);
-        }
-        match self.coding {
-            Coding::Legacy(_) | Coding::Unicode => char::from_u32(code).map(String::from),
-            _ => None,
-        }
-    }
-
-    /// A font dictionary without references but to streams, for the codes that were used.
-    /// What is decoded for it is taken from `n_bytes`.
-    pub(super) fn to_dict(&self, n_bytes: &mut usize) -> Dictionary {
-        let mut dict = Dictionary::new();
-        dict.set("Type", name_object(b"Font"));
-        if self.is_simple() {
-            self.simple_dict(&mut dict, n_bytes)
-        } else {
-            self.composite_dict(&mut dict)
-        }
-        dict
-    }
-
-    fn composite_dict(&self, dict: &mut Dictionary) {
-        let mut descendant = Dictionary::new();
-        descendant.set("FontDescriptor", Object::Dictionary(Dictionary::new()));
-        descendant.set("DW", Object::Integer(1000));
-        let listed: Vec<Object> = self
-            .used
-            .iter()
-            .flat_map(|(&code, &number)| {
-                let width = match &self.coding {
-                    Coding::TwoBytes => self.widths.of(code),
-                    Coding::Ranges(map) => self.widths.of(map.cid(code)),
-                    // Their glyph numbers are in tables of their own; Latin letters are narrow.
-                    _ if code < 0x2000 => DEFAULT_WIDTH,
-                    _ => 1000.0,
-                };
-                [Object::Integer(i64::from(number)), Object::Array(vec![Object::Real(width as f32)])]
-            })
-            .collect();
-        descendant.set("W", Object::Array(listed));
-        dict.set("Subtype", name_object(b"Type0"));
-        dict.set("BaseFont", name_object(b"Composite"));
-        dict.set("Encoding", name_object(b"Identity-H"));
-        dict.set("DescendantFonts", Object::Array(vec![Object::Dictionary(descendant)]));
-        // The library does not read a map without entries; no code is written as 0.
-        let map = self.cmap(2).unwrap_or_else(|| "1 beginbfchar\n<0000> <0020>\nendbfchar\n".to_owned());
-        dict.set("ToUnicode", stream_object(map));
-    }
-
-    fn simple_dict(&self, dict: &mut Dictionary, n_bytes: &mut usize) {
-        let base = name(self.doc, self.dict, b"BaseFont").unwrap_or(b"Helvetica");
-        let encoding = self.encoding();
-        let needs_file = !self.to_unicode.has_text()
-            && encoding.as_ref().is_none_or(|e| !e.has(b"BaseEncoding"))
-            && !self.has_names_for_most();
-        let core = core_font(base);
-        // The symbol fonts bring their own encoding, but only together with their own widths.
-        let is_symbol = matches!(core, "Symbol" | "ZapfDingbats") && encoding.is_none();
-        let widths = if is_symbol { None } else { self.simple_widths() };
-        let base = if widths.is_some() { "Simple" } else { core };
-        dict.set("Subtype", name_object(b"Type1"));
-        dict.set("BaseFont", name_object(base.as_bytes()));
-        if let Some(widths) = widths {
-            dict.set("FirstChar", Object::Integer(0));
-            dict.set("LastChar", Object::Integer(255));
-            dict.set("Widths", Object::Array(widths));
-        }
-        let file = if needs_file { self.font_file(n_bytes) } else { None };
-        let has_compact_file = file.as_ref().is_some_and(|(key, _)| *key == "FontFile3");
-        if let Some((key, stream)) = file {
-            let mut descriptor = Dictionary::new();
-            descriptor.set(key, Object::Stream(stream));
-            dict.set("FontDescriptor", Object::Dictionary(descriptor));
-        }
-        // Without an encoding the library takes the font's own; but it needs one to fall back to.
-        let map = self.cmap(1);
-        let needs_encoding = has_compact_file || map.is_some();
-        if let Some(encoding) = encoding.or_else(|| needs_encoding.then(Dictionary::new)) {
-            dict.set("Encoding", Object::Dictionary(encoding));
-        }
-        if let Some(map) = map {
-            dict.set("ToUnicode", stream_object(map));
+    fn width(&self, code: u32) -> f64 {
+        match &self.coding {
+            Coding::TwoBytes => self.widths.of(code),
+            Coding::Ranges(map) => self.widths.of(map.cid(code)),
+            // Their glyph numbers are in tables of their own; Latin letters are narrow.
+            _ if code < 0x2000 => DEFAULT_WIDTH,
+            _ => 1000.0,
         }
     }
 
-    /// Whether the encoding names the glyphs of most codes in use. The library would let the font
-    /// program overrule these names.
-    fn has_names_for_most(&self) -> bool {
-        let named: BTreeSet<u32> =
-            differences(self.doc, self.dict).iter().map(|&(code, _)| u32::from(code)).collect();
-        let n_named = self.used.keys().filter(|code| named.contains(code)).count();
-        n_named * 2 >= self.used.len()
-    }
-
-    /// The encoding as base and differences, or `None` if the font file's own holds.
-    fn encoding(&self) -> Option<Dictionary> {
-        let is_true_type = name(self.doc, self.dict, b"Subtype") == Some(b"TrueType");
-        let base = match get(self.doc, self.dict, b"Encoding") {
-            Some(Object::Name(base)) => Some(base.as_slice()),
-            Some(Object::Dictionary(dict)) => name(self.doc, dict, b"BaseEncoding"),
-            _ => None,
-        };
-        let known = [&b"WinAnsiEncoding"[..], b"MacRomanEncoding", b"MacExpertEncoding"];
-        let base = base.filter(|b| known.contains(b)).or(is_true_type.then_some(known[0]));
-        let differences = differences(self.doc, self.dict);
-        let is_type3 = name(self.doc, self.dict, b"Subtype") == Some(b"Type3");
-        if base.is_none() && differences.is_empty() && !is_type3 {
-            return None;
+    fn text(&mut self, code: u32, n_bytes: &mut usize) -> String {
+        if let Some(text) = self.texts.get(&code) {
+            return text.clone();
         }
-        let mut dict = Dictionary::new();
-        if let Some(base) = base {
-            dict.set("BaseEncoding", name_object(base));
-        }
-        let listed = differences
-            .into_iter()
-            .flat_map(|(code, glyph)| [Object::Integer(i64::from(code)), name_object(glyph)])
-            .collect();
-        dict.set("Differences", Object::Array(listed));
-        Some(dict)
-    }
-
-    /// Widths of the codes 0 to 255, or `None` if they are those of a standard font.
-    fn simple_widths(&self) -> Option<Vec<Object>> {
-        let Some(Object::Array(given)) = get(self.doc, self.dict, b"Widths") else { return None };
-        let first = get(self.doc, self.dict, b"FirstChar").and_then(number).unwrap_or(0.0) as i64;
-        let missing = get_dict(self.doc, self.dict, b"FontDescriptor")
-            .and_then(|d| get(self.doc, d, b"MissingWidth"))
-            .and_then(number)
-            .filter(|&w| w > 0.0)
-            .unwrap_or(DEFAULT_WIDTH);
-        // Glyphs of Type 3 fonts have a space of their own.
-        let scale = match get(self.doc, self.dict, b"FontMatrix") {
-            Some(Object::Array(m)) if name(self.doc, self.dict, b"Subtype") == Some(b"Type3") => {
-                m.first().and_then(number).map_or(1.0, |a| a.abs() * 1000.0)
-            }
-            _ => 1.0,
-        };
-        let mut widths = vec![missing; 256];
-        for (i, width) in given.iter().enumerate().take(MAX_GLYPHS) {
-            if let Ok(code) = usize::try_from(first + i as i64)
-                && code < 256
-                && let Some(width) = number(resolve(self.doc, width))
-            {
-                widths[code] = width * scale;
-            }
-        }
-        Some(widths.into_iter().map(|w| Object::Real(w as f32)).collect())
-    }
-
-    /// The font program, if it may tell what its codes mean.
-    fn font_file(&self, n_bytes: &mut usize) -> Option<(&'static str, Stream)> {
-        let descriptor = get_dict(self.doc, self.dict, b"FontDescriptor")?;
-        ["FontFile", "FontFile3"].into_iter().find_map(|key| {
-            let Some(Object::Stream(stream)) = get(self.doc, descriptor, key.as_bytes()) else {
-                return None;
+        let text = self.to_unicode.text(code).or_else(|| {
+            let cid = match &self.coding {
+                Coding::Legacy(_) | Coding::Unicode => return char::from_u32(code).map(String::from),
+                Coding::TwoBytes => code,
+                Coding::Ranges(map) => map.cid(code),
             };
-            let is_compact = name(self.doc, &stream.dict, b"Subtype") == Some(b"Type1C");
-            if key == "FontFile3" && !is_compact {
-                return None;
-            }
-            let mut dict = Dictionary::new();
-            if is_compact {
-                dict.set("Subtype", name_object(b"Type1C"));
-            }
-            Some((key, Stream::new(dict, decode_counted(self.doc, stream, n_bytes))))
-        })
+            collections::char(&self.collection, cid)
+                .map(String::from)
+                .or_else(|| self.text_by_program(cid, n_bytes))
+        });
+        self.n_unknown += usize::from(text.is_none());
+        let text = text.unwrap_or_default();
+        self.texts.insert(code, text.clone());
+        text
     }
 
-    /// A character map of the used codes, as written, with `n_bytes` each; `None` without entries.
-    fn cmap(&self, n_bytes: usize) -> Option<String> {
-        let mut source = String::new();
-        for (&code, &number) in &self.used {
-            if let Some(text) = self.unicode(code).filter(|t| !t.is_empty()) {
-                let to: String = text.encode_utf16().map(|u| format!("{u:04X}")).collect();
-                let width = n_bytes * 2;
-                source += &format!("1 beginbfchar\n<{number:0width$X}> <{to}>\nendbfchar\n");
-            }
-        }
-        (!source.is_empty()).then_some(source)
+    fn text_by_program(&mut self, cid: u32, n_bytes: &mut usize) -> Option<String> {
+        let (doc, descendant) = (self.doc, self.descendant?);
+        let program = self.program.get_or_insert_with(|| Program::new(doc, descendant, n_bytes));
+        let cid = usize::try_from(cid).ok()?;
+        let glyph = match program.glyph_of_cid.get(cid * 2..cid * 2 + 2) {
+            Some(pair) => u16::from_be_bytes([pair[0], pair[1]]),
+            None if program.glyph_of_cid.is_empty() => u16::try_from(cid).ok()?,
+            None => return None,
+        };
+        program.glyphs.text(glyph)
     }
+}
 
-    /// Codes that were used and mean nothing: their text is lost.
-    pub(super) fn n_unknown(&self) -> usize {
-        if self.is_simple() {
-            return 0;
-        }
-        let codes: BTreeSet<u32> = self.used.keys().copied().collect();
-        codes.into_iter().filter(|&code| self.unicode(code).is_none()).count()
+impl Program {
+    fn new(doc: &Document, descendant: &Dictionary, n_bytes: &mut usize) -> Self {
+        let program = font_program(doc, descendant, n_bytes);
+        let glyph_of_cid = match get(doc, descendant, b"CIDToGIDMap") {
+            Some(Object::Stream(stream)) => decode_counted(doc, stream, n_bytes, MAX_CMAP_BYTES),
+            _ => Vec::new(),
+        };
+        Self { glyphs: program.map(|p| Glyphs::of_program(&p.1)).unwrap_or_default(), glyph_of_cid }
+    }
+}
+
+/// The embedded font program and the key it stands under.
+pub(super) fn font_program(
+    doc: &Document,
+    font: &Dictionary,
+    n_bytes: &mut usize,
+) -> Option<(&'static str, Vec<u8>)> {
+    let descriptor = get_dict(doc, font, b"FontDescriptor")?;
+    ["FontFile", "FontFile2", "FontFile3"].into_iter().find_map(|key| {
+        let Some(Object::Stream(stream)) = get(doc, descriptor, key.as_bytes()) else { return None };
+        Some((key, decode_counted(doc, stream, n_bytes, MAX_PROGRAM_BYTES)))
+    })
+}
+
+/// What the codes of a simple font mean to its embedded program.
+pub(super) fn texts_of_program(
+    doc: &Document,
+    font: &Dictionary,
+    n_bytes: &mut usize,
+) -> Option<HashMap<u8, String>> {
+    let (key, program) = font_program(doc, font, n_bytes)?;
+    let texts = match key {
+        "FontFile" => programs::type1(&program),
+        "FontFile2" => programs::true_type(&program),
+        _ => programs::compact(&program),
+    };
+    Some(texts).filter(|texts| !texts.is_empty())
+}
+
+/// The map from codes to Unicode, empty if there is none.
+pub(super) fn to_unicode(doc: &Document, dict: &Dictionary, n_bytes: &mut usize) -> CMap {
+    match get(doc, dict, b"ToUnicode") {
+        Some(Object::Stream(stream)) => CMap::parse(&decode_counted(doc, stream, n_bytes, MAX_CMAP_BYTES)),
+        _ => CMap::default(),
     }
 }
 
 /// A stream's data, taken from `n_bytes`.
-fn decode_counted(doc: &Document, stream: &Stream, n_bytes: &mut usize) -> Vec<u8> {
-    let data = decode(doc, stream, MAX_CMAP_BYTES.min(*n_bytes)).unwrap_or_default();
+fn decode_counted(doc: &Document, stream: &Stream, n_bytes: &mut usize, max_bytes: usize) -> Vec<u8> {
+    let data = decode(doc, stream, max_bytes.min(*n_bytes)).unwrap_or_default();
     *n_bytes = n_bytes.saturating_sub(data.len().max(stream.content.len()));
     data
+}
+
+/// The name of the collection that the character numbers belong to.
+fn collection(doc: &Document, descendant: &Dictionary) -> Option<String> {
+    let info = get_dict(doc, descendant, b"CIDSystemInfo")?;
+    let ordering = get(doc, info, b"Ordering")?.as_str().ok()?;
+    Some(String::from_utf8_lossy(ordering).into_owned())
 }
 
 /// How the strings of a composite font split.
 fn coding(doc: &Document, dict: &Dictionary, n_bytes: &mut usize) -> Coding {
     match get(doc, dict, b"Encoding") {
         Some(Object::Stream(stream)) => {
-            let map = CMap::parse(&decode_counted(doc, stream, n_bytes));
+            let map = CMap::parse(&decode_counted(doc, stream, n_bytes, MAX_CMAP_BYTES));
             if map.has_codespaces() { Coding::Ranges(map) } else { Coding::TwoBytes }
         }
         Some(Object::Name(name)) => predefined(&String::from_utf8_lossy(name)),
@@ -359,57 +288,17 @@ fn predefined(name: &str) -> Coding {
     }
 }
 
-fn pairs(text: &[u8]) -> Vec<u32> {
-    text.chunks_exact(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).collect()
+fn pairs(text: &[u8]) -> impl Iterator<Item = u32> {
+    text.chunks_exact(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
 }
 
-/// Codes whose glyphs an encoding names, ascending where the file has them so.
-fn differences<'a>(doc: &'a Document, font: &'a Dictionary) -> Vec<(u8, &'a [u8])> {
-    let Some(encoding) = get_dict(doc, font, b"Encoding") else { return Vec::new() };
-    let Some(Object::Array(listed)) = get(doc, encoding, b"Differences") else { return Vec::new() };
-    let mut code = 0i64;
-    let mut found = Vec::new();
-    for object in listed.iter().take(MAX_GLYPHS) {
-        match resolve(doc, object) {
-            Object::Name(glyph) => {
-                if let Ok(code) = u8::try_from(code) {
-                    found.push((code, glyph.as_slice()));
-                }
-                code = code.saturating_add(1);
-            }
-            other => code = number(other).map_or(code, |n| n as i64),
-        }
-    }
-    found
-}
-
-/// The standard font that stands in for `base`.
-fn core_font(base: &[u8]) -> &'static str {
-    let base = String::from_utf8_lossy(base).to_ascii_lowercase();
-    let is_bold = base.contains("bold") || base.contains("black") || base.contains("heavy");
-    if base.contains("symbol") {
-        "Symbol"
-    } else if base.contains("dingbats") {
-        "ZapfDingbats"
-    } else if ["courier", "mono", "consol", "typewriter"].iter().any(|n| base.contains(n)) {
-        "Courier"
-    } else if ["times", "serif", "roman", "garamond", "georgia"].iter().any(|n| base.contains(n)) {
-        if is_bold { "Times-Bold" } else { "Times-Roman" }
-    } else if is_bold {
-        "Helvetica-Bold"
-    } else {
-        "Helvetica"
-    }
-}
-
-fn name<'a>(doc: &'a Document, dict: &'a Dictionary, key: &[u8]) -> Option<&'a [u8]> {
+/// A dictionary's value as a name.
+pub(super) fn name<'a>(doc: &'a Document, dict: &'a Dictionary, key: &[u8]) -> Option<&'a [u8]> {
     get(doc, dict, key)?.as_name().ok()
 }
 
-fn name_object(name: &[u8]) -> Object {
-    Object::Name(name.to_vec())
-}
-
-fn stream_object(content: String) -> Object {
-    Object::Stream(Stream::new(Dictionary::new(), content.into_bytes()))
+/// The numbers of an array.
+pub(super) fn numbers(doc: &Document, dict: &Dictionary, key: &[u8], max: usize) -> Option<Vec<f64>> {
+    let Some(Object::Array(all)) = get(doc, dict, key) else { return None };
+    Some(all.iter().take(max).map(|o| number(super::streams::resolve(doc, o)).unwrap_or(0.0)).collect())
 }

@@ -1,7 +1,8 @@
-//! Where the characters of a page stand, as the text library reports them.
+//! Where the characters of a page stand.
 
-use pdf_extract::{MediaBox, OutputDev, OutputError, Transform};
+use super::matrix::Matrix;
 use std::collections::HashSet;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use unicode_normalization::UnicodeNormalization;
 
 /// A character, or a few from one code, in coordinates along its own baseline.
@@ -28,38 +29,36 @@ pub(super) struct Collector {
     /// Characters taken, blanks counted as one.
     pub(super) n_chars: usize,
     max_chars: usize,
-    /// What stands where, to leave out what is printed twice for boldness or shadow.
-    taken: HashSet<(String, i64, i64)>,
+    /// Hashes of what stands where, to leave out what is printed twice for boldness or shadow.
+    taken: HashSet<u64>,
+    hasher: BuildHasherDefault<DefaultHasher>,
 }
 
 impl Collector {
     pub(super) fn new(n_quarter_turns: u8, max_chars: usize) -> Self {
-        let taken = HashSet::new();
-        Self { glyphs: Vec::new(), hit_limit: false, n_quarter_turns, n_chars: 0, max_chars, taken }
+        let (taken, hasher) = (HashSet::new(), BuildHasherDefault::default());
+        Self { glyphs: Vec::new(), hit_limit: false, n_quarter_turns, n_chars: 0, max_chars, taken, hasher }
     }
 }
 
-impl OutputDev for Collector {
-    fn begin_page(
-        &mut self,
-        _: u32,
-        _: &MediaBox,
-        _: Option<(f64, f64, f64, f64)>,
-    ) -> Result<(), OutputError> {
-        Ok(())
-    }
+/// A character where its font shows it.
+pub(super) struct Placed<'a> {
+    /// From text to page.
+    pub(super) at: Matrix,
+    /// In font sizes.
+    pub(super) width: f64,
+    /// The font size, in text space.
+    pub(super) size: f64,
+    /// How high letters are, in font sizes.
+    pub(super) height: f64,
+    pub(super) text: &'a str,
+}
 
-    fn output_character(
-        &mut self,
-        trm: &Transform,
-        width: f64,
-        _spacing: f64,
-        font_size: f64,
-        text: &str,
-    ) -> Result<(), OutputError> {
+impl Collector {
+    pub(super) fn add(&mut self, placed: &Placed) {
         if self.n_chars >= self.max_chars {
             self.hit_limit = true;
-            return Err(std::fmt::Error.into());
+            return;
         }
         let turn = |x: f64, y: f64| match self.n_quarter_turns {
             0 => (x, y),
@@ -67,14 +66,15 @@ impl OutputDev for Collector {
             2 => (-x, -y),
             _ => (-y, x),
         };
-        let (x, y) = turn(trm.m31, trm.m32);
+        let ([a, b, c, d, e, f], font_size, width) = (placed.at.0, placed.size, placed.width);
+        let (x, y) = turn(e, f);
         // A negative size and a mirrored matrix cancel out.
-        let (dx, dy) = turn(trm.m11 * font_size, trm.m12 * font_size);
+        let (dx, dy) = turn(a * font_size, b * font_size);
         let length = dx.hypot(dy);
-        let size = trm.m21.hypot(trm.m22) * font_size.abs();
+        let size = c.hypot(d) * font_size.abs() * placed.height;
         let is_placed = [x, y, length, size, width].iter().all(|v| v.is_finite() && v.abs() < 1e7);
         if !is_placed || size <= 0.0 {
-            return Ok(());
+            return;
         }
         let degrees = if length > 0.0 { dy.atan2(dx).to_degrees().round() } else { 0.0 };
         let (sin, cos) = degrees.to_radians().sin_cos();
@@ -85,37 +85,23 @@ impl OutputDev for Collector {
             to: from + width * length,
             base: y * cos - x * sin,
             size,
-            text: clean(text),
+            text: clean(placed.text),
         };
         let place = |v: f64| (v / (size * 0.2)).round() as i64;
-        if glyph.text.is_empty()
-            || self.taken.insert((glyph.text.clone(), place(glyph.from), place(glyph.base)))
-        {
+        let is_new = glyph.text.is_empty()
+            || self.taken.insert(self.hasher.hash_one((&glyph.text, place(glyph.from), place(glyph.base))));
+        if is_new {
             self.n_chars += glyph.text.chars().count().max(1);
             self.glyphs.push(glyph);
         }
-        Ok(())
-    }
-
-    fn begin_word(&mut self) -> Result<(), OutputError> {
-        Ok(())
-    }
-
-    fn end_word(&mut self) -> Result<(), OutputError> {
-        Ok(())
-    }
-
-    fn end_line(&mut self) -> Result<(), OutputError> {
-        Ok(())
-    }
-
-    fn end_page(&mut self) -> Result<(), OutputError> {
-        Ok(())
     }
 }
 
 /// Letters instead of ligatures and presentation forms; nothing for blanks and controls.
 fn clean(text: &str) -> String {
+    if text.bytes().all(|b| b.is_ascii_graphic()) {
+        return text.to_owned();
+    }
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -140,8 +126,8 @@ mod tests {
     fn collect(turns: u8, shown: &[([f64; 6], f64, &str)]) -> Vec<Glyph> {
         let mut collector = Collector::new(turns, 100);
         for &([a, b, c, d, e, f], size, text) in shown {
-            let trm = Transform::row_major(a, b, c, d, e, f);
-            collector.output_character(&trm, 0.5, 0.0, size, text).expect("there is room");
+            let at = Matrix([a, b, c, d, e, f]);
+            collector.add(&Placed { at, width: 0.5, size, height: 1.0, text });
         }
         collector.glyphs
     }

@@ -1,7 +1,8 @@
 //! What a PDF says about itself (ISO 32000-1, 14.3.3).
 
+use super::standard::Encoding;
 use super::streams;
-use pdf_extract::Document;
+use lopdf::Document;
 
 /// The title in the file's metadata, unless it is a file name or a placeholder.
 pub(super) fn title(file: &Document) -> Option<String> {
@@ -39,10 +40,31 @@ pub(super) fn authors_and_date(file: &Document) -> (Vec<String>, Option<String>)
     (entry(file, b"Author").into_iter().collect(), created)
 }
 
+/// A text string: UTF-16 or UTF-8 by its mark, else nearly Latin-1 (ISO 32000-1, 7.9.2.2).
+pub(super) fn decode_text(bytes: &[u8]) -> String {
+    let text = match bytes {
+        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => {
+            let is_big = bytes[0] == 0xfe;
+            let units = bytes[2..].chunks_exact(2).map(|pair| {
+                let pair = [pair[0], pair[1]];
+                if is_big { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) }
+            });
+            char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+        }
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
+        _ => bytes.iter().map(|&b| Encoding::WinAnsi.char(b).unwrap_or(char::from(b))).collect::<String>(),
+    };
+    // Escapes name the language of what follows.
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or("").to_owned();
+    parts.enumerate().filter(|(i, _)| i % 2 == 1).fold(first, |text, (_, part)| text + part)
+}
+
 /// A text of the information dictionary, unless it is blank.
 fn entry(file: &Document, key: &[u8]) -> Option<String> {
     let info = streams::get_dict(file, &file.trailer, b"Info")?;
-    let text = pdf_extract::decode_text_string(streams::get(file, info, key)?).ok()?;
+    let Some(lopdf::Object::String(bytes, _)) = streams::get(file, info, key) else { return None };
+    let text = decode_text(bytes);
     let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control());
     (!text.is_empty()).then(|| text.to_owned())
 }
@@ -65,6 +87,20 @@ fn iso_date(date: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_strings() {
+        for (bytes, want) in [
+            (&b"caf\xe9 \x93"[..], "café “"),
+            (b"\xfe\xff\0a\x20\xac\xd8\0", "a€\u{fffd}"),
+            (b"\xff\xfea\0", "a"),
+            (b"\xef\xbb\xbf\xc3\xa9", "é"),
+            (b"\xfe\xff\0\x1b\0d\0e\0\x1b\0a", "a"),
+            (b"", ""),
+        ] {
+            assert_eq!(decode_text(bytes), want);
+        }
+    }
 
     #[test]
     fn dates() {

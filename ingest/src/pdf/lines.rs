@@ -1,7 +1,9 @@
 //! Characters into lines, by where they stand.
 
 use super::glyphs::Glyph;
+use super::outline::Heading;
 use crate::text::is_right_to_left;
+use std::ops::Range;
 
 /// A blank this wide, in font sizes, parts words; usual spaces are .25 to .33, kerning below .1.
 const MIN_WORD_GAP: f64 = 0.17;
@@ -19,6 +21,8 @@ pub(super) struct Line {
     pub(super) base: f64,
     pub(super) size: f64,
     pub(super) cells: Vec<Cell>,
+    /// Set where the outline names the line.
+    pub(super) heading: Option<Heading>,
 }
 
 /// A part of a line without wide gaps.
@@ -71,6 +75,8 @@ struct Open {
     /// Right-to-left text whose characters come in reading order.
     goes_left: bool,
     goes_right: bool,
+    /// Right-to-left characters of one glyph, which are in reading order in any case: cell and bytes.
+    clusters: Vec<(usize, Range<usize>)>,
 }
 
 impl Builder {
@@ -90,6 +96,11 @@ impl Builder {
         let Some(open) = self.open.take() else { return };
         let mut line = open.line;
         if !open.goes_left {
+            for (cell_idx, bytes) in open.clusters {
+                let text = &mut line.cells[cell_idx].text;
+                let reversed: String = text[bytes.clone()].chars().rev().collect();
+                text.replace_range(bytes, &reversed);
+            }
             for cell in &mut line.cells {
                 if cell.text.chars().any(is_right_to_left) {
                     cell.text = visual_to_logical(&cell.text);
@@ -115,13 +126,31 @@ impl Open {
     fn new(glyph: &Glyph) -> Self {
         let cell =
             Cell { from: glyph.from.min(glyph.to), to: glyph.to.max(glyph.from), text: glyph.text.clone() };
-        Self {
-            line: Line { angle: glyph.angle, base: glyph.base, size: glyph.size, cells: vec![cell] },
+        let mut open = Self {
+            line: Line {
+                angle: glyph.angle,
+                base: glyph.base,
+                size: glyph.size,
+                cells: vec![cell],
+                heading: None,
+            },
             last_from: glyph.from,
             last_to: glyph.to,
             blank_due: false,
             goes_left: false,
             goes_right: false,
+            clusters: Vec::new(),
+        };
+        open.note_cluster(glyph);
+        open
+    }
+
+    /// Remembers the glyph just added if it stands for several right-to-left characters.
+    fn note_cluster(&mut self, glyph: &Glyph) {
+        if glyph.text.chars().filter(|&c| is_right_to_left(c)).nth(1).is_some() {
+            let cell_idx = self.line.cells.len() - 1;
+            let end = self.line.cells[cell_idx].text.len();
+            self.clusters.push((cell_idx, end - glyph.text.len()..end));
         }
     }
 
@@ -169,6 +198,7 @@ impl Open {
             cell.text.push_str(&glyph.text);
             (cell.from, cell.to) = (cell.from.min(from), cell.to.max(to));
         }
+        self.note_cluster(glyph);
         self.blank_due = false;
         // Initials and superscripts must not make the line higher or lower than it is.
         if self.line.cells.len() == 1 && self.line.cells[0].text.chars().nth(3).is_none() {
@@ -373,6 +403,17 @@ mod tests {
     fn right_to_left_text_comes_in_reading_order() {
         // Written as it looks.
         check(&[(0.0, 0.0, "ב א 12 (גד)")], &["(דג) 12 א ב"]);
+        // A glyph of two characters has them in reading order.
+        let glyph = |x: f64, text: &str| Glyph {
+            angle: 0,
+            from: x,
+            to: x + 5.0,
+            base: 0.0,
+            size: 10.0,
+            text: text.to_owned(),
+        };
+        let ligature = [glyph(0.0, "م"), glyph(5.0, "لا"), glyph(10.0, "س")];
+        assert_eq!(lines(&ligature).iter().map(Line::text).collect::<Vec<_>>(), ["سلام"]);
         // Written in reading order, each character to the left of the one before.
         let mut leftwards = Vec::new();
         for (i, c) in "שלום עולם".chars().enumerate() {

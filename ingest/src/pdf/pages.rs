@@ -1,7 +1,7 @@
 //! The page tree, as far as it can be walked.
 
 use super::streams::{get, get_dict, number, resolve};
-use pdf_extract::{Dictionary, Document, Object, ObjectId};
+use lopdf::{Dictionary, Document, Object, ObjectId};
 use std::collections::HashSet;
 
 /// Page trees are balanced by most writers; a list of nodes is deep by mistake or malice.
@@ -9,6 +9,8 @@ const MAX_TREE_DEPTH: usize = 64;
 
 /// A page with what it inherits from the nodes above it.
 pub(super) struct Page<'a> {
+    /// The page's object, unless it stands within another.
+    pub(super) id: Option<ObjectId>,
     pub(super) dict: &'a Dictionary,
     pub(super) resources: Option<&'a Dictionary>,
     /// Clockwise turns by 90 degrees, 0 to 3.
@@ -24,10 +26,10 @@ pub(super) fn list(doc: &Document, max_pages: usize) -> Vec<Page<'_>> {
         walk.node(root, Inherited::default(), 0);
     }
     if walk.pages.is_empty() {
-        let orphans = doc.objects.values().filter_map(|o| o.as_dict().ok());
-        for dict in orphans.filter(|d| d.has_type(b"Page")).take(max_pages) {
+        let orphans = doc.objects.iter().filter_map(|(id, o)| Some((*id, o.as_dict().ok()?)));
+        for (id, dict) in orphans.filter(|(_, d)| d.has_type(b"Page")).take(max_pages) {
             let inherited = Inherited::default().with(doc, dict);
-            walk.pages.push(inherited.page(dict));
+            walk.pages.push(inherited.page(Some(id), dict));
         }
     }
     walk.pages
@@ -48,9 +50,9 @@ impl<'a> Inherited<'a> {
         }
     }
 
-    fn page(self, dict: &'a Dictionary) -> Page<'a> {
+    fn page(self, id: Option<ObjectId>, dict: &'a Dictionary) -> Page<'a> {
         let n_quarter_turns = self.rotation.div_euclid(90).rem_euclid(4) as u8;
-        Page { dict, resources: self.resources, n_quarter_turns }
+        Page { id, dict, resources: self.resources, n_quarter_turns }
     }
 }
 
@@ -72,7 +74,7 @@ impl<'a> Walk<'a> {
         let inherited = above.with(self.doc, dict);
         let Some(Object::Array(kids)) = get(self.doc, dict, b"Kids") else {
             // Some writers forget the type of pages; only a node has kids.
-            self.pages.push(inherited.page(dict));
+            self.pages.push(inherited.page(object.as_reference().ok(), dict));
             return;
         };
         if depth == MAX_TREE_DEPTH {

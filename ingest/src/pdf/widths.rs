@@ -1,7 +1,7 @@
 //! Widths of composite fonts (ISO 32000-1, 9.7.4.3).
 
 use super::streams::{get, number, resolve};
-use pdf_extract::{Dictionary, Document, Object};
+use lopdf::{Dictionary, Document, Object};
 use std::collections::HashMap;
 
 /// A font has 65,536 glyphs at most; work on its widths is bounded by twice that.
@@ -53,11 +53,6 @@ impl CidWidths {
         if let Some(width) = width {
             self.widths.insert(cid, width);
         }
-    }
-
-    /// Widths that were gone through to read these.
-    pub(super) fn n_given(&self) -> usize {
-        self.n_given
     }
 
     pub(super) fn of(&self, cid: u32) -> f64 {
