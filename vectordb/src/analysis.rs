@@ -36,6 +36,7 @@ impl Analyzer {
     /// Calls `emit` with each term of `text`, in order, repeated ones too.
     pub(crate) fn terms(&self, text: &str, emit: &mut dyn FnMut(&str)) {
         let folded = fold(text);
+        self.parted_words(&folded, emit);
         let mut rest = folded.as_str();
         while !rest.is_empty() {
             let unspaced = rest.chars().next().is_some_and(is_unspaced);
@@ -49,6 +50,23 @@ impl Analyzer {
                 }
             }
             rest = after;
+        }
+    }
+
+    /// Words that a hyphen parts at the end of a line, whole, besides their parts: whether the hyphen
+    /// belongs to the word cannot be known.
+    fn parted_words(&self, folded: &str, emit: &mut dyn FnMut(&str)) {
+        let is_letter = |c: char| c.is_alphabetic() && !is_unspaced(c);
+        for (at, _) in folded.match_indices('\n') {
+            let (line, next) = (&folded[..at], &folded[at + 1..]);
+            let Some(line) = line.strip_suffix('-').or_else(|| line.strip_suffix('\u{2010}')) else {
+                continue;
+            };
+            let first = &line[line.trim_end_matches(is_letter).len()..];
+            let last = &next[..next.len() - next.trim_start_matches(is_letter).len()];
+            if !first.is_empty() && !last.is_empty() {
+                self.stem(&format!("{first}{last}"), emit);
+            }
         }
     }
 
@@ -178,6 +196,8 @@ mod tests {
             ("c++ \"unterminated -x:y^2 (", &["c", "untermin", "x", "y", "2"]),
             ("が", &["が"]),
             ("한국어", &["한국", "국어"]),
+            ("the light-\nhouses, x -\ny", &["lighthous", "the", "light", "hous", "x", "y"]),
+            ("1-\n2 a\u{2010}\nb", &["ab", "1", "2", "a", "b"]),
         ];
         let analyzer = Analyzer::new();
         for (text, expected) in cases {
