@@ -4,6 +4,7 @@
 //! published, because the machines that run this are shared; minimum and maximum say how noisy it was.
 
 mod embed;
+mod extract;
 mod generate;
 mod gpu;
 mod ingest_files;
@@ -66,6 +67,8 @@ enum Name {
     Search,
     /// Bytes per second from file to chunks.
     Ingest,
+    /// The text of PDFs beside pdftotext and pypdf.
+    Extract,
     /// Milliseconds per stored document, and to open a store.
     Store,
     /// Sizes of what a browser loads.
@@ -120,6 +123,7 @@ fn measure(args: &Args) -> Outcome<Rows> {
         Name::Generate => generate::rows(args)?.into(),
         Name::Gpu => gpu::rows(args)?,
         Name::Search => search::rows(args)?.into(),
+        Name::Extract => extract::rows(args)?,
         Name::Ingest => ingest_files::rows(args)?.into(),
         Name::Store => store::rows(args)?.into(),
         Name::Size => size::rows()?.into(),

@@ -215,6 +215,9 @@ pub enum EvalCommand {
     ExtractOne {
         /// The file
         file: PathBuf,
+        /// Write its text to this file
+        #[arg(long)]
+        text: Option<PathBuf>,
     },
 }
 
@@ -230,6 +233,12 @@ pub struct Corpus {
     /// Knowledge base to keep the embedded documents in, so that a second run is quick
     #[arg(long, value_name = "FILE")]
     pub kb: Option<String>,
+    /// Tokens at which a passage is closed, instead of the usual
+    #[arg(long, value_name = "N")]
+    pub target_tokens: Option<u32>,
+    /// Tokens below which a passage is merged with its neighbour, instead of the usual
+    #[arg(long, value_name = "N")]
+    pub min_tokens: Option<u32>,
     /// Ask only this many questions, spread over the file
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -267,6 +276,9 @@ pub struct ExtractArgs {
     /// Seconds one file may take
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub timeout: u64,
+    /// Write the text of each file to this folder, without comments of annotated pages
+    #[arg(long, value_name = "DIR")]
+    pub text: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

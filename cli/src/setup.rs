@@ -75,13 +75,15 @@ pub async fn open(
     open_with(options, reporter).await
 }
 
-fn options(shared: &Shared, place: Place) -> Result<Options> {
+/// What the options of every command say of an assistant.
+pub fn options(shared: &Shared, place: Place) -> Result<Options> {
     let (tier, kernels) = (tier(shared), kernels(shared));
     let (embedder, dimensions, reranker) = (shared.embedder.clone(), shared.dimensions, reranker(shared));
     Ok(Options { embedder, dimensions, reranker, tier, kernels, ..Options::new(place, store(shared)?) })
 }
 
-async fn open_with(options: Options, reporter: &mut Reporter) -> Result<Assistant> {
+/// Opens the assistant with options of one's own.
+pub async fn open_with(options: Options, reporter: &mut Reporter) -> Result<Assistant> {
     let generator = options.generator;
     let assistant = Assistant::open(options, &mut |p| reporter.tell(&p)).await?;
     reporter.clear();

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use crate::report::Rows;
 use crate::{Args, Outcome};
 
-pub(crate) use native::serve as serve_engine;
+pub(crate) use native::{python, serve as serve_engine};
 
 /// Threads that are measured.
 const THREADS: [u32; 2] = [1, 2];

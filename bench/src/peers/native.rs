@@ -78,7 +78,7 @@ impl Engines for Pair {
 }
 
 /// Python with the packages of `bench/peers/requirements.txt`.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let venv = folder().join("venv");
     if cfg!(windows) { venv.join("Scripts/python.exe") } else { venv.join("bin/python") }
 }

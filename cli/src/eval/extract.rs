@@ -1,13 +1,15 @@
 //! `footnote eval extract`: what the readers make of a folder of files, each in a process of its
 //! own, so that no file can crash or hang the run.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ingest::{Hint, Limits};
+use ingest::{BlockKind, Document, Hint, Limits, Span, slice};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -47,7 +49,8 @@ pub fn run(args: &ExtractArgs) -> Result<ExitCode> {
     for found in files::under(&args.files)? {
         let file = files::name_below(&found.path, Some(&args.files));
         let started = Instant::now();
-        let ran = watch(&program, &found.path, timeout);
+        let text = args.text.as_ref().map(|dir| text_path(dir, &file)).transpose()?;
+        let ran = watch(&program, &found.path, text.as_deref(), timeout);
         let ms = started.elapsed().as_secs_f64() * 1e3;
         let row = match ran {
             Ran::Ended(out) => match serde_json::from_str::<Row>(&out) {
@@ -76,12 +79,15 @@ pub fn run(args: &ExtractArgs) -> Result<ExitCode> {
     let totals = json!({
         "n": rows.len(),
         "ok": n_ok,
+        "n_ok": n_ok,
         "refused": rows.len() - n_ok - n_crashed - n_timed_out,
         "crashed": n_crashed,
         "timed_out": n_timed_out,
         "pages": rows.iter().map(|r| r.pages).sum::<usize>(),
         "chars": rows.iter().map(|r| r.chars).sum::<usize>(),
         "ms": output::round(rows.iter().map(|r| r.ms).sum()),
+        "ms_slowest": output::round(rows.iter().map(|r| r.ms).fold(0.0, f64::max)),
+        "reasons": reasons(&rows),
     });
     if args.json {
         output::json(&json!({"files": rows, "totals": totals}))?;
@@ -91,8 +97,38 @@ pub fn run(args: &ExtractArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// How often each reason was given, without the names of the files.
+fn reasons(rows: &[Row]) -> BTreeMap<String, usize> {
+    let mut n_files = BTreeMap::new();
+    for row in rows {
+        if let Some(reason) = &row.reason {
+            let name = Path::new(&row.file).file_name().unwrap_or_default().to_string_lossy();
+            let reason = reason.split_once(name.as_ref()).map_or(reason.as_str(), |(_, after)| after.trim());
+            *n_files.entry(reason.to_owned()).or_default() += 1;
+        }
+    }
+    n_files
+}
+
+/// Where the text of a file goes: a folder below is part of the name.
+fn text_path(dir: &Path, file: &str) -> Result<PathBuf> {
+    fs::create_dir_all(dir).at(dir)?;
+    Ok(dir.join(file.replace(['/', '\\'], "--") + ".txt"))
+}
+
+/// The text of the pages themselves: what was written on them later is no part of it.
+fn without_comments(document: &Document) -> String {
+    let mut text = String::new();
+    let mut at = 0;
+    for comment in document.blocks.iter().filter(|block| block.kind == BlockKind::Comment) {
+        text += slice(&document.text, Span::new(at, comment.span.start));
+        at = comment.span.end;
+    }
+    text + slice(&document.text, Span::new(at, u32::MAX))
+}
+
 /// Reads one file and prints its row.
-pub fn one(path: &Path) -> Result<ExitCode> {
+pub fn one(path: &Path, text: Option<&Path>) -> Result<ExitCode> {
     let name = path.display().to_string();
     let started = Instant::now();
     let bytes = match index::read(path) {
@@ -105,6 +141,9 @@ pub fn one(path: &Path) -> Result<ExitCode> {
     let hint = Hint { name: &name, mime: None, password: None };
     let ingested = ingest::ingest(&bytes, &hint, &Limits::default());
     let ms = output::round(started.elapsed().as_secs_f64() * 1e3);
+    if let (Ok((document, _)), Some(path)) = (&ingested, text) {
+        fs::write(path, without_comments(document)).at(path)?;
+    }
     let row = match ingested {
         Ok((document, warnings)) => Row {
             file: name,
@@ -128,9 +167,12 @@ enum Ran {
     NotStarted(std::io::Error),
 }
 
-fn watch(program: &Path, file: &Path, timeout: Duration) -> Ran {
+fn watch(program: &Path, file: &Path, text: Option<&Path>, timeout: Duration) -> Ran {
     let mut command = Command::new(program);
     command.args(["eval", "extract-one"]).arg(file);
+    if let Some(text) = text {
+        command.arg("--text").arg(text);
+    }
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     let mut child = match spawned {
         Ok(child) => child,

@@ -11,7 +11,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use assistant::{Assistant, Place};
+use assistant::{Assistant, Options, Place};
+use ingest::ChunkPolicy;
 
 use crate::args::{Corpus, EvalCommand, Shared};
 use crate::error::{Error, Result};
@@ -25,7 +26,7 @@ pub async fn run(shared: &Shared, command: &EvalCommand) -> Result<ExitCode> {
         EvalCommand::Retrieval(args) => retrieval::run(shared, args).await,
         EvalCommand::Answers(args) => answers::run(shared, args).await,
         EvalCommand::Extract(args) => extract::run(args),
-        EvalCommand::ExtractOne { file } => extract::one(file),
+        EvalCommand::ExtractOne { file, text } => extract::one(file, text.as_deref()),
     }
 }
 
@@ -38,7 +39,11 @@ async fn open(
     reporter: &mut Reporter,
 ) -> Result<Assistant> {
     let place = corpus.kb.clone().map_or(Place::Memory, Place::File);
-    let mut assistant = setup::open(shared, place, generator, reporter).await?;
+    let mut policy = ChunkPolicy::default();
+    policy.target_tokens = corpus.target_tokens.unwrap_or(policy.target_tokens);
+    policy.min_tokens = corpus.min_tokens.unwrap_or(policy.min_tokens);
+    let options = Options { generator, chunk_policy: policy, ..setup::options(shared, place)? };
+    let mut assistant = setup::open_with(options, reporter).await?;
     let docs = documents_folder(corpus);
     let kb = corpus.kb.as_ref().and_then(|kb| fs::canonicalize(kb).ok());
     let is_document = |path: &Path| {
