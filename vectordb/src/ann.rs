@@ -6,12 +6,14 @@
 //! when they become many the graph is built anew, because every one of them costs recall.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use hnsw_rs::anndists::dist::Distance;
 use hnsw_rs::hnsw::Hnsw;
 
+use crate::graph_file;
 use crate::index::Index;
 use crate::slab::{Slab, dot};
 use crate::top::Top;
@@ -25,12 +27,16 @@ pub const MIN_CHUNKS: usize = 150_000;
 /// Links per point and layer; twice as many in the lowest.
 const N_LINKS: usize = 16;
 const MAX_LAYERS: usize = 16;
+/// Points that the library makes room for at first.
+const CAPACITY_HINT: usize = 100_000;
 /// Candidates weighed when a point is linked.
 const N_BUILD_CANDIDATES: usize = 200;
 /// Candidates weighed for a question: recall@10 stays above .99 on clustered vectors.
 const N_SEARCH_CANDIDATES: usize = 128;
 /// Rows inserted while the index is held: some 60 ms in which searches wait.
 const MAX_BATCH_ROWS: usize = 64;
+/// New points, as 1 of so many, at which the files beside the store are written again.
+const MIN_NEW_SHARE: usize = 10;
 /// Share of removed points, as 1 of so many, at which the graph is built anew.
 const MAX_DEAD_SHARE: usize = 5;
 
@@ -41,12 +47,17 @@ pub(crate) struct Graph {
     covered: Option<ChunkId>,
     n_points: usize,
     n_dead: usize,
+    /// Points that the files beside the store have.
+    n_saved: usize,
+    /// The store's file.
+    store: Option<PathBuf>,
     min_chunks: usize,
     is_building: bool,
 }
 
 /// 0 for equal unit vectors, 2 for opposite ones.
-struct OneMinusDot;
+#[derive(Default)]
+pub(crate) struct OneMinusDot;
 
 impl Distance<f32> for OneMinusDot {
     fn eval(&self, a: &[f32], b: &[f32]) -> f32 {
@@ -56,8 +67,9 @@ impl Distance<f32> for OneMinusDot {
 
 impl Graph {
     pub(crate) fn new(min_chunks: usize) -> Self {
-        let hnsw = Hnsw::new(N_LINKS, min_chunks, MAX_LAYERS, N_BUILD_CANDIDATES, OneMinusDot);
-        Self { hnsw, covered: None, n_points: 0, n_dead: 0, min_chunks, is_building: false }
+        let hnsw = Hnsw::new(N_LINKS, CAPACITY_HINT, MAX_LAYERS, N_BUILD_CANDIDATES, OneMinusDot);
+        let (n_points, n_dead, n_saved) = (0, 0, 0);
+        Self { hnsw, covered: None, n_points, n_dead, n_saved, min_chunks, store: None, is_building: false }
     }
 
     #[cfg(test)]
@@ -65,9 +77,36 @@ impl Graph {
         self.n_points
     }
 
+    /// From so many rows on a graph serves.
+    pub(crate) fn set_min_chunks(&mut self, min_chunks: usize) {
+        self.min_chunks = min_chunks;
+    }
+
+    /// Takes up the graph that lies beside a store's file, if it is of these rows, and keeps it there
+    /// from now on if it `may_write`.
+    pub(crate) fn restore(&mut self, store: &Path, slab: &Slab, may_write: bool) {
+        self.store = may_write.then(|| store.to_owned());
+        if slab.n_rows() < self.min_chunks {
+            return;
+        }
+        let Some(loaded) = graph_file::load(store, slab) else { return };
+        if loaded.n_dead * MAX_DEAD_SHARE > loaded.n_points {
+            return;
+        }
+        self.hnsw = loaded.hnsw;
+        self.covered = Some(loaded.covered);
+        self.n_points = loaded.n_points;
+        self.n_dead = loaded.n_dead;
+        self.n_saved = loaded.n_points;
+    }
+
     /// The `k` best rows, nearly; `None` where a scan has to do it.
     pub(crate) fn search(&self, slab: &Slab, query: &[f32], k: usize) -> Option<Vec<Hit>> {
         let covered = self.covered.filter(|_| slab.n_rows() >= self.min_chunks)?;
+        // While most rows wait for their place in the graph, the first look at signs is faster.
+        if slab.n_rows() + self.n_dead > 2 * self.n_points {
+            return None;
+        }
         let is_alive = |id: &usize| slab.row_of(ChunkId(*id as u64)).is_some();
         let found = self.hnsw.search_filter(query, k, N_SEARCH_CANDIDATES.max(2 * k), Some(&is_alive));
         let mut top = Top::new(k);
@@ -86,8 +125,14 @@ impl Graph {
             self.n_dead += n_rows;
         }
         if self.n_dead * MAX_DEAD_SHARE > self.n_points {
-            *self = Self { is_building: self.is_building, ..Self::new(self.min_chunks) };
+            self.clear();
         }
+    }
+
+    /// Forgets all points.
+    pub(crate) fn clear(&mut self) {
+        let (is_building, store) = (self.is_building, self.store.take());
+        *self = Self { is_building, store, ..Self::new(self.min_chunks) };
     }
 
     /// Inserts the next rows; `false` when there are none, or too few rows at all.
@@ -95,14 +140,21 @@ impl Graph {
         if slab.n_rows() < self.min_chunks {
             return false;
         }
-        let rows = slab.rows_after(self.covered.unwrap_or(ChunkId(0)));
-        for row in rows.clone().take(MAX_BATCH_ROWS) {
+        let rows: Vec<usize> =
+            slab.rows_after(self.covered.unwrap_or(ChunkId(0))).take(MAX_BATCH_ROWS).collect();
+        for &row in &rows {
             let (chunk, vector) = slab.row(row);
             self.hnsw.insert_slice((vector, chunk.0 as usize));
             self.covered = Some(chunk);
             self.n_points += 1;
         }
         !rows.is_empty()
+    }
+
+    /// Where the graph is to be written, if so much is new in it that this is worth while.
+    fn unsaved(&self) -> Option<&Path> {
+        let n_new = self.n_points - self.n_saved.min(self.n_points);
+        self.store.as_deref().filter(|_| n_new * MIN_NEW_SHARE > self.n_points)
     }
 }
 
@@ -128,14 +180,40 @@ pub(crate) fn keep_up(index: &Arc<RwLock<Index>>) {
             let mut held = index.write().unwrap_or_else(PoisonError::into_inner);
             let Index { graph, vectors, .. } = &mut *held;
             if !graph.insert_some(vectors) {
-                graph.is_building = false;
-                return;
+                if graph.unsaved().is_none() {
+                    graph.is_building = false;
+                    return;
+                }
+                drop(held);
+                save(&index);
+                continue;
             }
             drop(held);
             // Lets waiting searches in.
             std::thread::sleep(Duration::from_millis(1));
         }
     });
+}
+
+/// Writes the graph beside its store; searches go on, commits wait. What cannot be written is built
+/// anew at the next opening, and not tried again before.
+fn save(index: &RwLock<Index>) {
+    let held = index.read().unwrap_or_else(PoisonError::into_inner);
+    let Index { graph, vectors, .. } = &*held;
+    let n_points = graph.n_points;
+    if let (Some(store), Some(covered)) = (graph.unsaved(), graph.covered) {
+        let _ = graph_file::save(&graph.hnsw, covered, vectors.n_dims(), store);
+    }
+    drop(held);
+    index.write().unwrap_or_else(PoisonError::into_inner).graph.n_saved = n_points;
+}
+
+/// Returns when the graph has taken in all rows and lies beside its store.
+pub(crate) fn wait(index: &Arc<RwLock<Index>>) {
+    keep_up(index);
+    while index.read().unwrap_or_else(PoisonError::into_inner).graph.is_building {
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[cfg(test)]
@@ -157,7 +235,7 @@ mod tests {
     fn recall(graph: &Graph, slab: &Slab, queries: &[Vec<f32>]) -> f64 {
         let mut n_found = 0;
         for query in queries {
-            let exact = slab.search(query, 10, &Filter::default());
+            let exact = slab.search_exactly(query, 10, &Filter::default());
             let found = graph.search(slab, query, 10).unwrap();
             n_found += found.iter().filter(|hit| exact.contains(hit)).count();
         }
@@ -169,7 +247,7 @@ mod tests {
         let mut rng = Rng(3);
         let centres: Vec<Vec<f32>> = (0..40).map(|_| rng.unit_vector(64)).collect();
         let mut index = Index::new(64);
-        index.graph = Graph::new(1_000);
+        index.graph.set_min_chunks(1_000);
         for id in 1..=N_ROWS {
             let vector = clustered(&mut rng, &centres);
             index.vectors.push(DocumentId(id / 10), ChunkId(id), vector.into_iter());
@@ -178,6 +256,7 @@ mod tests {
         assert!(index.graph.search(&index.vectors, &queries[0], 10).is_none(), "there is no graph yet");
         // Half of the rows are points, the others are scanned.
         while index.graph.covered < Some(ChunkId(N_ROWS / 2)) {
+            assert!(index.graph.search(&index.vectors, &queries[0], 10).is_none(), "most rows are missing");
             assert!(index.graph.insert_some(&index.vectors));
         }
         assert!(recall(&index.graph, &index.vectors, &queries) >= 0.99);
@@ -211,9 +290,43 @@ mod tests {
         }
         let query = rng.unit_vector(N_DIMS);
         let hits = db.search_vector(&query, 5, &Filter::default()).unwrap();
-        let all = db.documents().unwrap().iter().map(|info| info.id).collect();
-        let exact =
-            db.search_vector(&query, 5, &Filter { documents: Some(all), ..Filter::default() }).unwrap();
+        let exact = db.search_vector_exactly(&query, 5, &Filter::default()).unwrap();
         assert_eq!(hits[0], exact[0]);
+    }
+
+    #[test]
+    fn the_graph_of_a_store_is_there_again_when_it_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kb.footnote").display().to_string();
+        let open = || {
+            let file = platform::block_on(platform::File::open(&path, platform::OpenMode::ReadWrite));
+            Db::open_with_graph_from(file.unwrap(), &tag(), 200).unwrap()
+        };
+        let mut rng = Rng(8);
+        let mut db = open();
+        for n in 0..30 {
+            db.put_document(&document(&mut rng, &format!("{n}"), 20)).unwrap();
+        }
+        db.finish_graph();
+        let query = rng.unit_vector(N_DIMS);
+        let hits = db.search_vector(&query, 5, &Filter::default()).unwrap();
+        drop(db);
+        let mut db = open();
+        assert_eq!(db.n_graph_points(), 600, "read, not built");
+        assert_eq!(db.search_vector(&query, 5, &Filter::default()).unwrap(), hits);
+        // It goes on from there, with fewer and more rows.
+        let gone = db.documents().unwrap()[0].id;
+        db.remove_document(gone).unwrap();
+        db.put_document(&document(&mut rng, "new", 20)).unwrap();
+        db.finish_graph();
+        assert_eq!(db.n_graph_points(), 620);
+        let exact = |db: &Db| db.search_vector_exactly(&query, 5, &Filter::default()).unwrap();
+        assert_eq!(db.search_vector(&query, 5, &Filter::default()).unwrap(), exact(&db));
+        drop(db);
+        // The files are of a generation before; the rows since then are put in again.
+        let db = open();
+        db.finish_graph();
+        assert_eq!(db.n_graph_points(), 620);
+        assert_eq!(db.search_vector(&query, 5, &Filter::default()).unwrap(), exact(&db));
     }
 }

@@ -1,18 +1,37 @@
 //! Text search: an inverted index in memory, scored by Okapi BM25 (Robertson, Zaragoza 2009).
 
 use std::collections::BTreeMap;
+use std::hash::Hasher;
 use std::ops::Range;
+use std::sync::OnceLock;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHasher};
 
+use crate::analysis::Analyzer;
 use crate::postings::Terms;
+use crate::query::{Query, Word};
+use crate::sketch::{Sketch, mixed};
 use crate::top::Top;
-use crate::{ChunkId, DocumentId, Filter, Hit};
+use crate::{ChunkId, DocumentId, Filter, Hit, NearDuplicate};
 
 /// How soon more occurrences of a term stop counting more.
 const K1: f32 = 1.2;
 /// How much longer chunks are held against themselves.
 const B: f32 = 0.75;
+
+/// What a passage gets for a word that stands in the place of one that no passage has, as a share of
+/// what it would get for that word.
+const ALTERNATIVE_SHARE: f32 = 0.5;
+/// Terms that stand in the place of an unknown word; the most frequent ones.
+const MAX_ALTERNATIVES: usize = 32;
+/// Letters from which on an unknown word may be the beginning of a known one.
+const MIN_PREFIX_CHARS: usize = 3;
+/// Letters that stemming may have taken from a word that is longer than the beginning of it asked for.
+const MAX_STEMMED_CHARS: usize = 3;
+
+/// A word that a document repeats more often counts as often in its sketch: words that hold sentences
+/// together would drown the others.
+const MAX_COUNTED: u64 = 64;
 
 /// Counts are exact at every moment: removing a document takes its postings out.
 #[derive(Debug, Default)]
@@ -21,6 +40,8 @@ pub(crate) struct TextIndex {
     term_ids: FxHashMap<Box<str>, u32>,
     /// Ascending by slot.
     postings: Vec<Vec<Posting>>,
+    /// A hash of each term, by the same ids.
+    hashes: Vec<u64>,
     /// Places in `postings` that no term uses.
     free_ids: Vec<u32>,
     /// Chunks by slot. Slots of removed chunks stay empty until there are more of them than others.
@@ -49,6 +70,8 @@ struct Entry {
     slots: Range<u32>,
     /// The ids of its distinct terms.
     terms: Vec<u32>,
+    /// Made when it is asked for.
+    sketch: OnceLock<Sketch>,
 }
 
 impl TextIndex {
@@ -72,7 +95,7 @@ impl TextIndex {
 
     /// What the index holds, within the accuracy of what hash tables cost.
     pub(crate) fn n_bytes(&self) -> usize {
-        let per_term = size_of::<(Box<str>, u32)>() + size_of::<Vec<Posting>>() + 16;
+        let per_term = size_of::<(Box<str>, u32)>() + size_of::<Vec<Posting>>() + 24;
         let n_document_terms: usize = self.documents.values().map(|entry| entry.terms.len()).sum();
         self.postings.len() * per_term
             + self.n_postings * size_of::<Posting>()
@@ -93,7 +116,8 @@ impl TextIndex {
         let end = self.slots.len() as u32;
         assert_eq!((end - first) as usize, part.n_terms().len(), "one chunk id for each chunk");
         let entry =
-            self.documents.entry(document).or_insert(Entry { slots: first..first, terms: Vec::new() });
+            self.documents.entry(document).or_insert(Entry { slots: first..first, ..Entry::default() });
+        entry.sketch.take();
         assert_eq!(entry.slots.end, first, "parts of one document stand together");
         entry.slots.end = end;
         part.each(|term, list| {
@@ -102,8 +126,10 @@ impl TextIndex {
                 None => {
                     let id = self.free_ids.pop().unwrap_or_else(|| {
                         self.postings.push(Vec::new());
+                        self.hashes.push(0);
                         self.postings.len() as u32 - 1
                     });
+                    self.hashes[id as usize] = hash_of(term);
                     self.term_ids.insert(term.into(), id);
                     id
                 }
@@ -165,25 +191,25 @@ impl TextIndex {
     }
 
     /// The `k` chunks of largest score for the question's terms, a repeated term counting as often
-    /// as it stands there. Chunks without any of the terms are no hits.
-    pub(crate) fn search(&self, terms: &[String], k: usize, filter: &Filter) -> Vec<Hit> {
-        let allowed = filter.documents.as_ref().map(|documents| self.slots_of(documents));
-        let mean_terms = self.n_terms as f32 / self.n_chunks.max(1) as f32;
+    /// as it stands there. Chunks without any of the terms are no hits, and neither are, where the
+    /// question has phrases, chunks without all terms of these.
+    ///
+    /// A word that no chunk has counts as the words that it may be a misspelling or the beginning of.
+    pub(crate) fn search(&self, query: &Query, analyzer: &Analyzer, k: usize, filter: &Filter) -> Vec<Hit> {
+        let allowed = match filter.documents.as_ref().map(|documents| self.slots_of(documents)) {
+            allowed if query.phrases.is_empty() => allowed,
+            allowed => Some(self.slots_with(query.phrases.iter().flatten(), allowed.as_deref())),
+        };
         let mut scores = vec![0f32; self.slots.len()];
-        for term in terms {
-            let Some(&id) = self.term_ids.get(term.as_str()) else { continue };
-            let postings = self.postings[id as usize].as_slice();
-            let idf = idf(self.n_chunks, postings.len());
-            let mut score = |postings: &[Posting]| {
-                for posting in postings {
-                    let n_terms = self.slots[posting.slot as usize].n_terms as f32;
-                    scores[posting.slot as usize] +=
-                        idf * saturation(posting.count as f32, n_terms, mean_terms);
+        for word in &query.words {
+            match self.term_ids.get(word.term.as_str()).map(|id| self.postings[*id as usize].as_slice()) {
+                Some(postings) if !postings.is_empty() => {
+                    self.score(postings, 1.0, allowed.as_deref(), &mut scores);
                 }
-            };
-            match &allowed {
-                None => score(postings),
-                Some(ranges) => ranges.iter().for_each(|slots| score(&postings[within(postings, slots)])),
+                _ => {
+                    let postings = self.merged(&self.alternatives(word, analyzer));
+                    self.score(&postings, ALTERNATIVE_SHARE, allowed.as_deref(), &mut scores);
+                }
             }
         }
         let mut top = Top::new(k);
@@ -191,6 +217,109 @@ impl TextIndex {
             top.offer(score, || slot.chunk.0);
         }
         top.into_hits()
+    }
+
+    /// Adds what each chunk gets for a term of these postings.
+    fn score(&self, postings: &[Posting], share: f32, allowed: Option<&[Range<u32>]>, scores: &mut [f32]) {
+        let mean_terms = self.n_terms as f32 / self.n_chunks.max(1) as f32;
+        let weight = share * idf(self.n_chunks, postings.len());
+        let mut add = |postings: &[Posting]| {
+            for posting in postings {
+                let n_terms = self.slots[posting.slot as usize].n_terms as f32;
+                scores[posting.slot as usize] +=
+                    weight * saturation(posting.count as f32, n_terms, mean_terms);
+            }
+        };
+        match allowed {
+            None => add(postings),
+            Some(ranges) => ranges.iter().for_each(|slots| add(&postings[within(postings, slots)])),
+        }
+    }
+
+    /// The slots of chunks that have all of `terms`, within `allowed`.
+    fn slots_with<'a>(
+        &self,
+        terms: impl Iterator<Item = &'a String>,
+        allowed: Option<&[Range<u32>]>,
+    ) -> Vec<Range<u32>> {
+        let mut slots: Option<Vec<u32>> = None;
+        for term in terms {
+            let id = self.term_ids.get(term.as_str());
+            let postings = id.map_or(&[][..], |id| self.postings[*id as usize].as_slice());
+            let has_it = |slot: &u32| postings.binary_search_by_key(slot, |posting| posting.slot).is_ok();
+            match &mut slots {
+                Some(slots) => slots.retain(has_it),
+                None => slots = Some(postings.iter().map(|posting| posting.slot).collect()),
+            }
+        }
+        let is_allowed = |slot: &u32| {
+            allowed.is_none_or(|ranges| {
+                let range = ranges.partition_point(|range| range.end <= *slot);
+                ranges.get(range).is_some_and(|range| range.start <= *slot)
+            })
+        };
+        slots.unwrap_or_default().into_iter().filter(is_allowed).map(|slot| slot..slot + 1).collect()
+    }
+
+    /// The known terms that an unknown word may be meant for: one letter away from it, or begun by it.
+    fn alternatives(&self, word: &Word, analyzer: &Analyzer) -> Vec<u32> {
+        let mut ids = Vec::new();
+        let n_chunks_with = |id: u32| self.postings[id as usize].len();
+        analyzer.misspellings(&word.written, &mut |term| {
+            ids.extend(self.term_ids.get(term).filter(|id| n_chunks_with(**id) > 0));
+        });
+        if word.written.chars().nth(MIN_PREFIX_CHARS - 1).is_some() {
+            let begun = self.term_ids.iter().filter(|(term, _)| may_begin(&word.written, term));
+            ids.extend(begun.map(|(_, id)| *id).filter(|id| n_chunks_with(*id) > 0));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids.sort_by_key(|id| std::cmp::Reverse(n_chunks_with(*id)));
+        ids.truncate(MAX_ALTERNATIVES);
+        ids
+    }
+
+    /// The postings of several terms as if they were one.
+    fn merged(&self, ids: &[u32]) -> Vec<Posting> {
+        let mut merged: Vec<Posting> =
+            ids.iter().flat_map(|id| self.postings[*id as usize].iter().copied()).collect();
+        merged.sort_unstable_by_key(|posting| posting.slot);
+        merged.dedup_by(|later, first| {
+            let is_same = later.slot == first.slot;
+            if is_same {
+                first.count += later.count;
+            }
+            is_same
+        });
+        merged
+    }
+
+    /// The other documents that share at least `overlap` of their words with `document`; the nearest
+    /// first.
+    pub(crate) fn near_duplicates(&self, document: DocumentId, overlap: f32) -> Vec<NearDuplicate> {
+        let Some(entry) = self.documents.get(&document) else { return Vec::new() };
+        let others = self.documents.iter().filter(|(id, _)| **id != document);
+        let all = others.map(|(id, other)| NearDuplicate {
+            document: *id,
+            overlap: self.sketch(entry).overlap(self.sketch(other)),
+        });
+        let mut near: Vec<NearDuplicate> = all.filter(|other| other.overlap >= overlap).collect();
+        near.sort_by(|a, b| b.overlap.total_cmp(&a.overlap).then(a.document.cmp(&b.document)));
+        near
+    }
+
+    /// Of a document's words; the second, third.. time that a word stands there is a member of its own.
+    fn sketch<'a>(&self, entry: &'a Entry) -> &'a Sketch {
+        entry.sketch.get_or_init(|| {
+            let members = entry.terms.iter().flat_map(|&id| {
+                let postings = &self.postings[id as usize];
+                let here = &postings[within(postings, &entry.slots)];
+                let n_times = here.iter().map(|posting| u64::from(posting.count)).sum::<u64>();
+                let hash = self.hashes[id as usize];
+                (0..n_times.min(MAX_COUNTED)).map(move |n| mixed(hash.wrapping_add(n)))
+            });
+            Sketch::of(members)
+        })
     }
 
     fn slots_of(&self, documents: &[DocumentId]) -> Vec<Range<u32>> {
@@ -207,6 +336,21 @@ fn within(postings: &[Posting], slots: &Range<u32>) -> Range<usize> {
     let start = postings.partition_point(|posting| posting.slot < slots.start);
     let end = postings.partition_point(|posting| posting.slot < slots.end);
     start..end
+}
+
+fn hash_of(term: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(term.as_bytes());
+    mixed(hasher.finish())
+}
+
+/// Whether a word of which `term` is the stem may begin with `written`: the stem does, or it ends
+/// within the last letters of `written`, which stemming took.
+fn may_begin(written: &str, term: &str) -> bool {
+    term.starts_with(written)
+        || written.strip_prefix(term).is_some_and(|rest| {
+            term.chars().nth(MIN_PREFIX_CHARS).is_some() && rest.chars().count() <= MAX_STEMMED_CHARS
+        })
 }
 
 /// The rarer the term, the more it says; never negative.
@@ -231,8 +375,13 @@ mod tests {
     }
 
     fn search(index: &TextIndex, question: &str, filter: &Filter) -> Vec<(u64, f32)> {
-        let terms: Vec<String> = question.split_whitespace().map(str::to_owned).collect();
-        index.search(&terms, 10, filter).iter().map(|hit| (hit.chunk.0, hit.score)).collect()
+        let analyzer = Analyzer::new();
+        let query = Query::parse(question, &analyzer);
+        index.search(&query, &analyzer, 10, filter).iter().map(|hit| (hit.chunk.0, hit.score)).collect()
+    }
+
+    fn chunks(index: &TextIndex, question: &str) -> Vec<u64> {
+        search(index, question, &Filter::default()).iter().map(|hit| hit.0).collect()
     }
 
     #[test]
@@ -275,6 +424,72 @@ mod tests {
         assert_eq!(index.n_distinct_terms(), fresh.n_distinct_terms());
         let only = Filter { documents: Some(vec![DocumentId(9), DocumentId(1)]), ..Filter::default() };
         assert_eq!(search(&index, "beta", &only).iter().map(|h| h.0).collect::<Vec<_>>(), [90, 91]);
+    }
+
+    #[test]
+    fn an_unknown_word_counts_as_what_it_may_be_meant_for() {
+        let mut index = TextIndex::default();
+        let analyzed = |texts: &[&str]| {
+            let analyzer = Analyzer::new();
+            encode(texts, &|text, emit| analyzer.terms(text, emit))
+        };
+        let texts = ["elephants and refrigerators", "a phone", "книги о войне", "the elephant phoned", "x"];
+        let bytes = analyzed(&texts);
+        index.add(DocumentId(1), (1..).take(texts.len()).map(ChunkId), &Terms::parse(&bytes).unwrap());
+        // Misspelled, and begun.
+        for word in ["elephnats", "refridgerators", "refri", "refrigera", "refrigeratorss"] {
+            assert!(chunks(&index, word).contains(&1), "{word}");
+        }
+        assert_eq!(chunks(&index, "книгаа"), [3]);
+        assert_eq!(chunks(&index, "phonw"), [2, 4]);
+        // Known words are taken as they are, quoted ones too; short ones are not guessed at.
+        assert_eq!(chunks(&index, "x"), [5]);
+        for word in ["\"elephnats\"", "y", "wy", "12", "volcano"] {
+            assert_eq!(chunks(&index, word), [0; 0], "{word}");
+        }
+        let exact = search(&index, "elephants", &Filter::default());
+        let guessed = search(&index, "elephnats", &Filter::default());
+        assert!((guessed[0].1 - exact[0].1 * ALTERNATIVE_SHARE).abs() < 1e-6);
+        // A word that is gone is unknown again.
+        index.remove(DocumentId(1));
+        assert_eq!(chunks(&index, "elephnats"), [0; 0]);
+    }
+
+    #[test]
+    fn documents_of_nearly_the_same_words_are_told() {
+        let mut index = TextIndex::default();
+        let text = |n: usize| (0..300).map(|i| format!("w{} ", (i * i + n * i) % 211)).collect::<String>();
+        let versions = [text(0), text(0).replace("w100 ", "w9000 w9001 "), text(5)];
+        for (document, text) in (1..).zip(&versions) {
+            add(&mut index, document, document * 10, &[text]);
+        }
+        let near = index.near_duplicates(DocumentId(1), 0.8);
+        assert!(near.len() == 1 && near[0].document == DocumentId(2) && near[0].overlap < 1.0, "{near:?}");
+        assert_eq!(index.near_duplicates(DocumentId(2), 0.8)[0].overlap, near[0].overlap);
+        assert!(index.near_duplicates(DocumentId(3), 0.8).is_empty());
+        assert!(index.near_duplicates(DocumentId(4), 0.0).is_empty());
+        // The same in two parts, and what is removed is near nothing.
+        let (first, rest) = versions[0].split_at(versions[0][..600].rfind(' ').unwrap());
+        add(&mut index, 5, 50, &[first]);
+        assert!(index.near_duplicates(DocumentId(5), 0.9).is_empty());
+        add(&mut index, 5, 51, &[rest]);
+        let same = NearDuplicate { document: DocumentId(1), overlap: 1.0 };
+        assert_eq!(index.near_duplicates(DocumentId(5), 0.9)[0], same);
+        index.remove(DocumentId(1));
+        index.remove(DocumentId(2));
+        assert!(index.near_duplicates(DocumentId(5), 0.8).is_empty());
+    }
+
+    #[test]
+    fn all_terms_of_a_phrase_are_required() {
+        let mut index = TextIndex::default();
+        add(&mut index, 1, 1, &["heat pump", "pump", "heat"]);
+        add(&mut index, 2, 4, &["heat the pump", "cold"]);
+        assert_eq!(chunks(&index, "\"heat pump\" cold"), [1, 4]);
+        assert_eq!(chunks(&index, "\"heat pump\" \"cold pump\""), [0; 0]);
+        assert_eq!(chunks(&index, "\"cold\""), [5]);
+        let only = Filter { documents: Some(vec![DocumentId(2)]), ..Filter::default() };
+        assert_eq!(search(&index, "\"heat pump\"", &only).iter().map(|h| h.0).collect::<Vec<_>>(), [4]);
     }
 
     #[test]

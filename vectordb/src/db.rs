@@ -14,6 +14,7 @@ use crate::load::{self, Catalog, Header, Stored};
 use crate::migrate;
 use crate::pages::Pages;
 use crate::postings::{self, Terms};
+use crate::query::Query;
 use crate::schema::{self, MAX_PART_CHUNKS, Transaction};
 use crate::values::{Columns, words};
 use crate::{
@@ -24,6 +25,9 @@ use crate::{
 /// Chunks of one document. One commit holds them all in memory: at 384 dimensions and 1 kB of text
 /// about 4 kB each with their terms, so 200 MB at most; 50,000 chunks are some 20,000 pages.
 pub const MAX_DOCUMENT_CHUNKS: usize = 50_000;
+
+/// Passages that are read at once to find a quotation.
+const QUOTATION_BATCH: usize = 128;
 
 /// A knowledge base: documents with their passages, a vector for each passage, a text index, settings.
 pub struct Db {
@@ -48,7 +52,7 @@ impl Db {
     /// as it is), `UnknownFormat`, `Corrupt`, `Io`, `Full`.
     pub fn open(file: platform::File, tag: &EmbedderTag) -> Result<Self> {
         let mut db = Self::over(Pages::in_file(file.clone()), tag)?;
-        db.file = Some(file);
+        db.found_in(file);
         Ok(db)
     }
 
@@ -58,7 +62,7 @@ impl Db {
     /// As [`Db::open`]; `Corrupt` when the file is empty.
     pub fn open_existing(file: platform::File) -> Result<Self> {
         let mut db = Self::over_any(Pages::in_file(file.clone()), None)?;
-        db.file = Some(file);
+        db.found_in(file);
         Ok(db)
     }
 
@@ -70,9 +74,15 @@ impl Db {
     /// As [`Db::open_existing`].
     pub fn open_read_only(file: platform::File) -> Result<Self> {
         let mut db = Self::over_any(Pages::over_unchanged(Pages::in_file(file.clone())), None)?;
-        db.file = Some(file);
         db.is_read_only = true;
+        db.found_in(file);
         Ok(db)
+    }
+
+    fn found_in(&mut self, file: platform::File) {
+        #[cfg(feature = "hnsw")]
+        self.restore_graph(&file);
+        self.file = Some(file);
     }
 
     /// A store that is forgotten when it is dropped.
@@ -99,7 +109,6 @@ impl Db {
         migrate::migrate(&engine, &header)?;
         let catalog = load::catalog(&engine)?;
         *write(&index) = load::index(&engine, &catalog, stored.dimensions as usize)?;
-        keep_up(&index);
         Ok(Self {
             engine,
             index,
@@ -133,7 +142,8 @@ impl Db {
     /// Stores a document with all its passages, vectors and terms in one durable transaction. A
     /// stored document of the same name is replaced in the same transaction and leaves its collection
     /// and its tags to the new one; if it has the same SHA-256 too, nothing happens and its id comes
-    /// back.
+    /// back. The same file under another name is not stored twice: the id of that document comes back,
+    /// and what had the name `new.name` is removed.
     ///
     /// # Errors
     /// `BadDocument` when a part of it cannot be stored; `Full` and `Io` with the store as it was.
@@ -150,18 +160,25 @@ impl Db {
         check(new, self.tag.dimensions as usize)?;
         self.refresh()?;
         let older = self.document_named(&new.name).cloned();
-        let (collection, tags) = self.order_of(older.as_ref(), place)?;
+        let same = self.same_file(new, older.as_ref())?;
+        let (collection, tags) = self.order_of(same.as_ref().or(older.as_ref()), place)?;
         let mut transaction = Transaction::default();
         if let Some(job) = &place.job {
             self.need_jobs(std::slice::from_ref(job))?;
             self.end_work(&mut transaction, job)?;
         }
-        let id = match older {
-            Some(older) if older.info.sha256 == new.sha256 => {
-                let info = DocumentInfo { collection, tags, ..older.info.clone() };
-                self.reorder(transaction, &older, info)?
+        let id = match same {
+            Some(same) => {
+                let info = DocumentInfo { collection, tags, ..same.info.clone() };
+                let gone: Vec<Stored> =
+                    older.into_iter().filter(|older| older.info.id != same.info.id).collect();
+                transaction.remove_documents(&gone);
+                let id = self.reorder(transaction, &same, info)?;
+                let gone: Vec<DocumentId> = gone.iter().map(|stored| stored.info.id).collect();
+                self.forget(&gone);
+                id
             }
-            older => {
+            None => {
                 let info = DocumentInfo { collection, tags, ..self.info_of(new) };
                 self.replace(transaction, new, older, info)?
             }
@@ -345,15 +362,24 @@ impl Db {
         Ok(ids.iter().filter_map(find).collect())
     }
 
-    /// The `k` passages whose vectors have the largest dot product with `query`, best first. Exact;
-    /// with the feature `hnsw`, an unfiltered search of more than `MIN_CHUNKS` passages (module `ann`)
-    /// may miss one in a hundred.
+    /// The `k` passages whose vectors have the largest dot product with `query`, best first. Exact up
+    /// to 16,384 passages (within the filter); of more, one in a hundred may be missed (modules `slab`
+    /// and `ann`).
     ///
     /// # Errors
     /// `BadQuery` when `query` has not as many finite numbers as the stored vectors.
     pub fn search_vector(&self, query: &[f32], k: usize, filter: &Filter) -> Result<Vec<Hit>> {
         self.check_query(query)?;
         Ok(self.index().nearest(query, k, &self.resolved(filter)))
+    }
+
+    /// The same, exact at any number of passages, and slower where there are many.
+    ///
+    /// # Errors
+    /// As [`Self::search_vector`].
+    pub fn search_vector_exactly(&self, query: &[f32], k: usize, filter: &Filter) -> Result<Vec<Hit>> {
+        self.check_query(query)?;
+        Ok(self.index().vectors.search_exactly(query, k, &self.resolved(filter)))
     }
 
     /// As [`Self::search_vector`], with the passages, in one query.
@@ -374,10 +400,42 @@ impl Db {
 
     /// The `k` passages that match the words of `text` best, by BM25. Any text is a valid question;
     /// passages without any of its words are no hits.
+    ///
+    /// Two words or more in quotation marks must stand in a passage in the same order; of passages that
+    /// have the words, the 10,000 best are looked through. A word that no passage has is taken for one
+    /// that differs from it by a letter, or that it begins.
+    ///
+    /// # Errors
+    /// When passages must be read to find a quotation, and cannot be.
     pub fn search_text(&self, text: &str, k: usize, filter: &Filter) -> Result<Vec<Hit>> {
-        let mut terms = Vec::new();
-        self.analyzer.terms(text, &mut |term| terms.push(term.to_owned()));
-        Ok(self.index().text.search(&terms, k, &self.resolved(filter)))
+        let (query, filter) = (Query::parse(text, &self.analyzer), self.resolved(filter));
+        if query.phrases.is_empty() {
+            return Ok(self.index().text.search(&query, &self.analyzer, k, &filter));
+        }
+        let candidates = self.index().text.search(&query, &self.analyzer, usize::MAX, &filter);
+        let mut hits = Vec::new();
+        for batch in candidates.chunks(QUOTATION_BATCH) {
+            let ids: Vec<ChunkId> = batch.iter().map(|hit| hit.chunk).collect();
+            let rows = self.chunks(&ids)?;
+            let quoting = batch.iter().zip(&rows).filter(|(_, row)| query.is_quoted_in(&self.terms_of(row)));
+            hits.extend(quoting.map(|(hit, _)| *hit));
+            if hits.len() >= k {
+                break;
+            }
+        }
+        hits.truncate(k);
+        Ok(hits)
+    }
+
+    /// The terms of each heading of a passage, and of its text.
+    fn terms_of(&self, row: &ChunkRow) -> Vec<Vec<String>> {
+        let texts = row.heading_path.iter().chain([&row.text]);
+        let terms = texts.map(|text| {
+            let mut terms = Vec::new();
+            self.analyzer.terms(text, &mut |term| terms.push(term.to_owned()));
+            terms
+        });
+        terms.collect()
     }
 
     /// Number of passages that have any word of `text`.
@@ -388,15 +446,20 @@ impl Db {
     }
 
     /// The `k` passages that fit a question best by meaning and by words: both rankings, fused by
-    /// their scores (module `fuse`).
+    /// their scores (module `fuse`). Where the question has a quotation, all of them hold it.
     ///
     /// # Errors
     /// `BadQuery` as [`Self::search_vector`].
     pub fn search(&self, query: &[f32], text: &str, k: usize, filter: &Filter) -> Result<Vec<Hit>> {
         let depth = k.max(LEG_DEPTH);
         let filter = &self.resolved(filter);
-        let by_meaning = self.search_vector(query, depth, filter)?;
+        self.check_query(query)?;
         let by_words = self.search_text(text, depth, filter)?;
+        let by_meaning = if Query::parse(text, &self.analyzer).phrases.is_empty() {
+            self.index().nearest(query, depth, filter)
+        } else {
+            self.index().vectors.nearest_of(query, depth, by_words.iter().map(|hit| hit.chunk))
+        };
         let spread = self.index().vectors.spread(query, filter);
         Ok(fuse(&by_meaning, spread, &by_words, k))
     }
@@ -445,7 +508,7 @@ impl Db {
         })
     }
 
-    fn index(&self) -> RwLockReadGuard<'_, Index> {
+    pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -511,7 +574,8 @@ impl Db {
     pub(crate) fn refresh(&mut self) -> Result<()> {
         if self.is_stale {
             let catalog = load::catalog(&self.engine)?;
-            *write(&self.index) = load::index(&self.engine, &catalog, self.tag.dimensions as usize)?;
+            let n_dims = self.tag.dimensions as usize;
+            write(&self.index).replace(load::index(&self.engine, &catalog, n_dims)?);
             self.catalog = catalog;
             self.is_stale = false;
         }
@@ -519,10 +583,36 @@ impl Db {
     }
 }
 
+#[cfg(feature = "hnsw")]
+impl Db {
+    /// From so many passages on the approximate index serves; `MIN_CHUNKS` (module `ann`) if nothing is
+    /// said. `usize::MAX` for never.
+    pub fn use_graph_from(&mut self, min_chunks: usize) {
+        write(&self.index).graph.set_min_chunks(min_chunks);
+        keep_up(&self.index);
+    }
+
+    /// Returns when the approximate index has all passages, and lies beside the store's file.
+    pub fn finish_graph(&self) {
+        crate::ann::wait(&self.index);
+    }
+
+    fn restore_graph(&self, file: &platform::File) {
+        let mut index = write(&self.index);
+        let Index { graph, vectors, .. } = &mut *index;
+        graph.restore(std::path::Path::new(file.path()), vectors, !self.is_read_only);
+        drop(index);
+        keep_up(&self.index);
+    }
+}
+
 #[cfg(all(test, feature = "hnsw"))]
 impl Db {
-    pub(crate) fn use_graph_from(&mut self, min_chunks: usize) {
-        write(&self.index).graph = crate::ann::Graph::new(min_chunks);
+    pub(crate) fn open_with_graph_from(file: platform::File, tag: &EmbedderTag, n: usize) -> Result<Self> {
+        let mut db = Self::over(Pages::in_file(file.clone()), tag)?;
+        write(&db.index).graph.set_min_chunks(n);
+        db.found_in(file);
+        Ok(db)
     }
 
     pub(crate) fn n_graph_points(&self) -> usize {

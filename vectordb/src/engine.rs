@@ -14,9 +14,11 @@ use cozo::{
 };
 use smartstring::{LazyCompact, SmartString};
 
+use crate::analysis::Analyzer;
 use crate::failure::Failure;
 use crate::index::Index;
 use crate::pages::Pages;
+use crate::query::Query;
 use crate::storage::PageStore;
 use crate::values::{documents_of, floats, int};
 use crate::{Error, Filter, Hit, Result};
@@ -157,5 +159,5 @@ fn vector_hits(index: &Index, options: &Options, k: usize, filter: &Filter) -> O
 fn text_hits(index: &Index, options: &Options, k: usize, filter: &Filter) -> Option<Vec<Hit>> {
     let terms = options.get("query")?.get_slice()?.iter();
     let terms: Option<Vec<String>> = terms.map(|term| term.get_str().map(str::to_owned)).collect();
-    Some(index.text.search(&terms?, k, filter))
+    Some(index.text.search(&Query::of_terms(terms?), &Analyzer::new(), k, filter))
 }

@@ -24,6 +24,14 @@ impl Index {
         }
     }
 
+    /// Takes the rows of another index, read anew; a graph begins again where this one's lies.
+    pub(crate) fn replace(&mut self, other: Self) {
+        self.vectors = other.vectors;
+        self.text = other.text;
+        #[cfg(feature = "hnsw")]
+        self.graph.clear();
+    }
+
     pub(crate) fn n_bytes(&self) -> usize {
         self.vectors.n_bytes() + self.text.n_bytes()
     }

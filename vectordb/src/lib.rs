@@ -59,6 +59,7 @@ mod ann;
 mod bm25;
 mod collections;
 mod conversations;
+mod copies;
 mod db;
 mod engine;
 mod error;
@@ -67,6 +68,8 @@ mod failure;
 mod filter;
 mod framing;
 mod fuse;
+#[cfg(feature = "hnsw")]
+mod graph_file;
 mod import;
 mod index;
 mod jobs;
@@ -75,7 +78,10 @@ mod migrate;
 mod overlay;
 mod pages;
 mod postings;
+mod query;
 mod schema;
+mod signs;
+mod sketch;
 mod slab;
 mod storage;
 mod top;
@@ -100,6 +106,7 @@ pub use collections::{Collection, CollectionId, Contents, MAX_DOCUMENT_TAGS, MAX
 pub use conversations::{
     Conversation, ConversationId, MAX_CONVERSATION_MESSAGES, MAX_MESSAGE_BYTES, Message, Role,
 };
+pub use copies::MIN_OVERLAP;
 pub use db::{Db, MAX_DOCUMENT_CHUNKS};
 pub use error::{Error, Result};
 pub use export::Exported;
@@ -107,6 +114,6 @@ pub use filter::Filter;
 pub use import::Imported;
 pub use jobs::{Job, JobId, JobStage, MAX_JOBS, NewJob};
 pub use types::{
-    ChunkId, ChunkRow, DocumentId, DocumentInfo, DocumentText, EmbedderTag, Hit, NewChunk, NewDocument,
-    Placement, Stats,
+    ChunkId, ChunkRow, DocumentId, DocumentInfo, DocumentText, EmbedderTag, Hit, NearDuplicate, NewChunk,
+    NewDocument, Placement, Stats,
 };

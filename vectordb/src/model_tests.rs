@@ -159,6 +159,86 @@ fn a_random_workload_leaves_what_a_simple_store_would_hold() {
     compare(&open(), &model, &mut rng);
 }
 
+/// A document of these passages, all with one vector.
+fn written(name: &str, sha256: u8, passages: &[&str]) -> NewDocument {
+    let mut new = document(&mut Rng(1), name, passages.len());
+    new.sha256 = [sha256; 32];
+    new.text = passages.join("\n");
+    for (chunk, text) in new.chunks.iter_mut().zip(passages) {
+        chunk.text = (*text).to_owned();
+        chunk.vector = (0..N_DIMS).map(|dim| if dim == 0 { 1.0 } else { 0.0 }).collect();
+    }
+    new
+}
+
+#[test]
+fn a_quotation_is_required_in_order() {
+    let mut db = Db::in_memory(&tag()).unwrap();
+    let passages = ["The heat pumps hum.", "A pump moves heat.", "Heat of any pump", "Élan vital, heat pump"];
+    db.put_document(&written("a.md", 1, &passages)).unwrap();
+    db.put_document(&written("b.md", 2, &["The heat pump again"])).unwrap();
+    let all = Filter::default();
+    let found = |question: &str, filter: &Filter| {
+        let mut ids: Vec<u64> =
+            db.search_text(question, 10, filter).unwrap().iter().map(|hit| hit.chunk.0).collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(found("heat pump", &all), [1, 2, 3, 4, 5]);
+    assert_eq!(found("\"heat pump\"", &all), [1, 4, 5]);
+    assert_eq!(found("“Heat Pump” élan", &all), [1, 4, 5]);
+    assert_eq!(found("\"heat pump\" \"elan vital\"", &all), [4]);
+    assert_eq!(found("\"pump heat\"", &all), [0; 0]);
+    assert_eq!(
+        found("\"heat pump\"", &Filter { documents: Some(vec![DocumentId(2)]), ..Filter::default() }),
+        [5]
+    );
+    // The leg by meaning would give all passages.
+    let query: Vec<f32> = (0..N_DIMS).map(|_| 0.3).collect();
+    assert_eq!(db.search(&query, "heat pump", 10, &all).unwrap().len(), 5);
+    assert_eq!(db.search(&query, "\"heat pump\"", 10, &all).unwrap().len(), 3);
+    assert!(db.search(&query, "\"pump heat\"", 10, &all).unwrap().is_empty());
+}
+
+#[test]
+fn the_same_file_under_another_name_is_stored_once() {
+    let mut db = Db::in_memory(&tag()).unwrap();
+    let id = db.put_document(&written("a.md", 1, &["One text."])).unwrap();
+    assert_eq!(db.put_document(&written("b.md", 1, &["One text."])).unwrap(), id);
+    assert_eq!(db.same_document(&[1; 32], "One text.").unwrap().unwrap().name, "a.md");
+    // Another document of the same archive.
+    let other = db.put_document(&written("c.md", 1, &["One test."])).unwrap();
+    assert!(other != id && db.same_document(&[2; 32], "One text.").unwrap().is_none());
+    // The file `d.md` becomes what `a.md` is.
+    db.put_document(&written("d.md", 3, &["Something else."])).unwrap();
+    assert_eq!(db.stats().unwrap().n_documents, 3);
+    assert_eq!(db.put_document(&written("d.md", 1, &["One text."])).unwrap(), id);
+    let names: Vec<String> = db.documents().unwrap().into_iter().map(|info| info.name).collect();
+    assert_eq!(names, ["a.md", "c.md"]);
+}
+
+#[test]
+fn nearly_the_same_documents_are_told_also_after_opening() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kb").display().to_string();
+    let open =
+        || Db::open(platform::block_on(File::open(&path, OpenMode::ReadWrite)).unwrap(), &tag()).unwrap();
+    let mut db = open();
+    let words = |n: usize| (0..120).map(|i| format!("word{} ", (i * n) % 97)).collect::<String>();
+    let [first, other] = [words(1), words(5).replace("word", "term")];
+    let a = db.put_document(&written("a.md", 1, &[&first, &other])).unwrap();
+    let b = db.put_document(&written("b.md", 2, &[&first.replace("word7 ", "new7 "), &other])).unwrap();
+    let c = db.put_document(&written("c.md", 3, &[&other, "and more of it"])).unwrap();
+    let told = |db: &Db, id| db.near_duplicates(id).iter().map(|near| near.document).collect::<Vec<_>>();
+    assert_eq!((told(&db, a), told(&db, b), told(&db, c)), (vec![b], vec![a], vec![]));
+    let before = db.near_duplicates(a);
+    drop(db);
+    let mut db = open();
+    assert_eq!(db.near_duplicates(a), before);
+    db.remove_document(b).unwrap();
+    assert!(told(&db, a).is_empty());
+}
+
 #[test]
 fn settings_are_kept() {
     let mut db = Db::in_memory(&tag()).unwrap();

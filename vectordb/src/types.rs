@@ -168,6 +168,17 @@ pub struct Hit {
     pub score: f32,
 }
 
+/// A document that says nearly the same as another one: an older or newer version of it, or a copy in
+/// another format.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NearDuplicate {
+    /// The other document.
+    pub document: DocumentId,
+    /// Words that both have, as a share of those that either has, a repeated word counting each time;
+    /// estimated (MinHash) with a standard deviation of at most .044.
+    pub overlap: f32,
+}
+
 /// How much is stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
