@@ -4,8 +4,8 @@ use ingest::{Chunk, Document, Entry, Hint, Refusal, Warning};
 use vectordb::{DocumentId, DocumentInfo, NewChunk, NewDocument};
 
 use crate::assistant::Assistant;
-use crate::library::sha256;
-use crate::types::{Added, AddedAll, Progress, SourceFile};
+use crate::library::{Library, sha256};
+use crate::types::{Added, AddedAll, NearCopy, Progress, SourceFile};
 use crate::{Error, Result};
 
 /// Passages embedded between two reports: 8 of 200 tokens take a browser's CPU about a second.
@@ -114,24 +114,30 @@ impl Assistant {
         if let Some(added) = self.already_there(name, &sha256)? {
             return Ok(added);
         }
+        if let Some(added) = self.stored_elsewhere(name, &sha256, &document.text)? {
+            return Ok(added);
+        }
         let chunks = self.embed(name, &document, progress).await?;
         progress(Progress::Storing { name: name.to_owned() });
         let new = new_document(name, (sha256, n_bytes), document, warnings, chunks);
         let id = self.library.db.put_document(&new)?;
         self.make_room()?;
-        Ok(Added::of(id, &new))
+        Ok(self.library.added(id, &new))
+    }
+
+    /// The same file under another name is not stored twice; what had the name before goes.
+    fn stored_elsewhere(&mut self, name: &str, sha256: &[u8; 32], text: &str) -> Result<Option<Added>> {
+        let Some(same) = self.library.db.same_document(sha256, text)? else { return Ok(None) };
+        if let Some(older) = self.library.document_named(name) {
+            self.library.remove(&[older])?;
+        }
+        let same_as = Some(same.name.clone());
+        Ok(Some(Added { name: name.to_owned(), same_as, ..Added::before(same) }))
     }
 
     pub(crate) fn already_there(&self, name: &str, sha256: &[u8; 32]) -> Result<Option<Added>> {
         let known = self.library.db.infos().find(|d| d.name == name && d.sha256 == *sha256);
-        Ok(known.map(|d| Added {
-            id: d.id.0,
-            name: d.name.clone(),
-            n_chunks: d.n_chunks,
-            n_pages: d.n_pages,
-            warnings: d.warnings.clone(),
-            already_there: true,
-        }))
+        Ok(known.cloned().map(Added::before))
     }
 
     async fn embed(
@@ -205,14 +211,42 @@ pub(crate) fn new_document(
 }
 
 impl Added {
-    pub(crate) fn of(id: DocumentId, new: &NewDocument) -> Self {
+    /// A document that was stored before.
+    pub(crate) fn before(document: DocumentInfo) -> Self {
         Self {
+            id: document.id.0,
+            name: document.name,
+            n_chunks: document.n_chunks,
+            n_pages: document.n_pages,
+            warnings: document.warnings,
+            already_there: true,
+            same_as: None,
+            near: None,
+        }
+    }
+}
+
+impl Library {
+    /// What is told of a document that was put into the store, where it has this id now.
+    pub(crate) fn added(&self, id: DocumentId, new: &NewDocument) -> Added {
+        let stored_as = self.db.info(id).map(|info| info.name.clone());
+        let same_as = stored_as.filter(|stored_as| *stored_as != new.name);
+        Added {
             id: id.0,
             name: new.name.clone(),
             n_chunks: new.chunks.len() as u32,
             n_pages: new.page_starts.len() as u32,
             warnings: new.warnings.clone(),
-            already_there: false,
+            already_there: same_as.is_some(),
+            near: if same_as.is_none() { self.near_copy(id) } else { None },
+            same_as,
         }
+    }
+
+    fn near_copy(&self, id: DocumentId) -> Option<NearCopy> {
+        let nearest = self.db.near_duplicates(id).into_iter().next()?;
+        let name = self.db.info(nearest.document)?.name.clone();
+        let percent = (nearest.overlap * 100.0).round() as u32;
+        Some(NearCopy { id: nearest.document.0, name, percent })
     }
 }

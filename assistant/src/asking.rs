@@ -10,15 +10,13 @@ use vectordb::DocumentText;
 
 use crate::assistant::Assistant;
 use crate::check::{Evidence, check, take_marks};
-use crate::passages::{self, Passage};
+use crate::passages::{self, Passage, SPARE_PASSAGES};
 use crate::prompt::{self, Budget};
 use crate::question::Question;
 use crate::renumber::Renumber;
 use crate::types::{Answer, AnswerEvent, AskOptions, Quote, SearchOptions, Signals};
 use crate::{Error, Result, quotes, relevance, rerank, words};
 
-/// Passages looked up for near-duplicates to be left out of.
-const SPARE_PASSAGES: usize = 8;
 /// Quotes an answer without a generator is made of, at most.
 const MAX_EXTRACTED: usize = 2;
 /// A further quote is part of such an answer only if its score is this share of the best one's.
@@ -74,7 +72,12 @@ impl Asking {
         let question = Question::new(question, db, &embedder).await?;
         let k = options.n_passages.max(1);
         let search = SearchOptions { k: k + SPARE_PASSAGES, ..SearchOptions::default() };
-        let hits = rerank::search(db, assistant.reranker.as_ref(), &question, &search, &filter).await?;
+        let reranker = assistant.reranker.as_ref();
+        let mut hits = rerank::search(db, reranker, &question, &search, &filter).await?;
+        if hits.is_empty() {
+            // No passage holds the quotation; its words may still lead to an answer.
+            hits = rerank::search(db, reranker, &question.unquoted(), &search, &filter).await?;
+        }
         let nearest = db.search_vector(&question.vector, 1, &filter)?;
         let passages = passages::load(db, &hits, k)?;
         clock.lap("retrieve");

@@ -1,7 +1,6 @@
 //! The façade itself: one knowledge base, one runtime, its models.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use embedder::Embedder;
@@ -13,6 +12,7 @@ use crate::asking::Asking;
 use crate::kernels::{open_runtime, told};
 use crate::library::Library;
 use crate::open::{Options, model_files, staging_folder};
+use crate::passages::{self, Passage, SPARE_PASSAGES};
 use crate::question::Question;
 use crate::queue::Rates;
 use crate::staging::Staging;
@@ -175,24 +175,23 @@ impl Assistant {
         let db = &self.library.db;
         let filter = self.library.filter(&options.scope)?;
         let question = Question::new(question, db, &self.embedder).await?;
-        let hits = rerank::search(db, self.reranker.as_ref(), &question, options, &filter).await?;
-        let ids: Vec<_> = hits.iter().map(|hit| hit.chunk).collect();
-        let scores: BTreeMap<_, _> = hits.iter().map(|hit| (hit.chunk, hit.score)).collect();
-        let rows = db.chunks(&ids)?;
-        Ok(rows
-            .into_iter()
-            .map(|row| SearchHit {
+        let more = SearchOptions { k: options.k + SPARE_PASSAGES, ..options.clone() };
+        let hits = rerank::search(db, self.reranker.as_ref(), &question, &more, &filter).await?;
+        let passages = passages::load(db, &hits, options.k)?;
+        let hits =
+            passages.into_iter().map(|Passage { chunk: row, document, score, also_in, .. }| SearchHit {
                 chunk: row.id.0,
                 document_id: row.document.0,
-                document: db.info(row.document).map(|info| info.name.clone()).unwrap_or_default(),
+                document,
                 page: row.page,
                 start: row.start,
                 end: row.end,
                 text: row.text,
-                score: scores.get(&row.id).copied().unwrap_or_default(),
+                score,
                 heading_path: row.heading_path,
-            })
-            .collect())
+                also_in,
+            });
+        Ok(hits.collect())
     }
 
     /// Finds the quotes and begins the answer. The returned value owns all it needs: documents can

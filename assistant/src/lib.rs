@@ -63,8 +63,8 @@ pub use open::{Options, Place, Reranking};
 pub use queue::{Enqueued, MAX_LISTED_JOBS, QueueState};
 pub use sync::{FolderFile, SyncPlan};
 pub use types::{
-    Added, AddedAll, Answer, AnswerEvent, AnswerSentence, AskOptions, Citation, Leg, ModelState, Progress,
-    Quote, SearchHit, SearchOptions, Signals, Source, SourceFile, State, TierState,
+    Added, AddedAll, Answer, AnswerEvent, AnswerSentence, AskOptions, Citation, Leg, ModelState, NearCopy,
+    Progress, Quote, SearchHit, SearchOptions, Signals, Source, SourceFile, State, TierState,
 };
 pub use work::Work;
 

@@ -8,6 +8,8 @@ use crate::{Result, words};
 
 /// Two passages that share this part of their terms (Jaccard) say the same.
 const DUPLICATE_OVERLAP: f32 = 0.85;
+/// Passages looked up for near-duplicates to be left out of.
+pub(crate) const SPARE_PASSAGES: usize = 8;
 
 /// A passage with its document's name and its terms.
 pub(crate) struct Passage {
@@ -17,6 +19,8 @@ pub(crate) struct Passage {
     pub score: f32,
     /// Terms of text, headings and document name.
     pub terms: HashSet<String>,
+    /// Other documents that say the same, in passages that were left out.
+    pub also_in: Vec<String>,
 }
 
 /// The first `k` of the hits as passages, near-duplicates left out.
@@ -26,15 +30,20 @@ pub(crate) fn load(db: &Db, hits: &[Hit], k: usize) -> Result<Vec<Passage>> {
     let scores: BTreeMap<_, _> = hits.iter().map(|hit| (hit.chunk, hit.score)).collect();
     let mut passages: Vec<Passage> = Vec::new();
     for chunk in rows {
-        if passages.len() == k {
-            break;
-        }
         let document = db.info(chunk.document).map(|info| info.name.clone()).unwrap_or_default();
         let headings = chunk.heading_path.join(" ");
         let terms = words::term_set(&format!("{} {headings} {document}", chunk.text));
-        if passages.iter().all(|kept| jaccard(&kept.terms, &terms) < DUPLICATE_OVERLAP) {
-            let score = scores.get(&chunk.id).copied().unwrap_or_default();
-            passages.push(Passage { chunk, document, score, terms });
+        let is_full = passages.len() >= k;
+        let same = passages.iter_mut().find(|kept| jaccard(&kept.terms, &terms) >= DUPLICATE_OVERLAP);
+        match same {
+            Some(kept) if kept.document != document && !kept.also_in.contains(&document) => {
+                kept.also_in.push(document);
+            }
+            None if !is_full => {
+                let score = scores.get(&chunk.id).copied().unwrap_or_default();
+                passages.push(Passage { chunk, document, score, terms, also_in: Vec::new() });
+            }
+            _ => {}
         }
     }
     Ok(passages)

@@ -13,6 +13,9 @@ const MAX_QUESTION_CHARS: usize = 2_000;
 /// Terms that are weighed; each costs one look into the index.
 const MAX_TERMS: usize = 64;
 
+/// What may stand around a quotation.
+const QUOTATION_MARKS: [char; 10] = ['"', '“', '”', '„', '«', '»', '「', '」', '『', '』'];
+
 /// A question's vector, and its terms with their weights.
 pub(crate) struct Question {
     pub text: String,
@@ -31,6 +34,12 @@ impl Question {
         let vector = embedder.embed_query(&text).await?;
         let terms = weigh(&text, db)?;
         Ok(Self { text, vector, terms })
+    }
+
+    /// The same question with its quotations as plain words.
+    pub(crate) fn unquoted(&self) -> Self {
+        let text = self.text.replace(QUOTATION_MARKS, " ");
+        Self { text, vector: self.vector.clone(), terms: self.terms.clone() }
     }
 
     /// Share of the question's terms, by weight, that `terms` has: 0 to 1. A question without terms

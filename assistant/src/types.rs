@@ -63,6 +63,32 @@ pub struct Added {
     pub warnings: Vec<String>,
     /// It was stored with the same content before, and nothing was done.
     pub already_there: bool,
+    /// The name under which that is, where it is another one.
+    pub same_as: Option<String>,
+    /// The stored document that says nearly the same.
+    pub near: Option<NearCopy>,
+}
+
+/// A document that says nearly the same as one that was added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NearCopy {
+    /// The document's id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Words that both have, in percent of those that either has.
+    pub percent: u32,
+}
+
+impl Added {
+    /// Sentences for the user: what was lost, and what else is stored that is (nearly) the same.
+    pub fn notes(&self) -> Vec<String> {
+        let same = self.same_as.iter().map(|name| format!("it is the same file as {name}, and stored once"));
+        let near = self.near.iter().map(|NearCopy { name, percent, .. }| {
+            format!("it shares {percent} % of its words with {name}: is one an older version of the other?")
+        });
+        self.warnings.iter().cloned().chain(same).chain(near).collect()
+    }
 }
 
 /// What became of a file that may hold several documents.
@@ -81,9 +107,9 @@ impl AddedAll {
         let mut told = Vec::new();
         for added in &self.added {
             let is_only_one = self.added.len() == 1;
-            told.extend(added.warnings.iter().map(|warning| match is_only_one {
-                true => warning.clone(),
-                false => format!("{}: {warning}", added.name),
+            told.extend(added.notes().into_iter().map(|note| match is_only_one {
+                true => note,
+                false => format!("{}: {note}", added.name),
             }));
         }
         let is_other_kind =
@@ -163,6 +189,8 @@ pub struct SearchHit {
     pub score: f32,
     /// Headings above the passage, outermost first.
     pub heading_path: Vec<String>,
+    /// Other documents with a passage that says the same; it is not among the hits.
+    pub also_in: Vec<String>,
 }
 
 /// How to ask.

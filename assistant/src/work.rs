@@ -9,7 +9,7 @@ use vectordb::{Job, JobId, JobStage, Placement};
 
 use crate::add::{self, BATCH};
 use crate::assistant::Assistant;
-use crate::types::{Added, AddedAll, Progress};
+use crate::types::{AddedAll, Progress};
 use crate::{Error, Result};
 
 /// Embedded passages are written down when there are as many, or after so long: what a reload costs
@@ -183,7 +183,7 @@ impl Work {
         let collection = self.job.file.collection.filter(|&id| has(id));
         let place = Placement { collection, tags: Vec::new(), job: Some(self.job.clone()) };
         match assistant.library.db.put_document_at(&new, &place) {
-            Ok(id) => self.all.added.push(Added::of(id, &new)),
+            Ok(id) => self.all.added.push(assistant.library.added(id, &new)),
             Err(error @ vectordb::Error::BadDocument { .. }) => {
                 self.all.refused.push(Refusal::Unreadable { name, reason: error.to_string() });
                 self.job.stage = JobStage::Embedding;

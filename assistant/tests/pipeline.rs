@@ -113,6 +113,38 @@ fn documents_are_replaced_skipped_and_removed() {
 }
 
 #[test]
+fn copies_and_versions_are_told_and_not_repeated() {
+    let mut assistant = filled();
+    let mut add = |name: &str, text: &str| block_on(assistant.add(&file(name, text), &mut |_| {})).unwrap();
+    let copy = add("copy of tea.md", TEA);
+    assert_eq!((copy.already_there, copy.same_as.as_deref()), (true, Some("tea.md")));
+    let version = add("tea, second edition.md", &TEA.replace("Ana Duarte", "Rui Costa"));
+    assert_eq!(version.near.as_ref().map(|near| near.name.as_str()), Some("tea.md"));
+    assert!(version.notes().concat().contains("tea.md"), "{:?}", version.notes());
+    assert!(add("words.md", "# Words\n\nNothing of the above is said here.").near.is_none());
+    assert_eq!(assistant.state().unwrap().n_documents, 4);
+    let hits = block_on(assistant.search("How hot should water for green tea be?", 5)).unwrap();
+    let versions = ["tea.md", "tea, second edition.md"];
+    let best = &hits[0];
+    assert!(versions.contains(&best.document.as_str()) && best.text.contains("80 degrees"), "{best:?}");
+    assert!(best.also_in.len() == 1 && versions.contains(&best.also_in[0].as_str()), "{best:?}");
+    assert_eq!(hits.iter().filter(|hit| hit.text == best.text).count(), 1);
+}
+
+#[test]
+fn quoted_words_are_required_where_a_passage_has_them() {
+    let mut assistant = filled();
+    let search =
+        |assistant: &mut Assistant, question: &str| block_on(assistant.search(question, 10)).unwrap();
+    let hits = search(&mut assistant, "\"Ana Duarte\"");
+    assert!(!hits.is_empty() && hits.iter().all(|hit| hit.text.contains("Ana Duarte")), "{hits:?}");
+    assert!(search(&mut assistant, "\"Duarte Ana\"").is_empty());
+    // Without passages there would be nothing to answer from.
+    let answer = ask(&mut assistant, "Who opened \"tea house first\" of Lisbon?");
+    assert!(answer.quotes.iter().any(|quote| quote.text.contains("Ana Duarte")), "{answer:?}");
+}
+
+#[test]
 fn a_bad_file_costs_itself_alone() {
     let mut assistant = filled();
     for (name, bytes) in [("empty.md", &b""[..]), ("broken.pdf", b"%PDF-1.7 no more")] {

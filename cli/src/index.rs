@@ -20,10 +20,18 @@ use crate::setup;
 pub struct Report {
     pub added: Vec<Added>,
     pub unchanged: Vec<String>,
+    /// Files that are stored under another name.
+    pub same: Vec<Same>,
     /// Files that no reader could make a document of.
     pub failed: Vec<Failed>,
     /// Files in folders that are of no kind Footnote reads.
     pub skipped: Vec<Failed>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Same {
+    pub file: String,
+    pub stored_as: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,7 +76,7 @@ pub async fn run(shared: &Shared, args: &IndexArgs) -> Result<ExitCode> {
         n_chunks: state.n_chunks,
         ms: (platform::now_ms() - started).round(),
     })?;
-    if report.added.is_empty() && report.unchanged.is_empty() {
+    if report.added.is_empty() && report.unchanged.is_empty() && report.same.is_empty() {
         need_documents(&assistant, &args.paths)?;
         return Ok(ExitCode::FAILURE);
     }
@@ -137,14 +145,17 @@ pub async fn add(
     let all = assistant.add_all(&file, &mut |p| reporter.tell(&p)).await?;
     let is_several = all.added.len() + all.refused.len() > 1;
     for added in all.added {
-        if added.already_there {
+        if added.already_there && added.same_as.is_none() {
             report.unchanged.push(added.name);
             continue;
         }
-        for warning in &added.warnings {
-            reporter.note(&format!("{}: {warning}", added.name));
+        for note in added.notes() {
+            reporter.note(&format!("{}: {note}", added.name));
         }
-        report.added.push(added);
+        match added.same_as {
+            Some(stored_as) => report.same.push(Same { file: added.name, stored_as }),
+            None => report.added.push(added),
+        }
     }
     for refusal in all.refused {
         let is_other_kind = matches!(refusal, ingest::Refusal::UnknownKind { .. });

@@ -38,6 +38,9 @@ pub async fn run(shared: &Shared, args: &SearchArgs) -> Result<ExitCode> {
         for text in hit.text.lines().filter(|l| !l.trim().is_empty()) {
             output::line(&format!("   {text}"));
         }
+        if !hit.also_in.is_empty() {
+            output::line(&format!("   (the same in {})", hit.also_in.join(", ")));
+        }
         output::line("");
     }
     Ok(ExitCode::SUCCESS)
