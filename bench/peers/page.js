@@ -7,7 +7,9 @@ let nCalls = 0;
 globalThis.start = (name, script, options) => {
   const worker = new Worker(script, { type: "module" });
   const waiting = new Map();
-  worker.onmessage = ({ data: { id, result, error } }) => {
+  const engine = { worker, waiting, saved: [] };
+  worker.onmessage = ({ data: { id, result, error, saved } }) => {
+    if (saved !== undefined) return void engine.saved.push(saved);
     const { resolve, reject } = waiting.get(id);
     waiting.delete(id);
     if (error === undefined) resolve(result);
@@ -17,7 +19,7 @@ globalThis.start = (name, script, options) => {
     for (const { reject } of waiting.values()) reject(new Error(`${name}: ${event.message ?? "the worker did not load"}`));
     waiting.clear();
   };
-  engines.set(name, { worker, waiting });
+  engines.set(name, engine);
   return call(name, "open", options);
 };
 
@@ -29,6 +31,16 @@ globalThis.call = (name, method, ...args) =>
     waiting.set(id, { resolve, reject });
     worker.postMessage({ id, method, args });
   });
+
+/** Lets an engine ingest until it has told of `n` saved batches, then kills it; the last number told of. */
+globalThis.killAfter = async (name, n, options) => {
+  const { worker, saved } = engines.get(name);
+  const ended = call(name, "ingest", options).then(() => true);
+  while (saved.length < n && !(await Promise.race([ended, new Promise((wake) => setTimeout(wake, 1, false))])));
+  worker.terminate();
+  engines.delete(name);
+  return saved.at(-1) ?? 0;
+};
 
 /** Ends an engine and frees its memory. */
 globalThis.stop = (name) => {

@@ -3,6 +3,8 @@
 //! A benchmark is a list of rows; a row is one thing, measured several times. Medians are what is
 //! published, because the machines that run this are shared; minimum and maximum say how noisy it was.
 
+mod corpus;
+mod cozo_graph;
 mod embed;
 mod extract;
 mod generate;
@@ -41,6 +43,9 @@ struct Args {
     /// How often each row is measured.
     #[arg(long, default_value_t = 5)]
     runs: usize,
+    /// Numbers of passages to search or store, with commas between.
+    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000])]
+    chunks: Vec<usize>,
     /// Folder that holds the models.
     #[arg(long, env = "FOOTNOTE_MODELS")]
     models: Option<String>,
@@ -63,19 +68,19 @@ enum Name {
     Generate,
     /// The GPU tier on a graphics card: `--only smollm2`, `llama-1b` or `embed`.
     Gpu,
-    /// Milliseconds per query over 10,000 passages.
+    /// Milliseconds per query, and recall: `--only graph` or `web`; `--chunks` says among how many.
     Search,
     /// Bytes per second from file to chunks.
     Ingest,
     /// The text of PDFs beside pdftotext and pypdf.
     Extract,
-    /// Milliseconds per stored document, and to open a store.
+    /// Passages stored per second, milliseconds to open a store, bytes: `--only web`, `--chunks`.
     Store,
     /// Sizes of what a browser loads.
     Size,
     /// The web app in Chromium: start, first vector, first token, memory.
     Web,
-    /// Beside other engines: `--only embed`, `webgpu` or `generate` in Chromium, `--only native` without.
+    /// Beside other engines: `--only embed`, `webgpu`, `generate` or `search` in Chromium, `--only native` without.
     Peers,
     /// No benchmark: our generator as a process that `peers` asks line by line.
     #[value(hide = true)]
@@ -122,10 +127,10 @@ fn measure(args: &Args) -> Outcome<Rows> {
         Name::Embed => embed::rows(args)?.into(),
         Name::Generate => generate::rows(args)?.into(),
         Name::Gpu => gpu::rows(args)?,
-        Name::Search => search::rows(args)?.into(),
+        Name::Search => search::rows(args)?,
         Name::Extract => extract::rows(args)?,
         Name::Ingest => ingest_files::rows(args)?.into(),
-        Name::Store => store::rows(args)?.into(),
+        Name::Store => store::rows(args)?,
         Name::Size => size::rows()?.into(),
         Name::Web => web::rows(args)?,
         Name::Peers => peers::rows(args)?,

@@ -18,6 +18,7 @@ pub fn serve(port: u16) -> Outcome {
 
 /// Runs a benchmark with what it needs in place.
 pub fn bench(args: &[String]) -> Outcome {
+    let has = |part: &str| args.iter().any(|arg| arg == part);
     match args.first().map(String::as_str) {
         Some("web") => {
             web::build()?;
@@ -25,12 +26,14 @@ pub fn bench(args: &[String]) -> Outcome {
             fetch_models()?;
         }
         Some("size") => drop(web::build()?),
+        Some("peers") if has("search") => web::build_measure(false)?,
         Some("peers") => {
-            web::build_measure()?;
+            web::build_measure(true)?;
             build_footnote()?;
             fetch_models()?;
         }
-        Some("embed" | "generate" | "gpu" | "search") => {
+        Some("search" | "store") if has("web") => web::build_measure(false)?,
+        Some("embed" | "generate" | "gpu") => {
             build_footnote()?;
             fetch_models()?;
         }

@@ -67,10 +67,15 @@ pub fn build_platform_tests() -> Outcome {
     Ok(())
 }
 
-/// Builds the program that measures embedder and generator in a browser's worker, with threads.
-pub fn build_measure() -> Outcome {
+/// Builds the program that measures in a browser's worker: with `engines` embedder and generator, for
+/// threads, else the store alone, which has no use for them.
+pub fn build_measure(engines: bool) -> Outcome {
     say("building the program that measures");
-    let built = cargo_build(Build::Threads, &["--package", "measure"])?;
+    let built = if engines {
+        cargo_build(Build::Threads, &["--package", "measure"])?
+    } else {
+        cargo_build(Build::Plain, &["--package", "measure", "--no-default-features"])?
+    };
     let folder = paths::web_measure();
     fs::create_dir_all(&folder)?;
     bind(&built.join("measure.wasm"), "measure", &folder)?;

@@ -5,7 +5,9 @@ mod embedding;
 mod generation;
 mod native;
 mod page;
+mod searching;
 mod server;
+pub(crate) mod store;
 mod texts;
 
 use std::path::PathBuf;
@@ -31,6 +33,9 @@ pub(crate) fn rows(args: &Args) -> Outcome<Rows> {
     }
     if args.wants("webgpu-generate") {
         generation::measure_webgpu(args, &mut rows)?;
+    }
+    if args.wants("search") {
+        searching::measure(args, &mut rows)?;
     }
     if args.wants("native") {
         native::measure(args, &mut rows)?;

@@ -45,6 +45,20 @@ impl Page {
         Ok(self.browser.try_eval(&script, MAX_CALL)?)
     }
 
+    /// Lets an engine store until it told of `n` saved batches, and kills it in the next one; gives how
+    /// much it said was saved.
+    pub(super) fn kill_after(&mut self, engine: &str, n: usize, options: &Value) -> Outcome<f64> {
+        let script = format!("killAfter({}, {n}, {options})", json!(engine));
+        super::store::figure(&self.browser.try_eval(&script, MAX_CALL)?)
+    }
+
+    /// Loads the page again: all engines are gone, what they stored is not.
+    pub(super) fn reload(&mut self) -> Outcome<()> {
+        self.browser.reload();
+        self.browser.wait_for("the page stands again", "globalThis.isReady === true", 60);
+        Ok(())
+    }
+
     /// Ends an engine.
     pub(super) fn stop(&mut self, engine: &str) -> Outcome<()> {
         self.browser.try_eval(&format!("stop({})", json!(engine)), MAX_CALL)?;

@@ -1,0 +1,122 @@
+//! The embedder and the generator alone.
+
+use embedder::Embedder;
+use generator::{Generator, Sampling};
+use platform::now_ms;
+use runtime::{Options, Runtime, TierChoice};
+use serde_json::json;
+use wasm_bindgen::prelude::*;
+
+use crate::words;
+
+/// A runtime with the default models, as far as they were asked for.
+#[wasm_bindgen]
+pub struct Meter {
+    runtime: Runtime,
+    store: models::Store,
+    embedder: Option<Embedder>,
+    generator: Option<Generator>,
+}
+
+#[wasm_bindgen]
+impl Meter {
+    /// Opens a tier, `cpu` or `gpu`, with so many threads. Model files come from `models_url` and stay
+    /// in the browser.
+    ///
+    /// # Errors
+    /// In words, where there is no such tier.
+    pub async fn open(tier: &str, n_threads: usize, models_url: &str) -> Result<Meter, String> {
+        platform::start_threads(Some(n_threads)).await;
+        let tier = match tier {
+            "cpu" => TierChoice::Cpu,
+            "gpu" => TierChoice::Gpu,
+            other => return Err(format!("there is no tier `{other}`")),
+        };
+        let runtime = Runtime::open(&Options { tier, ..Options::default() }).await.map_err(words)?;
+        let store = models::Store::open("measure/models", None, Some(models_url)).with_hub(None);
+        Ok(Self { runtime, store, embedder: None, generator: None })
+    }
+
+    /// The tier, its adapter or SIMD, and its threads, in words.
+    pub fn describe(&self) -> String {
+        let report = self.runtime.describe();
+        let what = report.adapter.unwrap_or(report.simd.into());
+        format!("{:?} tier, {what}, {} threads", report.tier, report.n_threads)
+    }
+
+    /// Loads the default embedder; milliseconds with and without the download of its files.
+    ///
+    /// # Errors
+    /// In words, where a file is missing or memory ends.
+    #[wasm_bindgen(js_name = loadEmbedder)]
+    pub async fn load_embedder(&mut self) -> Result<String, String> {
+        let id = self.store.catalog().default_embedder().id.clone();
+        let start_ms = now_ms();
+        let files = self.fetch(&id).await?;
+        let fetched_ms = now_ms();
+        self.embedder = Some(Embedder::load(&self.runtime, &files).await.map_err(words)?);
+        Ok(loaded(&id, start_ms, fetched_ms))
+    }
+
+    /// Loads the default generator; as [`Meter::load_embedder`].
+    ///
+    /// # Errors
+    /// As [`Meter::load_embedder`].
+    #[wasm_bindgen(js_name = loadGenerator)]
+    pub async fn load_generator(&mut self) -> Result<String, String> {
+        let id = self.store.catalog().default_generator().id.clone();
+        let start_ms = now_ms();
+        let files = self.fetch(&id).await?;
+        let fetched_ms = now_ms();
+        self.generator = Some(Generator::load(&self.runtime, &files).await.map_err(words)?);
+        Ok(loaded(&id, start_ms, fetched_ms))
+    }
+
+    /// Embeds a JSON list of texts: `{"ms", "vectors"}`.
+    ///
+    /// # Errors
+    /// In words.
+    pub async fn embed(&self, texts: &str) -> Result<String, String> {
+        let embedder = self.embedder.as_ref().ok_or("the embedder is not loaded")?;
+        let texts: Vec<String> = serde_json::from_str(texts).map_err(words)?;
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let start_ms = now_ms();
+        let vectors = embedder.embed_passages(&texts).await.map_err(words)?;
+        Ok(json!({"ms": now_ms() - start_ms, "vectors": vectors}).to_string())
+    }
+
+    /// Continues a prompt greedily by `n_tokens`: `{"n_prompt", "prompt_ms", "n_decoded", "decode_ms",
+    /// "tokens"}`. `prompt_ms` ends with the first new token, `decode_ms` covers the others.
+    ///
+    /// # Errors
+    /// In words.
+    pub async fn generate(&self, prompt: &str, n_tokens: usize) -> Result<String, String> {
+        let generator = self.generator.as_ref().ok_or("the generator is not loaded")?;
+        let start_ms = now_ms();
+        let mut session = generator.start(prompt, &Sampling::greedy(n_tokens)).await.map_err(words)?;
+        let mut tokens = Vec::new();
+        let mut first_ms = start_ms;
+        while let Some(piece) = session.next().await.map_err(words)? {
+            if tokens.is_empty() {
+                first_ms = now_ms();
+            }
+            tokens.push(piece.token);
+        }
+        let times = json!({
+            "n_prompt": session.n_prompt(),
+            "prompt_ms": first_ms - start_ms,
+            "n_decoded": tokens.len().saturating_sub(1),
+            "decode_ms": now_ms() - first_ms,
+            "tokens": tokens,
+        });
+        Ok(times.to_string())
+    }
+
+    async fn fetch(&self, id: &str) -> Result<models::ModelFiles, String> {
+        self.store.fetch(id, &mut |_| {}, &models::Cancel::new()).await.map_err(words)
+    }
+}
+
+fn loaded(id: &str, start_ms: f64, fetched_ms: f64) -> String {
+    json!({"id": id, "fetch_ms": fetched_ms - start_ms, "load_ms": now_ms() - fetched_ms}).to_string()
+}
