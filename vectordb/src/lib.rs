@@ -93,6 +93,8 @@ mod crash_tests;
 #[cfg(test)]
 mod format_tests;
 #[cfg(test)]
+mod library_crash_tests;
+#[cfg(test)]
 mod library_tests;
 #[cfg(test)]
 mod model_tests;
