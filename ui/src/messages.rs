@@ -222,6 +222,9 @@ impl Event {
                 | Self::Quotes(_)
                 | Self::Piece(_)
                 | Self::Fatal { .. }
+                | Self::Library(
+                    LibraryEvent::Copying { .. } | LibraryEvent::Kept { .. } | LibraryEvent::NotKept { .. }
+                )
         )
     }
 }
@@ -377,6 +380,19 @@ mod tests {
         survives(FromEngine { id: 0, event: Event::Embedded { vectors: vec![vec![0.1, -1e-30, 1.0]] } });
         let outcome = Err(ingest::Refusal::PasswordNeeded { name: "a.pdf".into() });
         survives(FromIngest::Read(vec![Entry { name: "a.pdf".into(), n_bytes: 1, outcome }]));
+    }
+
+    /// What is sent again when the engine moves is what had no last event.
+    #[test]
+    fn progress_is_not_the_last_that_is_said_of_a_request() {
+        let kept = Event::Library(LibraryEvent::Kept { conversation: 1 });
+        let copying = Event::Library(LibraryEvent::Copying { done_bytes: 1, total_bytes: None });
+        for event in [Event::Begun, Event::Piece("a".into()), kept, copying] {
+            assert!(!event.is_last(), "{event:?}");
+        }
+        for event in [Event::Stopped, Event::Removed, Event::Library(LibraryEvent::Conversations(vec![]))] {
+            assert!(event.is_last(), "{event:?}");
+        }
     }
 
     /// The boot scripts write this one by hand, and pages that embed the engine write requests.
