@@ -49,6 +49,8 @@ mod worker {
         let [url, missing] = ["bytes.bin", "missing"].map(|name| format!("{origin}/{name}"));
         super::body::downloads(&url, &bytes, &missing).await;
         post("files");
+        let is_private = SEARCH.with(|search| search.contains("private-window"));
+        assert_eq!(platform::keeps_files().await, !is_private);
         super::body::files_and_folders("tests").await;
         post("storage");
         let estimate = platform::storage_estimate().await;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::memory::{self, MemoryFile};
 use crate::os::files::RawFile;
 use crate::{Result, now_ms, sleep_ms};
 
@@ -27,13 +28,29 @@ pub enum OpenMode {
 /// A writer holds an exclusive lock and a reader a shared one, across tabs and processes.
 #[derive(Debug, Clone)]
 pub struct File {
-    raw: Arc<RawFile>,
+    raw: Arc<Raw>,
     path: Arc<str>,
+}
+
+#[derive(Debug)]
+enum Raw {
+    System(RawFile),
+    Memory(MemoryFile),
+}
+
+impl Raw {
+    async fn open(path: &str, mode: OpenMode) -> Result<Self> {
+        if memory::has(path).await {
+            return MemoryFile::open(path, mode).map(Self::Memory);
+        }
+        RawFile::open(path, mode).await.map(Self::System)
+    }
 }
 
 impl File {
     /// Opens `path`: natively a path of the file system, on the web one relative to the root of
-    /// the origin-private file system, separated by `/`.
+    /// the origin-private file system, separated by `/`. A path that begins with `memory:` is only in
+    /// memory, and so are all where [`crate::keeps_files`] says no.
     ///
     /// # Errors
     /// `NotFound` (only with [`OpenMode::Read`]), `Locked` after [`MAX_LOCK_WAIT_MS`], `Io`, and on
@@ -41,7 +58,7 @@ impl File {
     pub async fn open(path: &str, mode: OpenMode) -> Result<File> {
         let give_up_ms = now_ms() + f64::from(MAX_LOCK_WAIT_MS);
         loop {
-            match RawFile::open(path, mode).await {
+            match Raw::open(path, mode).await {
                 Err(crate::Error::Locked { .. }) if now_ms() < give_up_ms => {
                     sleep_ms(LOCK_POLL_MS).await;
                 }
@@ -65,7 +82,10 @@ impl File {
     /// Its length in bytes.
     #[expect(clippy::len_without_is_empty, reason = "a length that can fail has no cheap emptiness")]
     pub fn len(&self) -> Result<u64> {
-        self.raw.len(&self.path)
+        match &*self.raw {
+            Raw::System(raw) => raw.len(&self.path),
+            Raw::Memory(raw) => Ok(raw.len()),
+        }
     }
 
     /// Fills all of `buf` from the bytes at `offset`.
@@ -73,7 +93,10 @@ impl File {
     /// # Errors
     /// `UnexpectedEof` when the file ends earlier; then `buf` holds nothing of use.
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        let n_read = self.raw.read_at(&self.path, buf, offset)?;
+        let n_read = match &*self.raw {
+            Raw::System(raw) => raw.read_at(&self.path, buf, offset)?,
+            Raw::Memory(raw) => raw.read_at(buf, offset),
+        };
         if n_read == buf.len() {
             return Ok(());
         }
@@ -90,17 +113,26 @@ impl File {
     /// # Errors
     /// `QuotaExceeded` when there is no room; a part of `buf` may have been written then.
     pub fn write_at(&self, buf: &[u8], offset: u64) -> Result<()> {
-        self.raw.write_at(&self.path, buf, offset)
+        match &*self.raw {
+            Raw::System(raw) => raw.write_at(&self.path, buf, offset),
+            Raw::Memory(raw) => raw.write_at(&self.path, buf, offset),
+        }
     }
 
     /// Cuts or extends the file; what is added reads as zeros.
     pub fn set_len(&self, len: u64) -> Result<()> {
-        self.raw.set_len(&self.path, len)
+        match &*self.raw {
+            Raw::System(raw) => raw.set_len(&self.path, len),
+            Raw::Memory(raw) => raw.set_len(&self.path, len),
+        }
     }
 
     /// Returns when everything written has reached the disk, as far as the system tells the truth.
     pub fn sync(&self) -> Result<()> {
-        self.raw.sync(&self.path)
+        match &*self.raw {
+            Raw::System(raw) => raw.sync(&self.path),
+            Raw::Memory(_) => Ok(()),
+        }
     }
 
     /// Gives this clone back. The file closes, and its lock ends, with the last clone.

@@ -1,6 +1,6 @@
 //! Names: what is there, and what becomes of it.
 
-use crate::{Result, os};
+use crate::{Result, memory, os};
 
 /// One entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +15,9 @@ pub struct DirEntry {
 
 /// Whether a file or folder of that name is there.
 pub async fn exists(path: &str) -> Result<bool> {
+    if memory::has(path).await {
+        return Ok(memory::exists(path));
+    }
     os::folders::exists(path).await
 }
 
@@ -23,6 +26,9 @@ pub async fn exists(path: &str) -> Result<bool> {
 /// # Errors
 /// `NotFound` when it is not there; on the web `Locked` while it is open.
 pub async fn remove(path: &str) -> Result<()> {
+    if memory::has(path).await {
+        return memory::remove(path);
+    }
     os::folders::remove(path).await
 }
 
@@ -32,6 +38,9 @@ pub async fn remove(path: &str) -> Result<()> {
 /// # Errors
 /// `NotFound` when `from` is not there; on the web `Locked` while either is open.
 pub async fn rename(from: &str, to: &str) -> Result<()> {
+    if memory::has(from).await {
+        return memory::rename(from, to);
+    }
     os::folders::rename(from, to).await
 }
 
@@ -41,7 +50,8 @@ pub async fn rename(from: &str, to: &str) -> Result<()> {
 /// # Errors
 /// `NotFound` when there is no such folder.
 pub async fn list(dir: &str) -> Result<Vec<DirEntry>> {
-    let mut entries = os::folders::list(dir).await?;
+    let mut entries =
+        if memory::has(dir).await { memory::list(dir)? } else { os::folders::list(dir).await? };
     entries.sort();
     Ok(entries)
 }

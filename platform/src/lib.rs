@@ -32,6 +32,7 @@ mod download;
 mod error;
 mod file;
 mod folder;
+mod memory;
 #[cfg(any(not(target_arch = "wasm32"), target_feature = "atomics"))]
 mod pool;
 mod storage;
@@ -52,5 +53,5 @@ pub use folder::{DirEntry, exists, list, remove, rename};
 pub use os::tasks::block_on;
 #[cfg(target_arch = "wasm32")]
 pub use os::tasks::spawn_local;
-pub use storage::{StorageEstimate, request_persistence, storage_estimate};
+pub use storage::{StorageEstimate, keeps_files, request_persistence, storage_estimate};
 pub use tasks::{n_threads, now_ms, parallel_chunks_mut, sleep_ms, start_threads, unix_ms, yield_now};

@@ -24,3 +24,9 @@ pub async fn storage_estimate() -> Option<StorageEstimate> {
 pub async fn request_persistence() -> bool {
     os::storage::persist().await
 }
+
+/// Whether files outlive this program. Natively they do; a browser may give a site no files at all, as
+/// some do in private windows: then they are in memory, and gone with the tab.
+pub async fn keeps_files() -> bool {
+    os::storage::keeps_files().await
+}

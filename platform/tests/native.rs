@@ -16,6 +16,15 @@ fn files_and_folders() {
 }
 
 #[test]
+fn files_and_folders_in_memory() {
+    block_on(body::files_and_folders("memory:tests"));
+    let path = "memory:large";
+    let file = block_on(File::open(path, OpenMode::Create)).unwrap();
+    let full = file.set_len(2 << 30).unwrap_err();
+    assert!(matches!(full, Error::QuotaExceeded { .. }), "{full}");
+}
+
+#[test]
 fn tasks() {
     block_on(body::tasks());
 }

@@ -17,6 +17,9 @@ worker.onmessage = (event) => { document.title = event.data; };
 worker.onerror = (event) => { if (!document.title.includes("panicked")) document.title = `failed: ${event.message}`; };
 "#;
 const WORKER_SCRIPT: &str = r#"
+if (location.search.includes("private-window")) {
+  navigator.storage.getDirectory = () => Promise.reject(new DOMException("not here", "SecurityError"));
+}
 const program = location.search.includes("build=threads") ? "./browser_tests-threads.js" : "./browser_tests.js";
 import(program).then((tests) => tests.default()).catch((error) => self.postMessage(`failed: ${error}`));
 "#;
@@ -36,6 +39,11 @@ fn the_web_twin_with_threads_passes_the_shared_body() {
 #[test]
 fn the_web_twin_with_threads_passes_the_shared_body_where_they_cannot_be_started() {
     assert_eq!(last_word("?build=threads", false), "ok");
+}
+
+#[test]
+fn files_are_in_memory_where_the_browser_gives_none() {
+    assert_eq!(last_word("?private-window", true), "ok");
 }
 
 #[test]

@@ -9,3 +9,7 @@ pub(crate) async fn estimate() -> Option<StorageEstimate> {
 pub(crate) async fn persist() -> bool {
     true
 }
+
+pub(crate) async fn keeps_files() -> bool {
+    true
+}

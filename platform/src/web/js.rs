@@ -29,8 +29,7 @@ pub(super) fn storage_manager() -> Option<StorageManager> {
     (!storage.is_undefined()).then(|| storage.unchecked_into())
 }
 
-/// Whether this thread may wait, as only those of workers may.
-#[cfg(target_feature = "atomics")]
+/// Whether this thread may wait, and use files synchronously, as only those of workers may.
 pub(super) fn is_worker() -> bool {
     js_sys::global().has_type::<web_sys::WorkerGlobalScope>()
 }

@@ -1,9 +1,11 @@
 //! What the browser grants this site.
 
+use std::cell::Cell;
+
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 
-use super::js::{settle, storage_manager};
+use super::js::{is_worker, settle, storage_manager};
 use crate::StorageEstimate;
 
 pub(crate) async fn estimate() -> Option<StorageEstimate> {
@@ -27,4 +29,29 @@ pub(crate) async fn persist() -> bool {
     let promise = if can_ask { storage.persist() } else { storage.persisted() };
     let Ok(promise) = promise else { return false };
     settle::<JsValue>(promise).await.is_ok_and(|granted| granted.is_truthy())
+}
+
+/// Asked once: a browser does not change its mind within a visit.
+pub(crate) async fn keeps_files() -> bool {
+    thread_local! {
+        static KEEPS: Cell<Option<bool>> = const { Cell::new(None) };
+    }
+    if let Some(known) = KEEPS.get() {
+        return known;
+    }
+    let keeps = has_files().await;
+    KEEPS.set(Some(keeps));
+    keeps
+}
+
+async fn has_files() -> bool {
+    let Some(storage) = storage_manager() else { return false };
+    let has = |object: &JsValue, name: &str| Reflect::has(object, &name.into()).unwrap_or(false);
+    if !has(&storage, "getDirectory") || settle::<JsValue>(storage.get_directory()).await.is_err() {
+        return false;
+    }
+    // A page never has synchronous access, and says so where it is asked for.
+    let handle = Reflect::get(&js_sys::global(), &"FileSystemFileHandle".into()).unwrap_or_default();
+    let prototype = Reflect::get(&handle, &"prototype".into()).unwrap_or_default();
+    !is_worker() || (prototype.is_object() && has(&prototype, "createSyncAccessHandle"))
 }
