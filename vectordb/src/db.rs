@@ -39,7 +39,7 @@ pub struct Db {
     pub(crate) is_stale: bool,
     analyzer: Analyzer,
     tag: EmbedderTag,
-    file: Option<platform::File>,
+    pub(crate) file: Option<platform::File>,
     is_read_only: bool,
 }
 
@@ -273,6 +273,19 @@ impl Db {
         self.commit(transaction)?;
         self.catalog.documents.insert(id, stored);
         Ok(())
+    }
+
+    /// As [`Self::put_document`], with the ids that the document had elsewhere. Later documents must
+    /// come later.
+    pub(crate) fn put_at(&mut self, id: DocumentId, first_chunk: u64, new: &NewDocument) -> Result<()> {
+        self.keep_ids(id.0, first_chunk);
+        self.put_document(new).map(drop)
+    }
+
+    /// Gives out no id below these.
+    pub(crate) fn keep_ids(&mut self, next_document: u64, next_chunk: u64) {
+        self.catalog.next_document = self.catalog.next_document.max(next_document);
+        self.catalog.next_chunk = self.catalog.next_chunk.max(next_chunk);
     }
 
     /// Removes a document and all that belongs to it; `false` when there is none of that id.
@@ -541,7 +554,7 @@ impl Db {
     }
 
     /// The rows of `terms`.
-    fn encode_terms(&self, new: &NewDocument) -> Vec<Vec<u8>> {
+    pub(crate) fn encode_terms(&self, new: &NewDocument) -> Vec<Vec<u8>> {
         let terms = |chunk: &NewChunk, emit: &mut dyn FnMut(&str)| {
             // A heading that is the document's title stands above all its passages and tells none of
             // them from the others: with it MRR@10 is .004 lower on English articles.
@@ -647,7 +660,8 @@ fn same_tag(stored: &EmbedderTag, asked: &EmbedderTag) -> Result<()> {
     Err(Error::EmbedderMismatch { stored: Box::new(stored.clone()), asked: Box::new(asked.clone()) })
 }
 
-fn chunk(columns: &mut Columns<'_>) -> Result<ChunkRow> {
+/// A passage from its columns, in the order of the relation.
+pub(crate) fn chunk(columns: &mut Columns<'_>) -> Result<ChunkRow> {
     Ok(ChunkRow {
         id: ChunkId(columns.number()?),
         document: DocumentId(columns.number()?),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use cozo::{
     DataValue, Expr, FixedRule, FixedRulePayload, NamedRows, Poison, RegularTempStore, ScriptMutability,
-    SimpleFixedRule, SourceSpan, Symbol,
+    SimpleFixedRule, SourceSpan, Storage, StoreTx, Symbol,
 };
 use smartstring::{LazyCompact, SmartString};
 
@@ -19,8 +19,9 @@ use crate::failure::Failure;
 use crate::index::Index;
 use crate::pages::Pages;
 use crate::query::Query;
+use crate::rows;
 use crate::storage::PageStore;
-use crate::values::{documents_of, floats, int};
+use crate::values::{Columns, documents_of, floats, int};
 use crate::{Error, Filter, Hit, Result};
 
 /// What a statement is given, by name.
@@ -89,8 +90,40 @@ impl Engine {
         done.map(drop)
     }
 
+    /// Number of rows of a relation, all of which are read; `keys` are its key columns.
+    pub(crate) fn count(&self, relation: &str, keys: &str) -> Result<u64> {
+        let first = keys.split(',').next().unwrap_or_default();
+        let script = format!("?[count({first})] := *{relation}{{{keys}}}");
+        let rows = self.read(&script, Params::new())?;
+        Ok(rows.first().map(|row| Columns::of(row).number()).transpose()?.unwrap_or_default())
+    }
+
+    /// Whether every page matches its checksum.
+    pub(crate) fn check_pages(&self) -> Result<bool> {
+        guarded(|| Ok(self.store.check_pages()?))
+    }
+
+    /// The relations and their numbers.
+    pub(crate) fn relations(&self) -> Result<BTreeMap<String, u64>> {
+        guarded(|| {
+            let (from, to) = (0_u64.to_be_bytes(), 1_u64.to_be_bytes());
+            let tx = self.store.transact(false)?;
+            let rows = tx.range_scan(&from, &to).collect::<miette::Result<Vec<_>>>()?;
+            Ok(rows.iter().filter_map(|(key, value)| rows::listed_relation(key, value)).collect())
+        })
+    }
+
+    /// Writes rows as they are, in one transaction.
+    pub(crate) fn put_rows(&self, rows: Vec<(Vec<u8>, Vec<u8>)>) -> Result<()> {
+        guarded(|| Ok(self.store.batch_put(Box::new(rows.into_iter().map(Ok)))?))
+    }
+
     fn run(&self, script: &str, params: Params, mutability: ScriptMutability) -> Result<NamedRows> {
-        guarded(|| Ok(self.cozo.run_script(script, params, mutability)?))
+        guarded(|| {
+            let rows = self.cozo.run_script(script, params, mutability)?;
+            self.store.take_unread()?;
+            Ok(rows)
+        })
     }
 }
 

@@ -27,9 +27,15 @@ pub enum Error {
         /// The newest format that is understood.
         supported: u64,
     },
+    /// The file is something else. It was not touched.
+    #[error(
+        "the file is no knowledge base of Footnote and was left as it is: name another file, or a new one"
+    )]
+    NotAStore,
     /// The bytes of the file contradict their checksums or the format.
     #[error(
-        "the knowledge base is damaged ({detail}): restore a copy, or add the documents again to a new one"
+        "the knowledge base is damaged ({detail}): repair it, which copies all that is still readable to a \
+         new one and says what is lost, or restore a copy"
     )]
     Corrupt {
         /// What was found to be wrong.

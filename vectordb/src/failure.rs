@@ -18,6 +18,7 @@ enum Kind {
     Full,
     Io,
     Corrupt,
+    Foreign,
     Refused,
 }
 
@@ -30,6 +31,11 @@ impl Failure {
 
     pub(crate) fn io(detail: impl Into<String>) -> Self {
         Self { kind: Kind::Io, detail: detail.into() }
+    }
+
+    /// The file is none of ours.
+    pub(crate) fn foreign() -> Self {
+        Self { kind: Kind::Foreign, detail: "it does not begin like one".into() }
     }
 
     /// Whether redb gives up on the open database after this.
@@ -80,6 +86,7 @@ impl From<Failure> for Error {
             Kind::Full => Self::Full { detail },
             Kind::Io => Self::Io { detail },
             Kind::Corrupt => Self::Corrupt { detail },
+            Kind::Foreign => Self::NotAStore,
             Kind::Refused => Self::Engine { detail },
         }
     }

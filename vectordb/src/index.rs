@@ -32,6 +32,10 @@ impl Index {
         self.graph.clear();
     }
 
+    pub(crate) fn n_chunks(&self) -> usize {
+        self.vectors.n_rows()
+    }
+
     pub(crate) fn n_bytes(&self) -> usize {
         self.vectors.n_bytes() + self.text.n_bytes()
     }

@@ -57,6 +57,7 @@ mod analysis;
 #[cfg(feature = "hnsw")]
 mod ann;
 mod bm25;
+mod check;
 mod collections;
 mod conversations;
 mod copies;
@@ -68,6 +69,8 @@ mod failure;
 mod filter;
 mod framing;
 mod fuse;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 #[cfg(feature = "hnsw")]
 mod graph_file;
 mod import;
@@ -79,6 +82,9 @@ mod overlay;
 mod pages;
 mod postings;
 mod query;
+mod rows;
+mod salvage;
+mod scan;
 mod schema;
 mod signs;
 mod sketch;
@@ -87,9 +93,14 @@ mod storage;
 mod top;
 mod types;
 mod values;
+mod verify;
 
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod disk;
 #[cfg(test)]
 mod format_tests;
 #[cfg(test)]
@@ -115,7 +126,9 @@ pub use export::Exported;
 pub use filter::Filter;
 pub use import::Imported;
 pub use jobs::{Job, JobId, JobStage, MAX_JOBS, NewJob};
+pub use salvage::{Loss, Salvage};
 pub use types::{
     ChunkId, ChunkRow, DocumentId, DocumentInfo, DocumentText, EmbedderTag, Hit, NearDuplicate, NewChunk,
     NewDocument, Placement, Stats,
 };
+pub use verify::{MAX_PROBLEMS, verify};

@@ -140,7 +140,8 @@ impl Catalog {
     }
 }
 
-fn document(row: &[cozo::DataValue]) -> std::result::Result<Stored, Failure> {
+/// A document from its columns, in the order of [`schema::DOCUMENTS`].
+pub(crate) fn document(row: &[cozo::DataValue]) -> std::result::Result<Stored, Failure> {
     let mut columns = Columns::of(row);
     let info = DocumentInfo {
         id: DocumentId(columns.number()?),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 
+use crate::failure::Failure;
 use crate::overlay::Overlay;
 
 /// Where the pages live. A clone is the same place, so that the page store can be closed and opened
@@ -34,30 +35,79 @@ impl Pages {
 }
 
 impl Pages {
-    /// Empties a file whose making was cut short. redb writes its magic number last, so such a file
-    /// begins with zeros and has only zeros behind its header: it never held anything.
-    pub(crate) fn forget_unfinished(&self) -> io::Result<()> {
-        let n_bytes = self.len()?;
-        if n_bytes == 0 || n_bytes > MAX_UNFINISHED_BYTES {
-            return Ok(());
+    /// Looks at what is there before redb does: a file whose making was cut short is emptied, and one
+    /// that never was a store is refused.
+    pub(crate) fn prepare(&self) -> Result<(), Failure> {
+        match self.kind().map_err(redb::StorageError::from)? {
+            Kind::Empty | Kind::Store => Ok(()),
+            Kind::Unfinished => Ok(self.set_len(0).map_err(redb::StorageError::from)?),
+            Kind::Damaged => Err(Failure::corrupt("its first bytes are destroyed")),
+            Kind::Foreign => Err(Failure::foreign()),
         }
-        let mut bytes = vec![0; n_bytes as usize];
-        self.read(0, &mut bytes)?;
-        let is_zero = |part: &[u8]| part.iter().all(|&byte| byte == 0);
-        let after_header = bytes.get(MAX_HEADER_BYTES..).unwrap_or_default();
-        if is_zero(&bytes[..bytes.len().min(MAGIC_BYTES)]) && is_zero(after_header) {
-            self.set_len(0)?;
-        }
-        Ok(())
     }
+
+    /// What the file is, by its first page. redb writes its magic number last and its header stays
+    /// below our mark, so a file with the mark, without the magic number and without anything behind
+    /// the first page never held anything.
+    fn kind(&self) -> io::Result<Kind> {
+        let n_bytes = self.len()?;
+        let mut first = vec![0; n_bytes.min(PAGE_BYTES as u64) as usize];
+        self.read(0, &mut first)?;
+        let is_zero = |part: &[u8]| part.iter().all(|&byte| byte == 0);
+        let magic = first.get(..MAGIC.len()).unwrap_or_default();
+        let has_mark = first.get(MARK_AT..MARK_END) == Some(MARK);
+        if n_bytes == 0 {
+            return Ok(Kind::Empty);
+        }
+        if magic == MAGIC {
+            return Ok(Kind::Store);
+        }
+        // Only the mark was being written; a power cut may have kept the length and not the bytes.
+        if n_bytes == MARK_END as u64 && is_zero(&first[..MARK_AT]) {
+            return Ok(Kind::Unfinished);
+        }
+        if has_mark && is_zero(magic) && n_bytes <= MAX_UNFINISHED_BYTES {
+            let mut rest = vec![0; (n_bytes - first.len() as u64) as usize];
+            self.read(first.len() as u64, &mut rest)?;
+            if is_zero(&rest) {
+                return Ok(Kind::Unfinished);
+            }
+        }
+        let n_equal = magic.iter().zip(MAGIC).filter(|(a, b)| a == b).count();
+        Ok(if has_mark || n_equal > MAGIC.len() / 2 { Kind::Damaged } else { Kind::Foreign })
+    }
+
+    /// Marks a file that is about to become a store, so that what a power cut leaves is known as ours.
+    fn mark(&self) -> io::Result<()> {
+        self.0.set_len(MARK_END as u64)?;
+        self.0.write(MARK_AT as u64, MARK)?;
+        self.0.sync_data()
+    }
+}
+
+enum Kind {
+    Empty,
+    /// A store, whole or not: redb and the checksums of rows tell.
+    Store,
+    /// It was being made, and never held anything.
+    Unfinished,
+    /// It was a store, and its beginning is gone.
+    Damaged,
+    Foreign,
 }
 
 /// redb begins with a file of 1 MiB, its header and its page table; twice that is certainly enough.
 const MAX_UNFINISHED_BYTES: u64 = 2 << 20;
-/// redb's header, in the first page of the file.
-const MAX_HEADER_BYTES: usize = 4096;
+/// redb's page. Its header is the first 320 bytes of the file, and nothing else is in the first page.
+pub(crate) const PAGE_BYTES: usize = 4096;
 /// redb's magic number, in front of the header.
-const MAGIC_BYTES: usize = 9;
+const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
+/// Ours, behind redb's header.
+const MARK: &[u8] = b"footnote knowledge base";
+/// Where it stands. It ends at a place where no other file of zeros is likely to end.
+const MARK_AT: usize = 4050;
+const MARK_END: usize = MARK_AT + MARK.len();
+const _: () = assert!(MARK_END < PAGE_BYTES);
 
 /// `close` is left out on purpose: redb calls it when a database is dropped, and the place outlives
 /// the database that an I/O error made useless.
@@ -71,6 +121,9 @@ impl StorageBackend for Pages {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        if len > 0 && self.len()? == 0 {
+            self.mark()?;
+        }
         self.0.set_len(len)
     }
 

@@ -13,6 +13,12 @@ pub(crate) const FORMAT: u64 = 2;
 /// Chunks whose terms share a row: keeps rows of long documents well under a megabyte.
 pub(crate) const MAX_PART_CHUNKS: usize = 256;
 
+/// The relations in the order in which they are made, which numbers them from 1.
+pub(crate) const RELATIONS: [&str; 14] = [
+    "meta", "document", "document_text", "chunk", "vector", "terms", "setting", "collection", "member", "tag",
+    "conversation", "message", "job", "job_vectors",
+];
+
 /// The relations of format 1, all at once: a store has every one of them or is empty.
 pub(crate) const CREATE: &str = "
 {:create meta {key: String => value: String}}
@@ -61,6 +67,8 @@ asked[id] <- $ids
 ?[id, values] := asked[id], *vector{chunk: id, values}
 :order id
 ";
+
+pub(crate) const POSTINGS: &str = "?[postings] := *terms{document: $document, part: $part, postings}";
 
 pub(crate) const NEAREST: &str = "
 found[id, score] <~ VecScan(query: $query, k: $k, documents: $documents)

@@ -14,10 +14,14 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use cozo::{DataValue, Storage, StoreTx, ValidityTs};
-use redb::{Builder, Database, ReadOnlyTable, ReadableDatabase, TableDefinition, WriteTransaction};
+use redb::{
+    Builder, Database, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
+};
 
+use crate::check;
 use crate::failure::Failure;
 use crate::pages::Pages;
+use crate::rows;
 
 /// Pages that redb keeps in memory. The indexes hold what searches need, so this serves commits and
 /// the reading of single rows: 16 MiB hold the changes of a document of about 5,000 chunks.
@@ -44,19 +48,22 @@ struct Shared {
     writer: Mutex<()>,
     /// The one redb transaction that all of cozo's commits go into, while many are to become one.
     together: Mutex<Option<WriteTransaction>>,
+    /// A single row could not be read. cozo (0.7) takes that for a row that is not there.
+    unread: Mutex<Option<Failure>>,
 }
 
 impl PageStore {
     /// Opens the pages, or makes an empty store where there are none. After a crash redb checks all
     /// pages here and goes back to the last commit that is whole.
     pub(crate) fn open(pages: Pages) -> Result<Self, Failure> {
-        pages.forget_unfinished().map_err(redb::StorageError::from)?;
+        pages.prepare()?;
         let database = open_database(&pages)?;
         Ok(Self(Arc::new(Shared {
             pages,
             database: RwLock::new(Some(database)),
             writer: Mutex::new(()),
             together: Mutex::new(None),
+            unread: Mutex::new(None),
         })))
     }
 
@@ -97,7 +104,27 @@ impl PageStore {
     }
 }
 
+impl PageStore {
+    /// The failure to read a single row that came since this was asked last.
+    pub(crate) fn take_unread(&self) -> Result<(), Failure> {
+        self.0.take_unread()
+    }
+
+    /// Whether every page matches its checksum. Nobody else can use the store meanwhile.
+    pub(crate) fn check_pages(&self) -> Result<bool, Failure> {
+        self.0.with_database(|_| Ok(()))?;
+        let mut slot = self.0.database.write().unwrap_or_else(PoisonError::into_inner);
+        slot.as_mut().map_or(Ok(true), |database| Ok(database.check_integrity()?))
+    }
+}
+
+/// Whether pages are checked before redb sees them: where a panic cannot be caught, and in tests.
+const CHECKS_PAGES: bool = cfg!(any(panic = "abort", test));
+
 fn open_database(pages: &Pages) -> Result<Database, Failure> {
+    if CHECKS_PAGES && pages.len().map_err(redb::StorageError::from)? > 0 {
+        check::check(pages)?;
+    }
     let database = Builder::new().set_cache_size(MAX_CACHE_BYTES).create_with_backend(pages.clone())?;
     let write = database.begin_write()?;
     write.open_table(ROWS)?;
@@ -127,6 +154,10 @@ impl Shared {
 
     fn snapshot(&self) -> Result<Snapshot, Failure> {
         self.with_database(|database| Ok(database.begin_read()?.open_table(ROWS)?))
+    }
+
+    fn take_unread(&self) -> Result<(), Failure> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 
     /// All of `changes` durably, or an error. After an I/O error the file is as before or as after,
@@ -176,11 +207,14 @@ fn seal(key: &[u8], value: &[u8], place: &mut [u8]) {
 }
 
 /// The value in a stored value, if its checksum agrees.
-fn unseal<'a>(key: &[u8], sealed: &'a [u8]) -> Result<&'a [u8], Failure> {
+pub(crate) fn unseal<'a>(key: &[u8], sealed: &'a [u8]) -> Result<&'a [u8], Failure> {
     let (value, crc) =
         sealed.split_last_chunk::<CRC_BYTES>().ok_or_else(|| Failure::corrupt("a row is too short"))?;
     if checksum(key, value) != u32::from_le_bytes(*crc) {
         return Err(Failure::corrupt("a row does not match its checksum"));
+    }
+    if !rows::is_safe(key, value) {
+        return Err(Failure::corrupt("a row is not what it should be"));
     }
     Ok(value)
 }
@@ -230,6 +264,11 @@ pub(crate) struct Tx<'s> {
 impl Tx<'_> {
     fn committed(&self) -> &Snapshot {
         self.snapshot.as_ref().expect("cozo uses no transaction after its commit")
+    }
+
+    fn committed_value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        let found = self.committed().get(key)?;
+        found.map(|sealed| unseal(key, sealed.value()).map(<[u8]>::to_vec)).transpose()
     }
 
     fn change(&mut self, key: &[u8], value: Option<Vec<u8>>) -> miette::Result<()> {
@@ -298,8 +337,10 @@ impl<'s> StoreTx<'s> for Tx<'s> {
         if let Some(own) = self.changes.get(key) {
             return Ok(own.clone());
         }
-        let found = self.committed().get(key).map_err(Failure::from)?;
-        Ok(found.map(|sealed| unseal(key, sealed.value()).map(<[u8]>::to_vec)).transpose()?)
+        self.committed_value(key).map_err(|failure| {
+            *self.shared.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure.clone());
+            failure.into()
+        })
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> miette::Result<()> {
@@ -339,6 +380,7 @@ impl<'s> StoreTx<'s> for Tx<'s> {
     fn commit(&mut self) -> miette::Result<()> {
         self.snapshot = None;
         let changes = std::mem::take(&mut self.changes);
+        self.shared.take_unread()?;
         if changes.is_empty() {
             return Ok(());
         }
@@ -389,17 +431,22 @@ impl<'s> StoreTx<'s> for Tx<'s> {
 mod tests {
     use super::*;
 
-    fn row(key: &str, value: &str) -> Row {
-        (key.as_bytes().to_vec(), value.as_bytes().to_vec())
+    /// In cozo's own list, where any bytes may be.
+    fn key(name: &str) -> Vec<u8> {
+        [&[0; rows::RELATION_BYTES], name.as_bytes()].concat()
+    }
+
+    fn row(name: &str, value: &str) -> Row {
+        (key(name), value.as_bytes().to_vec())
     }
 
     fn scanned(tx: &Tx<'_>, lower: &str, upper: &str) -> Vec<Row> {
-        tx.range_scan(lower.as_bytes(), upper.as_bytes()).collect::<miette::Result<_>>().unwrap()
+        tx.range_scan(&key(lower), &key(upper)).collect::<miette::Result<_>>().unwrap()
     }
 
     fn filled() -> PageStore {
         let store = PageStore::open(Pages::in_memory()).unwrap();
-        store.batch_put(Box::new(["b", "d", "f"].map(|key| Ok(row(key, "old"))).into_iter())).unwrap();
+        store.batch_put(Box::new(["b", "d", "f"].map(|name| Ok(row(name, "old"))).into_iter())).unwrap();
         store
     }
 
@@ -407,24 +454,27 @@ mod tests {
     fn a_transaction_sees_its_own_changes_in_order() {
         let store = filled();
         let mut tx = store.transact(true).unwrap();
-        for key in ["a", "d", "g"] {
-            tx.put(key.as_bytes(), b"new").unwrap();
+        for name in ["a", "d", "g"] {
+            tx.put(&key(name), b"new").unwrap();
         }
-        tx.del(b"b").unwrap();
-        tx.del(b"absent").unwrap();
+        tx.del(&key("b")).unwrap();
+        tx.del(&key("absent")).unwrap();
         let expected = [row("a", "new"), row("d", "new"), row("f", "old"), row("g", "new")];
         assert_eq!(scanned(&tx, "", "z"), expected);
         assert_eq!(tx.total_scan().collect::<miette::Result<Vec<_>>>().unwrap(), expected);
         assert_eq!(scanned(&tx, "b", "f"), [row("d", "new")]);
-        assert_eq!(tx.range_count(b"b", b"g").unwrap(), 2);
+        assert_eq!(tx.range_count(&key("b"), &key("g")).unwrap(), 2);
         for (lower, upper) in [("f", "f"), ("z", "a"), ("", "")] {
             assert_eq!(scanned(&tx, lower, upper), []);
         }
         assert_eq!(
-            (tx.get(b"d", false).unwrap(), tx.get(b"b", true).unwrap()),
+            (tx.get(&key("d"), false).unwrap(), tx.get(&key("b"), true).unwrap()),
             (Some(b"new".to_vec()), None)
         );
-        assert_eq!((tx.exists(b"a", false).unwrap(), tx.exists(b"b", false).unwrap()), (true, false));
+        assert_eq!(
+            (tx.exists(&key("a"), false).unwrap(), tx.exists(&key("b"), false).unwrap()),
+            (true, false)
+        );
         assert_eq!(
             scanned(&store.transact(false).unwrap(), "", "z").len(),
             3,
@@ -439,8 +489,8 @@ mod tests {
     fn what_is_not_committed_is_gone() {
         let store = filled();
         let mut tx = store.transact(true).unwrap();
-        tx.put(b"a", b"new").unwrap();
-        tx.del_range_from_persisted(b"", b"e").unwrap();
+        tx.put(&key("a"), b"new").unwrap();
+        tx.del_range_from_persisted(&key(""), &key("e")).unwrap();
         assert_eq!(scanned(&tx, "", "z"), [row("a", "new"), row("f", "old")]);
         drop(tx);
         assert_eq!(scanned(&store.transact(false).unwrap(), "", "z").len(), 3);
@@ -451,10 +501,13 @@ mod tests {
         let store = filled();
         let mut reader = store.transact(false).unwrap();
         let mut writer = store.transact(true).unwrap();
-        writer.del(b"b").unwrap();
+        writer.del(&key("b")).unwrap();
         writer.commit().unwrap();
         assert_eq!(scanned(&reader, "", "z").len(), 3);
-        assert!(reader.put(b"x", b"y").is_err() && reader.del_range_from_persisted(b"", b"z").is_err());
+        assert!(
+            reader.put(&key("x"), b"y").is_err()
+                && reader.del_range_from_persisted(&key(""), &key("z")).is_err()
+        );
     }
 
     #[test]
@@ -464,16 +517,16 @@ mod tests {
             .0
             .with_database(|database| {
                 let write = database.begin_write()?;
-                write.open_table(ROWS)?.insert(b"d".as_slice(), b"damaged value".as_slice())?;
-                write.open_table(ROWS)?.insert(b"f".as_slice(), b"x".as_slice())?;
+                write.open_table(ROWS)?.insert(key("d").as_slice(), b"damaged value".as_slice())?;
+                write.open_table(ROWS)?.insert(key("f").as_slice(), b"x".as_slice())?;
                 Ok(write.commit()?)
             })
             .unwrap();
         let tx = store.transact(false).unwrap();
-        for result in [tx.get(b"d", false), tx.get(b"f", false)] {
+        for result in [tx.get(&key("d"), false), tx.get(&key("f"), false)] {
             assert!(matches!(crate::Error::from(result.unwrap_err()), crate::Error::Corrupt { .. }));
         }
-        let rows: Vec<bool> = tx.range_scan(b"", b"z").map(|row| row.is_ok()).collect();
+        let rows: Vec<bool> = tx.range_scan(&key(""), &key("z")).map(|row| row.is_ok()).collect();
         assert_eq!(rows, [true, false, false]);
     }
 }
