@@ -40,6 +40,12 @@ pub enum Error {
         /// The file.
         name: String,
     },
+    /// A new file was asked for, and one of that name exists.
+    #[error("{path} is there already; name a new file")]
+    AlreadyThere {
+        /// The file.
+        path: String,
+    },
     /// Text was asked for, and no generator is loaded.
     #[error("no generator is loaded: {reason}")]
     NoGenerator {

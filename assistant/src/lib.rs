@@ -46,6 +46,7 @@ mod queue;
 mod quotes;
 mod relevance;
 mod renumber;
+mod repair;
 mod rerank;
 mod retrieve;
 mod staging;
@@ -61,6 +62,7 @@ pub use library::{Access, Library, Scope, sha256};
 pub use memory::forecast;
 pub use open::{Options, Place, Reranking};
 pub use queue::{Enqueued, MAX_LISTED_JOBS, QueueState};
+pub use repair::{Repaired, repair, repair_in_place, verify};
 pub use sync::{FolderFile, SyncPlan};
 pub use types::{
     Added, AddedAll, Answer, AnswerEvent, AnswerSentence, AskOptions, Citation, Leg, ModelState, NearCopy,
@@ -69,6 +71,6 @@ pub use types::{
 pub use work::Work;
 
 pub use vectordb::{
-    Collection, Contents, Conversation, DocumentInfo, Exported, Imported, Job, JobStage, Message, Role,
+    Collection, Contents, Conversation, DocumentInfo, Exported, Imported, Job, JobStage, Loss, Message, Role,
     Stats, Tag,
 };

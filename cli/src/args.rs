@@ -84,6 +84,10 @@ pub enum Command {
     Stats(crate::library_args::KbArgs),
     /// List, fetch or verify the models
     Models(ModelsArgs),
+    /// Check that everything in a knowledge base is whole
+    Verify(VerifyArgs),
+    /// Copy all that is readable of a damaged knowledge base to a new one
+    Repair(RepairArgs),
     /// Check what this machine has and what is missing
     Doctor(DoctorArgs),
     /// Serve the built web app on this machine
@@ -174,6 +178,29 @@ pub enum ModelsCommand {
         /// The model's name
         id: Option<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The knowledge base's file
+    #[arg(long, value_name = "FILE")]
+    pub kb: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    /// The damaged knowledge base's file; it is only read
+    #[arg(long, value_name = "FILE")]
+    pub kb: String,
+    /// The new file
+    #[arg(long, value_name = "FILE")]
+    pub out: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ mod jobs;
 mod library_args;
 mod models;
 mod output;
+mod repair;
 mod search;
 mod serve;
 mod setup;
@@ -59,6 +60,8 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Compact(args) => copies::compact(&args).await,
         Command::Stats(args) => copies::stats(&args).await,
         Command::Models(args) => models::run(&shared, &args.command).await,
+        Command::Verify(args) => repair::verify(&args).await,
+        Command::Repair(args) => repair::repair(&args).await,
         Command::Doctor(args) => doctor::run(&shared, &args).await,
         Command::Serve(args) => serve::run(&shared, &args),
         Command::Eval(args) => eval::run(&shared, &args.command).await,

@@ -126,6 +126,47 @@ fn asks_files_directly_with_the_generator() {
 }
 
 #[test]
+fn a_damaged_knowledge_base_is_told_and_repaired() {
+    fetch_models();
+    let folder = Folder::new(&[("tea.md", TEA), ("bees.md", BEES), ("zeros", &"\0".repeat(1 << 20))]);
+    let (kb, fresh) = (folder.path("kb.footnote"), folder.path("repaired.footnote"));
+    json(&["index", "--kb", &kb, &folder.path("tea.md"), &folder.path("bees.md")]);
+    assert_eq!(json(&["verify", "--kb", &kb, "--json"]), json!({"ok": true, "problems": []}));
+
+    let mut bytes = fs::read(&kb).unwrap();
+    bytes[..512].fill(0);
+    fs::write(&kb, bytes).unwrap();
+    let told = |args: &[&str]| {
+        let output = footnote(args);
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    assert!(told(&["search", "--kb", &kb, "tea"]).contains("repair"));
+    assert!(told(&["verify", "--kb", &kb]).contains(&format!("footnote repair --kb {kb}")));
+    let repaired = json(&["repair", "--kb", &kb, "--out", &fresh, "--json"]);
+    // Without its header nobody can tell whether the file once had more.
+    let losses = repaired["losses"].as_array().unwrap();
+    assert!(
+        repaired["n_documents"] == 2 && losses.iter().all(|loss| loss["document"].is_null()),
+        "{repaired}"
+    );
+    let found = json(&["search", "--kb", &fresh, "how long does a queen live", "--json"]);
+    assert!(found["hits"][0]["text"].as_str().unwrap().contains("five years"), "{found}");
+
+    // Files that are something else are told so, and are left as they were.
+    for (name, bytes) in [("tea.md", TEA.as_bytes()), ("zeros", &[0; 1 << 20])] {
+        let (other, bees) = (folder.path(name), folder.path("bees.md"));
+        for args in
+            [&["index", "--kb", &other, &bees][..], &["repair", "--kb", &other, "--out", &folder.path("x")]]
+        {
+            let message = told(args);
+            assert!(message.contains("no knowledge base"), "{message}");
+        }
+        assert!(fs::read(&other).unwrap() == bytes);
+    }
+}
+
+#[test]
 fn says_what_to_do_when_something_is_missing() {
     let folder = Folder::new(&[("kb", "")]);
     let missing = folder.path("nothing.footnote");

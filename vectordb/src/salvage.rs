@@ -151,7 +151,9 @@ impl Salvage {
         for name in COPIED {
             let (Some(old), Some(new)) = (self.relations.get(name), numbers.get(name)) else { continue };
             for (key, is_live) in self.scan.keys(*old) {
-                let Some(value) = self.scan.value(key).filter(|_| is_live || !self.is_list_whole) else { continue };
+                let Some(value) = self.scan.value(key).filter(|_| is_live || !self.is_list_whole) else {
+                    continue;
+                };
                 let Some(row) = rows::decode(key, &value) else { continue };
                 let number = |at: usize| row.get(at).and_then(DataValue::get_int);
                 let document = number(0).and_then(|id| u64::try_from(id).ok()).map(DocumentId);

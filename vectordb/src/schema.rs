@@ -15,8 +15,20 @@ pub(crate) const MAX_PART_CHUNKS: usize = 256;
 
 /// The relations in the order in which they are made, which numbers them from 1.
 pub(crate) const RELATIONS: [&str; 14] = [
-    "meta", "document", "document_text", "chunk", "vector", "terms", "setting", "collection", "member", "tag",
-    "conversation", "message", "job", "job_vectors",
+    "meta",
+    "document",
+    "document_text",
+    "chunk",
+    "vector",
+    "terms",
+    "setting",
+    "collection",
+    "member",
+    "tag",
+    "conversation",
+    "message",
+    "job",
+    "job_vectors",
 ];
 
 /// The relations of format 1, all at once: a store has every one of them or is empty.

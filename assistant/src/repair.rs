@@ -1,0 +1,147 @@
+//! A damaged knowledge base: finding out, and rescuing what is readable. Neither needs a model.
+
+use platform::{File, OpenMode};
+use serde::{Deserialize, Serialize};
+use vectordb::{Loss, Salvage};
+
+use crate::{Error, Result};
+
+/// What a repair found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repaired {
+    /// Where the repaired knowledge base is.
+    pub path: String,
+    /// Where the damaged one is, which was left as it was.
+    pub damaged: String,
+    /// Documents of which something is left.
+    pub n_documents: u64,
+    /// Their passages.
+    pub n_chunks: u64,
+    /// What is missing.
+    pub losses: Vec<Loss>,
+}
+
+/// Reads all of a knowledge base and compares everything in it. Gives what contradicts, in
+/// sentences; nothing for a good one. The file is only read.
+///
+/// # Errors
+/// When it cannot even be opened.
+pub async fn verify(path: &str) -> Result<Vec<String>> {
+    Ok(vectordb::verify(File::open(path, OpenMode::Read).await?)?)
+}
+
+/// Writes all that is readable of the knowledge base `damaged`, whole or not, to the new file `out`.
+///
+/// # Errors
+/// When `out` is there already, when nothing of a knowledge base is in `damaged`, or when a file
+/// cannot be read or written.
+pub async fn repair(damaged: &str, out: &str) -> Result<Repaired> {
+    if platform::exists(out).await? {
+        return Err(Error::AlreadyThere { path: out.to_owned() });
+    }
+    let salvage = Salvage::of(&File::open(damaged, OpenMode::Read).await?)?;
+    let rebuilt = salvage.rebuild(File::open(out, OpenMode::ReadWrite).await?, None);
+    let stats = match rebuilt.and_then(|db| db.stats()) {
+        Ok(stats) => stats,
+        Err(error) => {
+            // Half a copy is of no use to anybody.
+            platform::remove(out).await?;
+            return Err(error.into());
+        }
+    };
+    Ok(Repaired {
+        path: out.to_owned(),
+        damaged: damaged.to_owned(),
+        n_documents: stats.n_documents,
+        n_chunks: stats.n_chunks,
+        losses: salvage.losses().to_vec(),
+    })
+}
+
+/// As [`repair`]; the repaired knowledge base then takes the place of the damaged one, which is kept
+/// beside it under a new name. For a page, whose user knows no files.
+///
+/// # Errors
+/// As [`repair`].
+pub async fn repair_in_place(path: &str) -> Result<Repaired> {
+    let fresh = format!("{path}.repaired");
+    if platform::exists(&fresh).await? {
+        // An earlier repair that was cut short.
+        platform::remove(&fresh).await?;
+    }
+    let mut repaired = repair(path, &fresh).await?;
+    let mut n = 1;
+    while platform::exists(&format!("{path}.damaged-{n}")).await? {
+        n += 1;
+    }
+    repaired.damaged = format!("{path}.damaged-{n}");
+    platform::rename(path, &repaired.damaged).await?;
+    platform::rename(&fresh, path).await?;
+    path.clone_into(&mut repaired.path);
+    Ok(repaired)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vectordb::{Db, EmbedderTag, NewChunk, NewDocument};
+
+    fn document(name: &str) -> NewDocument {
+        let text = format!("{name} is a passage of its own.");
+        let chunk = NewChunk {
+            start: 0,
+            end: text.chars().count() as u32,
+            page: None,
+            heading_path: Vec::new(),
+            text: text.clone(),
+            vector: vec![1.0, 0.0],
+        };
+        NewDocument {
+            name: name.to_owned(),
+            kind: "text".to_owned(),
+            title: None,
+            sha256: [1; 32],
+            n_bytes: text.len() as u64,
+            added_unix_ms: 0,
+            text,
+            page_starts: Vec::new(),
+            warnings: Vec::new(),
+            chunks: vec![chunk],
+        }
+    }
+
+    fn tag() -> EmbedderTag {
+        EmbedderTag {
+            id: "tiny".into(),
+            revision: String::new(),
+            dimensions: 2,
+            pooling: "mean".into(),
+            prefix: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_damaged_knowledge_base_is_repaired_where_it_is_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kb.footnote").display().to_string();
+        let open = || platform::block_on(File::open(&path, OpenMode::ReadWrite)).unwrap();
+        let mut db = Db::open(open(), &tag()).unwrap();
+        for name in ["a.txt", "b.txt"] {
+            db.put_document(&document(name)).unwrap();
+        }
+        drop(db);
+        assert_eq!(platform::block_on(verify(&path)).unwrap(), [] as [String; 0]);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[..4096].fill(0);
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(platform::block_on(verify(&path)).is_err());
+
+        let repaired = platform::block_on(repair_in_place(&path)).unwrap();
+        assert_eq!((repaired.n_documents, repaired.n_chunks, &repaired.path), (2, 2, &path));
+        assert_eq!(std::fs::read(&repaired.damaged).unwrap(), bytes, "the damaged one is as it was");
+        assert_eq!(platform::block_on(verify(&path)).unwrap(), [] as [String; 0]);
+        assert_eq!(Db::open(open(), &tag()).unwrap().stats().unwrap().n_documents, 2);
+        let again = platform::block_on(repair(&path, &repaired.damaged)).unwrap_err();
+        assert!(again.to_string().contains("there already"), "{again}");
+    }
+}
