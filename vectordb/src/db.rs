@@ -37,7 +37,7 @@ pub struct Db {
     pub(crate) catalog: Catalog,
     /// A commit failed, and whether it is in the file shows only when that is read again.
     pub(crate) is_stale: bool,
-    analyzer: Analyzer,
+    pub(crate) analyzer: Analyzer,
     tag: EmbedderTag,
     pub(crate) file: Option<platform::File>,
     is_read_only: bool,

@@ -6,6 +6,7 @@ use crate::engine::Params;
 use crate::index::Index;
 use crate::load::{self, Stored};
 use crate::postings::Terms;
+use crate::query::Query;
 use crate::schema;
 use crate::values::{Columns, floats, int};
 use crate::{ChunkId, ChunkRow, Db, Error, Filter, NewChunk, NewDocument, Result};
@@ -104,7 +105,9 @@ impl Db {
             let n_chunks = chunks.len();
             let postings = self.postings(info.id, part as u64)?;
             let is_readable = Terms::parse(&postings).is_some_and(|terms| terms.n_terms().len() == n_chunks);
-            if !is_readable || (EXPECTS_SAME_TERMS && postings != self.terms_of(info.title.clone(), chunks)) {
+            if !is_readable
+                || (EXPECTS_SAME_TERMS && postings != self.expected_postings(info.title.clone(), chunks))
+            {
                 problems.push("index terms are not those of its passages");
             }
         }
@@ -134,7 +137,7 @@ impl Db {
     }
 
     /// The postings that these passages should have.
-    fn terms_of(&self, title: Option<String>, chunks: Vec<ChunkRow>) -> Vec<u8> {
+    fn expected_postings(&self, title: Option<String>, chunks: Vec<ChunkRow>) -> Vec<u8> {
         let chunk = |row: ChunkRow| NewChunk {
             start: row.start,
             end: row.end,
@@ -193,11 +196,12 @@ impl Db {
             problems.push("the indexes in memory count otherwise than the file".to_owned());
         }
         for (text, vector) in samples {
-            if index.vectors.search(vector, k, &all) != fresh.vectors.search(vector, k, &all) {
+            if index.vectors.search_exactly(vector, k, &all) != fresh.vectors.search_exactly(vector, k, &all)
+            {
                 problems.push("the vectors in memory are not those of the file".to_owned());
             }
-            let terms = crate::terms(text);
-            let hits = |index: &Index| index.text.search(&terms, k, &all);
+            let query = Query::of_terms(crate::terms(text));
+            let hits = |index: &Index| index.text.search(&query, &self.analyzer, k, &all);
             if hits(&index) != hits(&fresh) {
                 problems.push("the text index in memory is not that of the file".to_owned());
             }
