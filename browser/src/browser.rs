@@ -237,6 +237,29 @@ impl Browser {
         self.call(&session, "DOM.setFileInputFiles", choice);
     }
 
+    /// Saves what the page offers for download in a folder, without asking.
+    pub fn download_to(&mut self, folder: &Path) {
+        let how = json!({"behavior": "allow", "downloadPath": absolute(folder)});
+        self.call("", "Browser.setDownloadBehavior", how);
+    }
+
+    /// The one file in `folder`, once it is downloaded whole.
+    #[track_caller]
+    pub fn wait_for_download(&mut self, folder: &Path, limit_s: u64) -> PathBuf {
+        let until = Instant::now() + Duration::from_secs(limit_s);
+        while Instant::now() < until {
+            let entries = std::fs::read_dir(folder).expect("the folder can be listed");
+            let mut paths = entries.map(|entry| entry.expect("an entry can be read").path());
+            // Chromium renames a file when it is whole.
+            let whole = paths.find(|path| path.extension().is_some_and(|e| e != "crdownload" && e != "tmp"));
+            match whole {
+                Some(path) => return path,
+                None => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+        panic!("no download came within {limit_s} s\n{}", self.console());
+    }
+
     /// Sets the window's inner size and the colour scheme the user prefers.
     pub fn emulate(&mut self, width: u32, height: u32, dark: bool) {
         let session = self.session.clone();

@@ -11,6 +11,56 @@ pub const TAGLINE: &str = "Ask your own documents. They stay in this browser.";
 pub const SKIP: &str = "Skip to the question";
 /// Heading of the list.
 pub const DOCUMENTS: &str = "Documents";
+/// Label of the switch between documents and conversations.
+pub const SHELF: &str = "Shelf";
+/// Heading of the kept conversations.
+pub const CONVERSATIONS: &str = "Conversations";
+/// Label of the list of collections.
+pub const COLLECTIONS: &str = "Collections";
+/// Label of a document's collection.
+pub const COLLECTION: &str = "Collection";
+/// A document that is in none.
+pub const NO_COLLECTION: &str = "None";
+/// The row of the list that stands for everything.
+pub const ALL_DOCUMENTS: &str = "All documents";
+/// Makes a collection.
+pub const NEW_COLLECTION: &str = "New collection";
+/// Label of the field for another name.
+pub const COLLECTION_NAME: &str = "Name of the collection";
+/// A collection without documents.
+pub const EMPTY_COLLECTION: &str = "Nothing is in this collection yet. Move documents into it by their “…”.";
+/// Deletes a collection and keeps what is in it.
+pub const DELETE_COLLECTION: &str = "Delete the collection";
+/// Label of a document's tags.
+pub const TAGS: &str = "Tags";
+/// In their empty field.
+pub const TAGS_HINT: &str = "Tags, with commas between";
+/// Takes what was typed.
+pub const SAVE: &str = "Save";
+/// Asks all documents again.
+pub const ASK_ALL: &str = "Ask all documents";
+/// Begins a conversation.
+pub const NEW_CONVERSATION: &str = "New conversation";
+/// Label of the field for another title.
+pub const CONVERSATION_TITLE: &str = "Title of the conversation";
+/// An empty list of conversations.
+pub const NO_CONVERSATIONS: &str = "Questions and answers are kept here, in this browser.";
+/// Offers a copy for download.
+pub const EXPORT: &str = "Export";
+/// Its tooltip.
+pub const EXPORT_HINT: &str = "Save all documents, collections and conversations as one file";
+/// Takes a copy in.
+pub const IMPORT: &str = "Import";
+/// Its tooltip.
+pub const IMPORT_HINT: &str = "Add what an exported file holds";
+/// While a copy is written.
+pub const EXPORTING: &str = "Exporting…";
+/// While a copy is read.
+pub const IMPORTING: &str = "Importing…";
+/// Announced afterwards.
+pub const IMPORTED: &str = "The export was taken in.";
+/// A copy that the browser does not hand out.
+pub const NO_DOWNLOAD: &str = "The browser did not offer the export for download; try again.";
 /// What the file chooser offers. Other files can be dropped: their content decides.
 pub const ACCEPTED: &str = ".pdf,.docx,.pptx,.xlsx,.odt,.ods,.odp,.epub,.html,.htm,.md,.markdown,.rst,.txt,.log,\
     .csv,.tsv,.json,.jsonl,.xml,.yaml,.toml,.eml,.mbox,.srt,.vtt,text/*,application/json";
@@ -260,6 +310,57 @@ pub fn delete_label(name: &str) -> String {
     format!("Delete {name}")
 }
 
+/// Label of the button that shows a document's collection and tags.
+pub fn more_label(name: &str) -> String {
+    format!("More about {name}")
+}
+
+/// Label of the button that gives something another name.
+pub fn rename_label(name: &str) -> String {
+    format!("Rename {name}")
+}
+
+/// The question before a collection is deleted.
+pub fn confirm_delete_collection(name: &str, n_documents: u64) -> String {
+    match n_documents {
+        0 => format!("Delete the collection “{name}”? It is empty."),
+        n => format!("Delete the collection “{name}”? It has {}.", count(n, "document", "documents")),
+    }
+}
+
+/// Deletes a collection and what is in it.
+pub fn with_documents(n_documents: u64) -> String {
+    format!("And its {}", count(n_documents, "document", "documents"))
+}
+
+/// The question before a conversation is deleted.
+pub fn confirm_delete_conversation(title: &str) -> String {
+    format!("Delete the conversation “{title}”?")
+}
+
+/// Under a conversation's title: each question has an answer.
+pub fn conversation_meta(n_messages: u32, day: &str) -> String {
+    format!("{} · {day}", count((n_messages / 2).into(), "question", "questions"))
+}
+
+/// Under the field while one collection is asked.
+pub fn asking_within(name: &str) -> String {
+    format!("Asks the collection “{name}” only.")
+}
+
+/// How far a copy is.
+pub fn copying(done_bytes: u64, total_bytes: Option<u64>) -> String {
+    match total_bytes {
+        Some(total_bytes) => done_of(done_bytes, total_bytes),
+        None => size(done_bytes),
+    }
+}
+
+/// The tags in a text with commas between them.
+pub fn tags_of(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
+}
+
 /// Page divider in a source.
 pub fn page(n: u32) -> String {
     format!("Page {n}")
@@ -327,6 +428,8 @@ mod tests {
         }
         assert_eq!(file_facts(2_000, 0), "2.0 kB");
         assert_eq!(file_facts(2_000, 1), "2.0 kB · 1 page");
+        assert_eq!(tags_of(" a, b c ,, "), ["a", "b c"]);
+        assert_eq!(conversation_meta(2, "1/2/2026"), "1 question · 1/2/2026");
         assert_eq!(document_meta("pdf", 1, 2), "PDF · 1 page · 2 passages");
         assert_eq!(document_meta("odp", 12, 9), "Slides · 12 pages · 9 passages");
         assert_eq!(document_meta("markdown", 0, 1), "Markdown · 1 passage");

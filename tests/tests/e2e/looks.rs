@@ -49,6 +49,51 @@ fn the_page_fits_desktop_and_phone() {
     shoot(&mut browser, "documents-1280");
 }
 
+#[test]
+fn the_shelf_fits_desktop_and_phone() {
+    let site = Site::start();
+    let mut browser = Browser::plain();
+    browser.emulate(1280, 800, false);
+    site.open(&mut browser, "?tier=cpu&generator=off");
+    browser.drop_files("#drop", &["almanac.pdf", "harbour.md", "ferry-notes.txt"].map(document));
+    browser.wait_for_documents(3, 60);
+    for name in ["Ferries", "Everything that was ever written about the weather of Lindmar"] {
+        browser.click("#new-collection");
+        browser.type_text(name);
+        browser.press("Enter");
+        let shown = format!("document.querySelector('#collections').innerText.includes('{name}')");
+        browser.wait_for("the collection is there", &shown, 20);
+    }
+    browser.click("#documents .more-button");
+    browser.eval("document.querySelector('#documents .details input').focus()");
+    browser.type_text("timetable, winter");
+    browser.press("Enter");
+    browser.wait_for("the tags are there", "document.querySelectorAll('#documents .tag').length === 2", 20);
+    browser.ask("How high is the tower of the lighthouse?", 60);
+    for (width, height) in [(1280, 800), (390, 844)] {
+        for dark in [false, true] {
+            browser.emulate(width, height, dark);
+            let name = format!("{width}-{}", if dark { "dark" } else { "light" });
+            let unfold = "document.querySelector('.toggle[aria-expanded=\"false\"]')?.click()";
+            browser.eval(unfold);
+            browser.click("#show-documents");
+            check_fit(&mut browser, &name);
+            shoot(&mut browser, &format!("shelf-{name}"));
+            browser.click("#show-conversations");
+            check_fit(&mut browser, &name);
+            shoot(&mut browser, &format!("conversations-{name}"));
+        }
+    }
+    browser.click("#show-documents");
+    browser.click("#collections li:nth-child(2) .collection");
+    check_fit(&mut browser, "a chosen collection");
+    browser.click("#collections .delete");
+    check_fit(&mut browser, "a collection to be deleted");
+    shoot(&mut browser, "collections-390");
+    browser.emulate(1280, 800, false);
+    shoot(&mut browser, "collections-1280");
+}
+
 fn shoot(browser: &mut Browser, name: &str) {
     browser.screenshot(&target_folder().join("screenshots").join(format!("{name}.png")));
 }
@@ -57,6 +102,11 @@ fn shoot(browser: &mut Browser, name: &str) {
 fn check_fit(browser: &mut Browser, name: &str) {
     let width = browser.eval("document.documentElement.scrollWidth <= innerWidth");
     assert_eq!(width, true, "{name}: the page is wider than its window");
+    // A small window shows a wide page smaller, so that the page alone does not tell.
+    let shelf = browser.eval(
+        "(() => { const shelf = document.querySelector('.shelf'); return shelf.scrollWidth <= shelf.clientWidth; })()",
+    );
+    assert_eq!(shelf, true, "{name}: something sticks out of the shelf");
     let unnamed = browser.eval(
         "[...document.querySelectorAll('button, input:not([hidden]), textarea')]
            .filter((e) => !(e.innerText?.trim() || e.getAttribute('aria-label') || e.labels?.length)).map((e) => e.outerHTML)",

@@ -4,6 +4,7 @@ mod answers;
 mod bad_input;
 mod engine;
 mod gpu;
+mod library;
 mod looks;
 mod offline;
 mod tabs;

@@ -1,6 +1,10 @@
 //! The frame: what stands where, and the keys that work everywhere.
 
 mod ask;
+mod collections;
+mod conversations;
+mod copies;
+mod library;
 mod link;
 mod model;
 mod notices;

@@ -9,7 +9,7 @@ use web_sys::{KeyboardEvent, SubmitEvent};
 
 use super::link::Link;
 use super::model::{App, Exchange, Outcome, Phase, Source};
-use super::{notices, source};
+use super::{library, notices, source};
 
 pub fn view(app: App, link: Link) -> View {
     view! {
@@ -68,7 +68,24 @@ fn question(app: App, link: Link) -> View {
             button(class=class, id=button_id, r#type="button", disabled=is_off, on:click=act) { (label) }
         }
         p(class="hint", id="hint") { (hint) }
+        (within(app))
     }
+}
+
+/// Which documents are asked, where not all of them are.
+fn within(app: App) -> View {
+    View::from_dynamic(move || match library::within_name(app) {
+        None => View::new(),
+        Some(name) => {
+            let text = words::asking_within(&name);
+            view! {
+                p(class="within", id="within") {
+                    span { (text) }
+                    button(class="link", r#type="button", on:click=move |_| app.within.set(None)) { (words::ASK_ALL) }
+                }
+            }
+        }
+    })
 }
 
 fn welcome(app: App) -> View {

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use assistant::Scope;
 use js_sys::Array;
 use sycamore::prelude::*;
 use ui::{
-    Event, FromEngine, Keep, PasswordWanted, Request, RequestId, Setup, Stage, Step, TierChoice, ToEngine,
-    sheets, words,
+    Event, FromEngine, LibraryRequest, PasswordWanted, Request, RequestId, Setup, Stage, Step, TierChoice,
+    ToEngine, sheets, words,
 };
 use wasm_bindgen::prelude::*;
 use web_sys::{ErrorEvent, File, MessageEvent, UrlSearchParams, Worker, WorkerOptions, WorkerType};
@@ -127,7 +126,7 @@ impl Link {
 
     pub fn ask(self, question: String) {
         self.stop();
-        let (scope, keep) = (Scope::default(), Keep::No);
+        let (scope, keep) = (self.scope(), self.keep());
         let id = self.send(Request::Ask { question: question.clone(), scope, keep }, Vec::new());
         let exchange = self.app.scope.run_in(|| Exchange {
             id,
@@ -156,9 +155,18 @@ impl Link {
         self.app.source.set(Some(Source { request, ..source }));
     }
 
-    fn send(self, request: Request, files: Vec<File>) -> RequestId {
+    pub(super) fn app(self) -> App {
+        self.app
+    }
+
+    pub(super) fn next_id(self) -> RequestId {
         let id = self.last_id.get_untracked() + 1;
         self.last_id.set(id);
+        id
+    }
+
+    pub(super) fn send(self, request: Request, files: Vec<File>) -> RequestId {
+        let id = self.next_id();
         self.post(id, &request, &files);
         if !matches!(request, Request::Cancel { .. }) {
             let pending = Pending { request, files, n_begun: 0, is_cancelled: false };
@@ -230,6 +238,8 @@ impl Link {
                 app.state.set(Some(state));
                 app.documents.set(documents);
                 app.phase.set(Phase::Ready);
+                self.library(LibraryRequest::Shelf);
+                self.library(LibraryRequest::Conversations);
             }
             Event::Adding(stage) => self.working(id, stage),
             Event::Added { warnings, .. } => {
@@ -261,8 +271,9 @@ impl Link {
             Event::Quotes(_) | Event::Piece(_) | Event::Answered(_) => self.take_answer(id, event),
             Event::Stopped => self.give_up(id, Outcome::Stopped),
             Event::Failed { message } => self.give_up(id, Outcome::Failed(message)),
+            Event::Library(event) => self.take_library(id, event),
             // Asked for by pages that embed the engine; this one does not.
-            Event::Library(_) | Event::Embedded { .. } | Event::Generated { .. } => {}
+            Event::Embedded { .. } | Event::Generated { .. } => {}
         }
     }
 
@@ -311,12 +322,13 @@ impl Link {
                 }
             }
         } else if let Outcome::Failed(message) = outcome {
+            app.copying.set(None);
             // Request 0: this tab's engine was to take over.
             if id == 0 || id == self.opening.get_untracked() {
                 self.end();
                 app.phase.set(Phase::OpenFailed(message));
             } else {
-                app.announcement.set(message);
+                app.problem.set(Some(message));
             }
         }
     }

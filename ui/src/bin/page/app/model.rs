@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use assistant::{Answer, Quote};
+use assistant::{Answer, Collection, Conversation, Quote};
 use sycamore::prelude::*;
 use ui::{DocumentRow, Portion, RequestId, Sheet, Stage, StateLine, Step};
 use web_sys::File;
@@ -16,6 +16,19 @@ pub struct App {
     pub jobs: Signal<Vec<Job>>,
     /// What came of the queue since it was empty.
     pub batch: Signal<Batch>,
+    pub collections: Signal<Vec<Collection>>,
+    /// The collection that is looked at and asked; all documents without one.
+    pub within: Signal<Option<u64>>,
+    /// Those that are kept, the last changed first.
+    pub conversations: Signal<Vec<Conversation>>,
+    /// The one that is shown; the next question begins one without.
+    pub conversation: Signal<Option<u64>>,
+    /// How far an export or import is, while there is one.
+    pub copying: Signal<Option<String>>,
+    /// Why something that was asked of the shelf was not done, until the next thing is asked of it.
+    pub problem: Signal<Option<String>>,
+    /// Whether the shelf shows conversations instead of documents.
+    pub shows_conversations: Signal<bool>,
     /// Newest first.
     pub exchanges: Signal<Vec<Exchange>>,
     /// The question that is being answered.
@@ -38,6 +51,13 @@ impl App {
             documents: create_signal(Vec::new()),
             jobs: create_signal(Vec::new()),
             batch: create_signal(Batch::default()),
+            collections: create_signal(Vec::new()),
+            within: create_signal(None),
+            conversations: create_signal(Vec::new()),
+            conversation: create_signal(None),
+            copying: create_signal(None),
+            problem: create_signal(None),
+            shows_conversations: create_signal(false),
             exchanges: create_signal(Vec::new()),
             asking: create_signal(None),
             source: create_signal(None),
