@@ -1,9 +1,10 @@
-//! PDF: the objects of a file by `lopdf`, everything above them here.
+//! PDF: the objects of a file by `pdf-extract` and the parser in it, what stands above them here.
 //!
 //! The way of a file: its objects are loaded with bounds and repairs (`open`), the operators of each
 //! page are followed (`interpret`) with what the fonts say of codes and widths (`fonts`), which tells
 //! where characters stand (`glyphs`), and positions make lines (`lines`). The outline names headings
 //! (`outline`), what repeats on pages is set apart (`furniture`), and blocks are made (`assemble`).
+//! A page whose codes say nothing to us is given to `pdf-extract`'s own interpreter (`second`).
 
 mod annotations;
 mod assemble;
@@ -22,6 +23,7 @@ mod open;
 mod outline;
 mod pages;
 mod programs;
+mod second;
 mod simple;
 mod standard;
 mod streams;
@@ -34,6 +36,8 @@ use crate::{Document, Hint, Kind, Limits, Refusal, Warning, WarningCode};
 use glyphs::Collector;
 use interpret::Interpreter;
 use lines::{Line, lines};
+use second::SecondReader;
+use std::collections::HashSet;
 
 /// Pages named one by one in a warning.
 const MAX_NAMED_PAGES: usize = 8;
@@ -83,21 +87,23 @@ struct Reader<'a> {
     comments: Vec<Vec<String>>,
     /// Pages that failed, with the reason.
     lost: Vec<(usize, String)>,
+    /// Pages, counted from 0, that show what says nothing, and how many of their glyphs say something.
+    mute: Vec<(usize, usize)>,
     n_chars_left: usize,
 }
 
 impl<'a> Reader<'a> {
     fn new(hint: &'a Hint<'a>, limits: &'a Limits, warnings: Vec<Warning>) -> Self {
         let n_chars_left = limits.max_text_chars as usize;
-        let (pages, comments, lost) = (Vec::new(), Vec::new(), Vec::new());
-        Self { hint, limits, warnings, pages, comments, lost, n_chars_left }
+        let (pages, comments, lost, mute) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { hint, limits, warnings, pages, comments, lost, mute, n_chars_left }
     }
 
-    fn pages(&mut self, file: &lopdf::Document) {
+    fn pages(&mut self, file: &pdf_extract::Document) {
         let max_pages = self.limits.max_pages as usize;
         // One more than allowed, to know whether any are left out.
         let pages = guarded(|| pages::list(file, max_pages.saturating_add(1))).unwrap_or_default();
-        let empty = lopdf::Dictionary::new();
+        let empty = pdf_extract::Dictionary::new();
         let mut interpreter = Interpreter::new(file, &empty);
         let mut cut_at = (pages.len() > max_pages).then_some(max_pages);
         let mut cut_pages = Vec::new();
@@ -114,6 +120,7 @@ impl<'a> Reader<'a> {
                 comments.iter().fold(self.n_chars_left, |n, text| n.saturating_sub(text.len()));
             self.comments.push(comments);
         }
+        let fonts_read = self.read_again(file, &pages, &mut interpreter);
         let ids: Vec<_> = pages.iter().map(|page| page.id).collect();
         let entries = guarded(|| outline::read(file, &ids)).unwrap_or_default();
         outline::mark(&entries, &mut self.pages);
@@ -130,7 +137,7 @@ impl<'a> Reader<'a> {
             let message = format!("{} holds more than can be read and was cut", page_list(&cut_pages));
             self.warn(WarningCode::Truncated, message);
         }
-        let n_unknown_codes = interpreter.n_unknown_codes();
+        let n_unknown_codes = interpreter.n_unknown_codes(&fonts_read);
         if n_unknown_codes > 0 {
             let message = format!(
                 "{n_unknown_codes} different characters have no meaning outside this file's fonts and are missing from the text"
@@ -147,10 +154,42 @@ impl<'a> Reader<'a> {
             self.lost.push((number, reason));
             false
         });
+        if collector.is_nearly_mute() {
+            self.mute.push((number - 1, collector.n_written));
+        }
         // What a failing page gave before it failed is kept.
         self.n_chars_left = self.n_chars_left.saturating_sub(collector.n_chars);
         self.pages.push(lines(&collector.glyphs));
         hit_limit
+    }
+
+    /// Gives mute pages to the second reader, and tells which fonts it understood.
+    fn read_again<'f>(
+        &mut self,
+        file: &'f pdf_extract::Document,
+        pages: &[pages::Page<'f>],
+        interpreter: &mut Interpreter<'f>,
+    ) -> HashSet<usize> {
+        let mut fonts_read = HashSet::new();
+        let has_text = self.pages.iter().any(|lines| !lines.is_empty());
+        if has_text && !second::IS_CONTAINED {
+            return fonts_read;
+        }
+        let mut second = SecondReader::new(file);
+        for (i, n_written) in std::mem::take(&mut self.mute) {
+            if self.n_chars_left == 0 || interpreter.is_spent() || second.is_spent() {
+                break;
+            }
+            let max_chars = self.n_chars_left.min(self.limits.max_page_chars as usize);
+            let recording = guarded(|| interpreter.record(&pages[i], max_chars)).unwrap_or_default();
+            let mut collector = Collector::new(pages[i].n_quarter_turns, max_chars);
+            if second.page(&recording, &mut collector) && collector.n_written > n_written {
+                self.n_chars_left = self.n_chars_left.saturating_sub(collector.n_chars);
+                self.pages[i] = lines(&collector.glyphs);
+                fonts_read.extend(recording.fonts());
+            }
+        }
+        fonts_read
     }
 
     fn warn(&mut self, code: WarningCode, message: String) {

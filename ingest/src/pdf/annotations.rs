@@ -5,7 +5,7 @@ use super::fonts::{name, numbers};
 use super::info::decode_text;
 use super::matrix::Matrix;
 use super::streams::{get, get_dict, number, resolve};
-use lopdf::{Dictionary, Document, Object, Stream};
+use pdf_extract::{Dictionary, Document, Object, Stream};
 
 /// Annotations of one page; drawings that were marked up have some hundreds.
 const MAX_ANNOTATIONS: usize = 10_000;

@@ -7,7 +7,7 @@ use super::simple::Simple;
 use super::streams::{decode, get, get_dict, number};
 use super::widths::CidWidths;
 use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, SHIFT_JIS};
-use lopdf::{Dictionary, Document, Object, Stream};
+use pdf_extract::{Dictionary, Document, Object, Stream};
 use std::collections::HashMap;
 
 /// Character maps list 65,536 codes of some 20 bytes at most.

@@ -29,6 +29,10 @@ pub(super) struct Collector {
     /// Characters taken, blanks counted as one.
     pub(super) n_chars: usize,
     max_chars: usize,
+    /// Codes shown, without blanks.
+    pub(super) n_codes: usize,
+    /// Glyphs that say something.
+    pub(super) n_written: usize,
     /// Hashes of what stands where, to leave out what is printed twice for boldness or shadow.
     taken: HashSet<u64>,
     hasher: BuildHasherDefault<DefaultHasher>,
@@ -37,7 +41,24 @@ pub(super) struct Collector {
 impl Collector {
     pub(super) fn new(n_quarter_turns: u8, max_chars: usize) -> Self {
         let (taken, hasher) = (HashSet::new(), BuildHasherDefault::default());
-        Self { glyphs: Vec::new(), hit_limit: false, n_quarter_turns, n_chars: 0, max_chars, taken, hasher }
+        let glyphs = Vec::new();
+        let (n_chars, n_codes, n_written) = (0, 0, 0);
+        Self {
+            glyphs,
+            hit_limit: false,
+            n_quarter_turns,
+            n_chars,
+            max_chars,
+            n_codes,
+            n_written,
+            taken,
+            hasher,
+        }
+    }
+
+    /// Whether codes were shown of which fewer than one in ten says something.
+    pub(super) fn is_nearly_mute(&self) -> bool {
+        self.n_written * 10 < self.n_codes
     }
 }
 
@@ -92,6 +113,7 @@ impl Collector {
             || self.taken.insert(self.hasher.hash_one((&glyph.text, place(glyph.from), place(glyph.base))));
         if is_new {
             self.n_chars += glyph.text.chars().count().max(1);
+            self.n_written += usize::from(!glyph.text.is_empty());
             self.glyphs.push(glyph);
         }
     }

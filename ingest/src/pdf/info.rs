@@ -2,7 +2,7 @@
 
 use super::standard::Encoding;
 use super::streams;
-use lopdf::Document;
+use pdf_extract::Document;
 
 /// The title in the file's metadata, unless it is a file name or a placeholder.
 pub(super) fn title(file: &Document) -> Option<String> {
@@ -63,7 +63,7 @@ pub(super) fn decode_text(bytes: &[u8]) -> String {
 /// A text of the information dictionary, unless it is blank.
 fn entry(file: &Document, key: &[u8]) -> Option<String> {
     let info = streams::get_dict(file, &file.trailer, b"Info")?;
-    let Some(lopdf::Object::String(bytes, _)) = streams::get(file, info, key) else { return None };
+    let Some(pdf_extract::Object::String(bytes, _)) = streams::get(file, info, key) else { return None };
     let text = decode_text(bytes);
     let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control());
     (!text.is_empty()).then(|| text.to_owned())

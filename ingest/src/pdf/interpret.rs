@@ -6,9 +6,10 @@ use super::glyphs::{Collector, Placed};
 use super::lexer::{Lexer, Token};
 use super::matrix::Matrix;
 use super::pages::Page;
+use super::second::{Recording, Showing};
 use super::streams::{decode, get, get_dict, resolve};
-use lopdf::{Dictionary, Document, Object, Stream};
-use std::collections::HashMap;
+use pdf_extract::{Dictionary, Document, Object, Stream};
+use std::collections::{HashMap, HashSet};
 
 /// 64 MiB of decoded content: the heaviest maps and drawings have a few tens.
 const MAX_PAGE_BYTES: usize = 64 << 20;
@@ -45,6 +46,8 @@ pub(super) struct Interpreter<'a> {
     doc: &'a Document,
     empty: &'a Dictionary,
     fonts: Vec<Font<'a>>,
+    /// Their dictionaries.
+    dicts: Vec<&'a Dictionary>,
     /// Fonts by the address of their dictionary: it lives as long as the document.
     by_dict: HashMap<*const Dictionary, usize>,
     n_operators_left: u64,
@@ -59,6 +62,7 @@ impl<'a> Interpreter<'a> {
             doc,
             empty,
             fonts: Vec::new(),
+            dicts: Vec::new(),
             by_dict: HashMap::new(),
             n_operators_left: MAX_OPERATORS,
             n_tokens_left: MAX_TOKENS,
@@ -71,13 +75,29 @@ impl<'a> Interpreter<'a> {
         self.n_operators_left == 0 || self.n_tokens_left == 0 || self.n_bytes_left == 0
     }
 
-    /// Codes that mean no character, in all fonts so far.
-    pub(super) fn n_unknown_codes(&self) -> usize {
-        self.fonts.iter().map(Font::n_unknown).sum()
+    /// Codes that mean no character, in all fonts so far but those `except`.
+    pub(super) fn n_unknown_codes(&self, except: &HashSet<usize>) -> usize {
+        let counted = self.fonts.iter().enumerate().filter(|(i, _)| !except.contains(i));
+        counted.map(|(_, font)| font.n_unknown()).sum()
     }
 
     /// Gives the characters of a page to `collector`; true if a limit cut it.
     pub(super) fn page(&mut self, page: &Page<'a>, collector: &mut Collector) -> bool {
+        self.follow(page, collector, None).0
+    }
+
+    /// What a page shows, as the second reader needs it.
+    pub(super) fn record(&mut self, page: &Page<'a>, max_chars: usize) -> Recording<'a> {
+        let mut nowhere = Collector::new(0, max_chars);
+        self.follow(page, &mut nowhere, Some(Recording::default())).1.unwrap_or_default()
+    }
+
+    fn follow(
+        &mut self,
+        page: &Page<'a>,
+        collector: &mut Collector,
+        recording: Option<Recording<'a>>,
+    ) -> (bool, Option<Recording<'a>>) {
         let limits = (
             u64::from(MAX_PAGE_OPERATORS).min(self.n_operators_left) as u32,
             u64::from(MAX_PAGE_TOKENS).min(self.n_tokens_left) as u32,
@@ -92,6 +112,7 @@ impl<'a> Interpreter<'a> {
             marks: Vec::new(),
             all: self,
             collector,
+            recording,
         };
         let content = reader.page_content(page.dict);
         let resources = page.resources.unwrap_or(reader.all.empty);
@@ -99,16 +120,18 @@ impl<'a> Interpreter<'a> {
         reader.appearances(page.dict);
         let hit_limit = reader.hit_limit || reader.collector.hit_limit;
         let (n_operators, n_tokens, n_bytes) = (reader.n_operators, reader.n_tokens, reader.n_bytes);
+        let recording = reader.recording;
         self.n_operators_left -= u64::from(limits.0 - n_operators);
         self.n_tokens_left -= u64::from(limits.1 - n_tokens);
         self.n_bytes_left -= (limits.2 - n_bytes) as u64;
-        hit_limit
+        (hit_limit, recording)
     }
 }
 
 struct PageReader<'a, 'b> {
     all: &'b mut Interpreter<'a>,
     collector: &'b mut Collector,
+    recording: Option<Recording<'a>>,
     n_operators: u32,
     n_tokens: u32,
     n_bytes: usize,
@@ -157,6 +180,11 @@ impl State {
             leading: 0.0,
             rise: 0.0,
         }
+    }
+
+    /// How characters are stretched and raised.
+    fn scale(&self) -> Matrix {
+        Matrix([self.stretch, 0.0, 0.0, 1.0, 0.0, self.rise])
     }
 }
 
@@ -339,6 +367,7 @@ impl<'a> PageReader<'a, '_> {
         self.n_tokens = self.n_tokens.saturating_sub(FONT_TOKENS);
         let font = Font::new(self.all.doc, dict, &mut self.n_bytes);
         self.all.fonts.push(font);
+        self.all.dicts.push(dict);
         self.all.by_dict.insert(key, next);
         Some(next)
     }
@@ -349,20 +378,32 @@ impl<'a> PageReader<'a, '_> {
             Operand::Array(parts) => parts.as_slice(),
             other => std::slice::from_ref(other),
         };
+        if let (Some(recording), Some(dict)) = (&mut self.recording, self.all.dicts.get(font_idx)) {
+            recording.begin(font_idx, dict, &stage.showing());
+        }
         for part in parts {
             match part {
                 Operand::Text(text) => {
                     let text = &text[..text.len().min(self.n_text_bytes)];
                     self.n_text_bytes -= text.len();
                     self.hit_limit |= self.n_text_bytes == 0;
+                    if let Some(recording) = &mut self.recording {
+                        recording.string(text);
+                    }
                     self.string(text, font_idx, stage);
                 }
                 Operand::Number(n) => {
+                    if let Some(recording) = &mut self.recording {
+                        recording.step(*n);
+                    }
                     let shift = -n / 1000.0 * stage.state.size * stage.state.stretch;
                     stage.text = Matrix::moved(shift, 0.0).then(&stage.text);
                 }
                 _ => {}
             }
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.end();
         }
     }
 
@@ -373,8 +414,7 @@ impl<'a> PageReader<'a, '_> {
         let (collector, marks) = (&mut *self.collector, &mut self.marks);
         let to_page = state.ctm;
         font.show(text, &mut self.n_bytes, &mut |shown: Shown| {
-            let scale = Matrix([state.stretch, 0.0, 0.0, 1.0, 0.0, state.rise]);
-            let at = scale.then(&stage.text).then(&to_page);
+            let at = state.scale().then(&stage.text).then(&to_page);
             let text = match marks.iter_mut().rev().flatten().next() {
                 None => shown.text,
                 Some(actual) if actual.is_given => String::new(),
@@ -385,6 +425,7 @@ impl<'a> PageReader<'a, '_> {
             };
             let is_hidden = text.is_empty() && marks.iter().any(Option::is_some);
             if !is_hidden {
+                collector.n_codes += usize::from(!shown.is_space);
                 collector.add(&Placed { at, width: shown.width, size: state.size, height, text: &text });
             }
             let spacing = state.char_spacing + if shown.is_space { state.word_spacing } else { 0.0 };
@@ -453,6 +494,15 @@ impl Stage<'_> {
             _ => return false,
         }
         true
+    }
+
+    fn showing(&self) -> Showing {
+        Showing {
+            size: self.state.size,
+            char_spacing: self.state.char_spacing,
+            word_spacing: self.state.word_spacing,
+            at: self.state.scale().then(&self.text).then(&self.state.ctm),
+        }
     }
 
     fn next_line(&mut self, x: f64, y: f64) {

@@ -1,7 +1,7 @@
 //! Affine maps of the plane, as the format writes them.
 
 use super::fonts::numbers;
-use lopdf::{Dictionary, Document};
+use pdf_extract::{Dictionary, Document};
 
 /// `[a b c d e f]`: (x, y) goes to (a x + c y + e, b x + d y + f).
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,7 +2,7 @@
 
 use super::streams::decode;
 use super::xref::Layout;
-use lopdf::{Document, Object, ObjectId, ObjectStream, Stream};
+use pdf_extract::{Document, Object, ObjectId, ObjectStream, Stream};
 use std::cell::Cell;
 use std::collections::HashSet;
 

@@ -3,7 +3,7 @@
 use super::objects;
 use super::xref::{self, Layout, MAX_OBJECT_NUMBER};
 use crate::{Hint, Refusal, Warning, WarningCode};
-use lopdf::{Document, Error, LoadOptions};
+use pdf_extract::{Document, Error, LoadOptions};
 use std::collections::HashSet;
 
 /// Reads the objects of a PDF, decrypted. A broken cross-reference table is made anew.

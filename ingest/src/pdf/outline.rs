@@ -3,7 +3,7 @@
 use super::info::decode_text;
 use super::lines::Line;
 use super::streams::{get, get_dict, resolve};
-use lopdf::{Dictionary, Document, Object, ObjectId};
+use pdf_extract::{Dictionary, Document, Object, ObjectId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Entries of the largest handbooks.

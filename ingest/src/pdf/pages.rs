@@ -1,7 +1,7 @@
 //! The page tree, as far as it can be walked.
 
 use super::streams::{get, get_dict, number, resolve};
-use lopdf::{Dictionary, Document, Object, ObjectId};
+use pdf_extract::{Dictionary, Document, Object, ObjectId};
 use std::collections::HashSet;
 
 /// Page trees are balanced by most writers; a list of nodes is deep by mistake or malice.

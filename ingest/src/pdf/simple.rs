@@ -3,7 +3,7 @@
 use super::fonts::{DEFAULT_WIDTH, name, numbers, texts_of_program, to_unicode};
 use super::standard::{Encoding, StandardFont, text_of_glyph};
 use super::streams::{get, get_dict, number, resolve};
-use lopdf::{Dictionary, Document, Object};
+use pdf_extract::{Dictionary, Document, Object};
 use std::collections::HashMap;
 
 /// More entries of an encoding than there are glyphs in a font say nothing new.

@@ -1,7 +1,7 @@
 //! Stream data with bounds: a compressed megabyte can hold a gigabyte.
 
 use flate2::read::{DeflateDecoder, ZlibDecoder};
-use lopdf::{Dictionary, Document, Object, Stream};
+use pdf_extract::{Dictionary, Document, Object, Stream};
 use std::io::Read;
 
 /// LZW makes at most some 1,400 bytes of one; this much of it stays below a gigabyte.

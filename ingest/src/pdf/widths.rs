@@ -1,7 +1,7 @@
 //! Widths of composite fonts (ISO 32000-1, 9.7.4.3).
 
 use super::streams::{get, number, resolve};
-use lopdf::{Dictionary, Document, Object};
+use pdf_extract::{Dictionary, Document, Object};
 use std::collections::HashMap;
 
 /// A font has 65,536 glyphs at most; work on its widths is bounded by twice that.

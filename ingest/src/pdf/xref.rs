@@ -3,7 +3,7 @@
 
 use super::lexer::{Lexer, Token};
 use super::streams::flate;
-use lopdf::{Dictionary, Object};
+use pdf_extract::{Dictionary, Object};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// PDF 1.7 limits object numbers to 8,388,607 (annex C).
