@@ -148,6 +148,22 @@ impl Generator {
         }
     }
 
+    /// How likely the model takes `continuation` for what follows `prompt`: the mean of the logarithms
+    /// of its tokens' probabilities, 0 at most. A short question's likelihood after a passage tells
+    /// whether the passage answers it.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn likelihood(&self, prompt: &str, continuation: &str) -> Result<f32> {
+        let ids = self.0.tokenizer.encode(continuation, false)?.ids;
+        let n_tokens = self.count_tokens(prompt) as usize + ids.len();
+        if n_tokens >= self.0.n_ctx {
+            return Err(Error::PromptTooLong { n_tokens, max_tokens: self.0.n_ctx - 1 });
+        }
+        let mut session = self.start(prompt, &Sampling::greedy(ids.len().max(1))).await?;
+        session.likelihood(&ids).await
+    }
+
     /// Tokens of `text`; a prompt may have one less than [`Self::n_ctx`].
     pub fn count_tokens(&self, text: &str) -> u32 {
         let n_tokens = self.0.tokenizer.count(text).unwrap_or(text.len());

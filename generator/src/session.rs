@@ -128,6 +128,35 @@ impl Session {
         Ok(Some(Piece { text, token }))
     }
 
+    /// How likely `ids` are as what follows now: the mean of the logarithms of their probabilities.
+    /// Nothing is added to the text.
+    pub(crate) async fn likelihood(&mut self, ids: &[u32]) -> Result<f32> {
+        let mut n_losses = 0;
+        loop {
+            match self.try_likelihood(ids).await {
+                Err(error) => self.revive(error, &mut n_losses).await?,
+                likelihood => return likelihood,
+            }
+        }
+    }
+
+    async fn try_likelihood(&mut self, ids: &[u32]) -> Result<f32> {
+        self.prefill().await?;
+        let Some((_, followed)) = ids.split_last() else { return Ok(0.0) };
+        let state = self.state.as_ref().expect("held until the session is dropped");
+        let unseen = &self.tokens[state.n_past..];
+        let passed = [unseen, followed].concat();
+        let mut rec = self.inner.rt.recorder();
+        let states = self.inner.model.forward(&mut rec, state, &passed)?; // [T, D]
+        let logits = self.inner.model.logits(&mut rec, states)?; // [T, V]
+        // The state stays where it was: what was passed beyond it is written over by what comes next.
+        let logits = rec.read(&logits).await?;
+        let n_vocab = logits.len() / passed.len();
+        let rows = logits.chunks_exact(n_vocab).skip(unseen.len() - 1);
+        let sum: f32 = rows.zip(ids).map(|(row, &id)| log_probability(row, id)).sum();
+        if sum.is_finite() { Ok(sum / ids.len() as f32) } else { Err(Error::NotFinite) }
+    }
+
     /// Why the text ended; `None` while it goes on.
     pub fn finish(&self) -> Option<Finish> {
         self.finish
@@ -219,6 +248,13 @@ impl Session {
         }
         text
     }
+}
+
+/// The logarithm of a token's probability by the logits `[V]`.
+fn log_probability(logits: &[f32], token: u32) -> f32 {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
+    logits.get(token as usize).map_or(f32::NEG_INFINITY, |logit| logit - largest - sum.ln())
 }
 
 /// A state for the prompt, on a new device where the old one is lost.
