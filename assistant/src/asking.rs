@@ -9,13 +9,13 @@ use generator::{Finish, Generator, Sampling, Session};
 use vectordb::DocumentText;
 
 use crate::assistant::Assistant;
-use crate::check::{Evidence, check, take_marks};
+use crate::check::{Checked, Evidence, check, take_marks};
 use crate::passages::{self, Passage, SPARE_PASSAGES};
 use crate::prompt::{self, Budget};
 use crate::question::Question;
 use crate::renumber::Renumber;
-use crate::types::{Answer, AnswerEvent, AskOptions, Quote, SearchOptions, Signals};
-use crate::{Error, Result, quotes, relevance, rerank, words};
+use crate::types::{Answer, AnswerEvent, AnswerSentence, AskOptions, Quote, SearchOptions, Signals};
+use crate::{Error, Result, constrain, quotes, relevance, rerank, words};
 
 /// Quotes an answer without a generator is made of, at most.
 const MAX_EXTRACTED: usize = 2;
@@ -29,12 +29,15 @@ pub struct Asking {
     /// Told with the answer: why nothing was generated though it was asked for.
     pub(crate) problem: Option<String>,
     question: String,
+    /// What was searched for, where that is not the question as it was asked.
+    understood: Option<String>,
     embedder: Rc<Embedder>,
     generator: Option<Rc<Generator>>,
     budget: Option<Budget>,
     /// The sources of the prompt before, which the generator may still know.
     seen: Rc<RefCell<Vec<String>>>,
     max_tokens: usize,
+    only_quotes: bool,
     passages: Vec<Passage>,
     quotes: Vec<Quote>,
     signals: Signals,
@@ -69,17 +72,17 @@ impl Asking {
         }
         let filter = assistant.library.filter(&options.scope)?;
         let embedder = assistant.embedder.clone();
-        let question = Question::new(question, db, &embedder).await?;
+        let question = Question::new(question, &options.conversation, db, &embedder).await?;
         let k = options.n_passages.max(1);
         let search = SearchOptions { k: k + SPARE_PASSAGES, ..SearchOptions::default() };
         let reranker = assistant.reranker.as_ref();
-        let mut hits = rerank::search(db, reranker, &question, &search, &filter).await?;
-        if hits.is_empty() {
+        let mut found = rerank::search(db, reranker, &question, &search, &filter).await?;
+        if found.is_empty() {
             // No passage holds the quotation; its words may still lead to an answer.
-            hits = rerank::search(db, reranker, &question.unquoted(), &search, &filter).await?;
+            found = rerank::search(db, reranker, &question.unquoted(), &search, &filter).await?;
         }
         let nearest = db.search_vector(&question.vector, 1, &filter)?;
-        let passages = passages::load(db, &hits, k)?;
+        let passages = passages::load(db, found, k);
         clock.lap("retrieve");
         let candidates = quotes::rank(&question, &passages, &embedder).await?;
         let cosine = nearest.first().map_or(0.0, |hit| hit.score);
@@ -93,11 +96,13 @@ impl Asking {
         Ok(Self {
             problem: None,
             question: question.text,
+            understood: question.understood,
             embedder,
             generator,
             budget,
             seen: Rc::clone(&assistant.seen_sources),
             max_tokens: options.max_tokens,
+            only_quotes: options.only_quotes,
             passages,
             quotes,
             signals,
@@ -123,6 +128,11 @@ impl Asking {
                 }
                 Stage::Lead => {
                     let can_generate = self.generator.is_some() && !self.is_refused();
+                    if can_generate && self.only_quotes {
+                        self.stage = Stage::Check;
+                        let chosen = self.choose().await;
+                        return Ok(Some(self.say(chosen)));
+                    }
                     self.stage = if can_generate { Stage::Prefill } else { Stage::Check };
                     let lead = self.lead();
                     return Ok(Some(self.say(lead)));
@@ -170,6 +180,24 @@ impl Asking {
         sentences.join(" ")
     }
 
+    /// The sentences that the generator takes for the answer, word for word.
+    async fn choose(&mut self) -> String {
+        let Some(generator) = self.generator.clone() else { return self.lead() };
+        let question = self.understood.as_ref().unwrap_or(&self.question);
+        match constrain::choose(question, &self.quotes, &generator).await {
+            Ok(chosen) => {
+                self.clock.lap("generate");
+                self.generated = true;
+                let sentences = chosen.iter().map(|&i| cited(&self.quotes[i].text, self.quotes[i].n));
+                sentences.collect::<Vec<_>>().join(" ")
+            }
+            Err(error) => {
+                self.problem = Some(error.to_string());
+                self.lead()
+            }
+        }
+    }
+
     async fn prefill(&mut self) -> Stage {
         match self.try_prefill().await {
             Ok(Some((session, renumber))) => Stage::Generate(Box::new(session), renumber),
@@ -184,7 +212,13 @@ impl Asking {
     async fn try_prefill(&mut self) -> Result<Option<(Session, Renumber)>> {
         let (Some(generator), Some(budget)) = (&self.generator, &self.budget) else { return Ok(None) };
         let sources: Vec<_> = self.quotes.iter().map(|q| (q, self.passage_of(q))).collect();
-        let prompt = prompt::prompt(&self.question, &sources, budget, generator, &self.seen.borrow());
+        let prompt = prompt::prompt(
+            self.understood.as_ref().unwrap_or(&self.question),
+            &sources,
+            budget,
+            generator,
+            &self.seen.borrow(),
+        );
         let renumber = Renumber::new(prompt.footnotes);
         // The model goes on from the quote, as if it had written it itself.
         let best = &self.quotes[0];
@@ -228,16 +262,29 @@ impl Asking {
         self.passages.iter().find(holds).expect("a quote is a part of one of the passages")
     }
 
+    /// Checks a text that somebody else wrote, as the answer is checked: sentence by sentence,
+    /// against the passages of the quotes.
+    ///
+    /// # Errors
+    /// When the embedder fails.
+    pub async fn verify(&self, text: &str) -> Result<Vec<AnswerSentence>> {
+        Ok(self.checked(text, &self.quotes).await?.sentences)
+    }
+
+    async fn checked(&self, text: &str, quotes: &[Quote]) -> Result<Checked> {
+        let evidence = |quote| {
+            let passage = self.passage_of(quote);
+            let context = format!("{} {}", passage.chunk.heading_path.join(" "), passage.document);
+            Evidence { quote, passage: &passage.chunk.text, context }
+        };
+        let evidence: Vec<Evidence<'_>> = quotes.iter().map(evidence).collect();
+        check(text, &words::term_set(&self.question), &evidence, &self.embedder).await
+    }
+
     async fn finish(&mut self) -> Result<Answer> {
         let refused = self.is_refused();
-        let evidence: Vec<Evidence<'_>> = if refused {
-            Vec::new()
-        } else {
-            let evidence = |q| Evidence { quote: q, passage: &self.passage_of(q).chunk.text };
-            self.quotes.iter().map(evidence).collect()
-        };
         let text = tidy(self.text.trim(), self.was_cut);
-        let mut checked = check(&text, &evidence, &self.embedder).await?;
+        let mut checked = self.checked(&text, if refused { &[] } else { &self.quotes }).await?;
         if refused {
             // The refusal claims nothing that a passage could support.
             checked.sentences.iter_mut().for_each(|s| s.supported = true);
@@ -245,6 +292,7 @@ impl Asking {
         self.clock.lap("check");
         Ok(Answer {
             answer: checked.answer,
+            understood: self.understood.clone(),
             quotes: self.quotes.clone(),
             citations: checked.citations,
             sentences: checked.sentences,

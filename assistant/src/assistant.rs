@@ -174,10 +174,10 @@ impl Assistant {
     pub async fn search_by(&self, question: &str, options: &SearchOptions) -> Result<Vec<SearchHit>> {
         let db = &self.library.db;
         let filter = self.library.filter(&options.scope)?;
-        let question = Question::new(question, db, &self.embedder).await?;
+        let question = Question::new(question, &[], db, &self.embedder).await?;
         let more = SearchOptions { k: options.k + SPARE_PASSAGES, ..options.clone() };
-        let hits = rerank::search(db, self.reranker.as_ref(), &question, &more, &filter).await?;
-        let passages = passages::load(db, &hits, options.k)?;
+        let found = rerank::search(db, self.reranker.as_ref(), &question, &more, &filter).await?;
+        let passages = passages::load(db, found, options.k);
         let hits =
             passages.into_iter().map(|Passage { chunk: row, document, score, also_in, .. }| SearchHit {
                 chunk: row.id.0,

@@ -4,14 +4,11 @@ use std::collections::HashSet;
 
 use embedder::Embedder;
 
+use crate::evidence::{Claim, Facts, Support};
 use crate::question::dot;
-use crate::{AnswerSentence, Citation, Quote, Result, words};
+use crate::{AnswerSentence, Citation, Quote, Result};
 
-/// Share of a sentence's terms that two neighbouring sentences of a passage must have to support it
-/// on words alone. A whole passage has most words of any invention about its subject.
-const MIN_OVERLAP: f32 = 0.75;
-/// The same where the sentence also means what a quote means.
-const MIN_OVERLAP_WITH_COSINE: f32 = 0.5;
+/// Cosine from which a sentence and its source mean the same, where the words leave it open.
 const MIN_COSINE: f32 = 0.8;
 
 /// An answer's text with its marks put right, sentence by sentence.
@@ -25,49 +22,44 @@ pub(crate) struct Checked {
 pub(crate) struct Evidence<'a> {
     pub quote: &'a Quote,
     pub passage: &'a str,
+    /// What stands above the passage.
+    pub context: String,
 }
 
-/// Checks each sentence. A mark that points at nothing is dropped; one whose quote does not support
-/// the sentence is moved to a quote that does; a sentence without a mark gets the one that supports
-/// it best. What nothing supports stays, and says so.
-pub(crate) async fn check(answer: &str, evidence: &[Evidence<'_>], embedder: &Embedder) -> Result<Checked> {
-    let facts: Vec<Facts> = evidence.iter().map(|e| Facts::of(e.passage)).collect();
-    let mut vectors: Option<Vec<Vec<f32>>> = None;
+/// Checks each sentence of an answer to a question whose terms are `asked`. A mark whose passage does
+/// not support the sentence is moved to one that does, or taken away; a sentence without a mark gets
+/// the one that supports it best. What nothing supports stays, without a mark, and says so.
+pub(crate) async fn check(
+    answer: &str,
+    asked: &HashSet<String>,
+    evidence: &[Evidence<'_>],
+    embedder: &Embedder,
+) -> Result<Checked> {
+    let facts: Vec<Facts> = evidence.iter().map(|e| Facts::of(e.passage, &e.context)).collect();
     let mut checked = Checked { answer: String::new(), sentences: Vec::new(), citations: Vec::new() };
     for piece in split(answer) {
         let claim = Claim::of(&piece.body);
-        let mut supports: Vec<f32> = facts.iter().map(|f| claim.overlap(f)).collect();
-        if needs_meaning(&supports) {
-            if vectors.is_none() {
-                let texts: Vec<&str> = evidence.iter().map(|e| e.quote.text.as_str()).collect();
-                vectors = Some(embedder.embed_passages(&texts).await?);
-            }
-            let own = embedder.embed_passages(&[&piece.body]).await?;
-            let quotes = vectors.iter().flatten();
-            for (support, quote) in supports.iter_mut().zip(quotes) {
-                let is_near = *support >= MIN_OVERLAP_WITH_COSINE && dot(&own[0], quote) >= MIN_COSINE;
-                *support = if is_near { support.max(MIN_OVERLAP) } else { *support };
+        let found: Vec<(Support, usize)> = facts.iter().map(|f| f.support(&claim, asked)).collect();
+        let mut is_supported: Vec<bool> = found.iter().map(|(s, _)| *s == Support::Said).collect();
+        if !is_supported.contains(&true) && found.iter().any(|(s, _)| *s == Support::IfMeant) {
+            for (i, (_, sentence)) in found.iter().enumerate().filter(|(_, (s, _))| *s == Support::IfMeant) {
+                let spans = ingest::sentences(evidence[i].passage);
+                let source = ingest::slice(evidence[i].passage, spans[*sentence]);
+                let vectors = embedder.embed_passages(&[&piece.body, source]).await?;
+                is_supported[i] = dot(&vectors[0], &vectors[1]) >= MIN_COSINE;
             }
         }
-        checked.push(&piece, &supports, evidence);
+        checked.push(&piece, &is_supported, evidence);
     }
     Ok(checked)
 }
 
-fn needs_meaning(supports: &[f32]) -> bool {
-    let best = supports.iter().copied().fold(0.0, f32::max);
-    (MIN_OVERLAP_WITH_COSINE..MIN_OVERLAP).contains(&best)
-}
-
 impl Checked {
-    fn push(&mut self, piece: &Piece, supports: &[f32], evidence: &[Evidence<'_>]) {
-        let is_supported = |n: u32| supports[n as usize - 1] >= MIN_OVERLAP;
+    fn push(&mut self, piece: &Piece, is_supported: &[bool], evidence: &[Evidence<'_>]) {
+        let holds = |n: u32| is_supported.get((n as usize).wrapping_sub(1)) == Some(&true);
+        let best = (1..=is_supported.len() as u32).find(|&n| holds(n));
         let mut marks: Vec<u32> = Vec::new();
-        let best = (1..=supports.len() as u32)
-            .max_by(|&a, &b| supports[a as usize - 1].total_cmp(&supports[b as usize - 1]).then(b.cmp(&a)))
-            .filter(|&n| is_supported(n));
-        for &n in piece.marks.iter().filter(|&&n| n >= 1 && n as usize <= supports.len()) {
-            let n = if is_supported(n) { n } else { best.unwrap_or(n) };
+        for n in piece.marks.iter().filter_map(|&n| if holds(n) { Some(n) } else { best }) {
             if !marks.contains(&n) {
                 marks.push(n);
             }
@@ -91,55 +83,11 @@ impl Checked {
                 end: quote.end,
                 text: quote.text.clone(),
                 sentence,
-                supported: is_supported(n),
+                supported: true,
             });
         }
-        let supported = marks.iter().any(|&n| is_supported(n));
+        let supported = !marks.is_empty();
         self.sentences.push(AnswerSentence { start, end, citations: marks, supported });
-    }
-}
-
-/// What a passage states, as far as words tell.
-struct Facts {
-    terms: HashSet<String>,
-    /// Terms and numbers of each two neighbouring sentences.
-    windows: Vec<(HashSet<String>, HashSet<String>)>,
-}
-
-impl Facts {
-    fn of(text: &str) -> Self {
-        let spans = ingest::sentences(text);
-        let window = |i: usize| {
-            let end = spans[spans.len().min(i + 2) - 1].end;
-            let text = ingest::slice(text, ingest::Span::new(spans[i].start, end));
-            (words::term_set(text), words::numbers(text))
-        };
-        Self { terms: words::term_set(text), windows: (0..spans.len()).map(window).collect() }
-    }
-}
-
-/// What a sentence claims, as far as words tell.
-struct Claim {
-    terms: HashSet<String>,
-    names: HashSet<String>,
-    numbers: HashSet<String>,
-}
-
-impl Claim {
-    fn of(sentence: &str) -> Self {
-        let names = words::names(sentence);
-        Self { terms: words::term_set(sentence), names, numbers: words::numbers(sentence) }
-    }
-
-    /// Share of the sentence's terms that stand together in the passage; 0 as soon as one of its
-    /// names or numbers does not, for those are what inventions are made of.
-    fn overlap(&self, facts: &Facts) -> f32 {
-        if self.terms.is_empty() || !self.names.is_subset(&facts.terms) {
-            return 0.0;
-        }
-        let windows = facts.windows.iter().filter(|(_, numbers)| self.numbers.is_subset(numbers));
-        let shared = windows.map(|(terms, _)| self.terms.intersection(terms).count());
-        shared.max().unwrap_or(0) as f32 / self.terms.len() as f32
     }
 }
 
@@ -212,22 +160,6 @@ fn marked(body: &str, marks: &[u32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn overlap(sentence: &str, passage: &str) -> f32 {
-        Claim::of(sentence).overlap(&Facts::of(passage))
-    }
-
-    #[test]
-    fn inventions_are_not_supported() {
-        let passage = "CozoDB is a database that uses Datalog as its query language since 2022.";
-        assert!(overlap("CozoDB uses Datalog as query language", passage) >= MIN_OVERLAP);
-        assert_eq!(overlap("CozoDB uses the SQL query language", passage), 0.0);
-        assert_eq!(overlap("It uses Datalog since 2021", passage), 0.0);
-        assert_eq!(overlap("Yes.", ""), 0.0);
-        let far = "Ann won two medals. It rained all day long. Nobody came. Bob lost a boot.";
-        assert_eq!(overlap("Ann won two medals.", far), 1.0);
-        assert!(overlap("Ann lost two boots.", far) < MIN_OVERLAP, "words of sentences that stand apart");
-    }
 
     #[test]
     fn marks_belong_to_the_sentence_they_end() {

@@ -33,8 +33,13 @@ mod add;
 mod asking;
 mod assistant;
 mod check;
+mod constrain;
+mod conversation;
 mod direct;
 mod error;
+mod evidence;
+mod exact;
+mod injection;
 mod kernels;
 mod library;
 mod memory;
@@ -65,8 +70,8 @@ pub use queue::{Enqueued, MAX_LISTED_JOBS, QueueState};
 pub use repair::{Repaired, repair, repair_in_place, verify};
 pub use sync::{FolderFile, SyncPlan};
 pub use types::{
-    Added, AddedAll, Answer, AnswerEvent, AnswerSentence, AskOptions, Citation, Leg, ModelState, NearCopy,
-    Progress, Quote, SearchHit, SearchOptions, Signals, Source, SourceFile, State, TierState,
+    Added, AddedAll, Answer, AnswerEvent, AnswerSentence, AskOptions, Citation, Exchange, Leg, ModelState,
+    NearCopy, Progress, Quote, SearchHit, SearchOptions, Signals, Source, SourceFile, State, TierState,
 };
 pub use work::Work;
 

@@ -1,10 +1,11 @@
 //! The passages an answer is made from, without those that say the same again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use vectordb::{ChunkRow, Db, Hit};
+use vectordb::{ChunkRow, Db};
 
-use crate::{Result, words};
+use crate::retrieve::Found;
+use crate::words;
 
 /// Two passages that share this part of their terms (Jaccard) say the same.
 const DUPLICATE_OVERLAP: f32 = 0.85;
@@ -23,16 +24,12 @@ pub(crate) struct Passage {
     pub also_in: Vec<String>,
 }
 
-/// The first `k` of the hits as passages, near-duplicates left out.
-pub(crate) fn load(db: &Db, hits: &[Hit], k: usize) -> Result<Vec<Passage>> {
-    let ids: Vec<_> = hits.iter().map(|hit| hit.chunk).collect();
-    let rows = db.chunks(&ids)?;
-    let scores: BTreeMap<_, _> = hits.iter().map(|hit| (hit.chunk, hit.score)).collect();
+/// The first `k` of what was found as passages, near-duplicates left out.
+pub(crate) fn load(db: &Db, found: Vec<Found>, k: usize) -> Vec<Passage> {
     let mut passages: Vec<Passage> = Vec::new();
-    for chunk in rows {
-        let document = db.info(chunk.document).map(|info| info.name.clone()).unwrap_or_default();
-        let headings = chunk.heading_path.join(" ");
-        let terms = words::term_set(&format!("{} {headings} {document}", chunk.text));
+    for Found { row, score, mut terms } in found {
+        let document = db.info(row.document).map(|info| info.name.clone()).unwrap_or_default();
+        terms.extend(words::terms(&document));
         let is_full = passages.len() >= k;
         let same = passages.iter_mut().find(|kept| jaccard(&kept.terms, &terms) >= DUPLICATE_OVERLAP);
         match same {
@@ -40,16 +37,16 @@ pub(crate) fn load(db: &Db, hits: &[Hit], k: usize) -> Result<Vec<Passage>> {
                 kept.also_in.push(document);
             }
             None if !is_full => {
-                let score = scores.get(&chunk.id).copied().unwrap_or_default();
-                passages.push(Passage { chunk, document, score, terms, also_in: Vec::new() });
+                passages.push(Passage { chunk: row, document, score, terms, also_in: Vec::new() });
             }
             _ => {}
         }
     }
-    Ok(passages)
+    passages
 }
 
-fn jaccard(a: &HashSet<String>, b: &HashSet<String>) -> f32 {
+/// Share of the terms of either that both have; two empty sets are the same.
+pub(crate) fn jaccard(a: &HashSet<String>, b: &HashSet<String>) -> f32 {
     let n_shared = a.intersection(b).count();
     let n_all = a.len() + b.len() - n_shared;
     if n_all == 0 { 1.0 } else { n_shared as f32 / n_all as f32 }

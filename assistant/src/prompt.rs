@@ -1,9 +1,11 @@
 //! The prompt: sources as delimited data, within a budget of tokens.
 
 use generator::{Generator, Message};
+use ingest::Span;
 use runtime::Tier;
 
 use crate::Quote;
+use crate::injection::without_orders;
 use crate::passages::Passage;
 
 /// Tokens of sources in the prompt, so that a CPU reads it in a few seconds.
@@ -97,10 +99,10 @@ fn seen_first(mut ranked: Vec<(u32, String)>, seen: &[String]) -> Vec<(u32, Stri
     ordered
 }
 
-/// The sources' texts, harmless: quotes, or the whole passages around them where there is room.
+/// The sources' texts, harmless: quotes, with as much of the passages around them as there is room for.
 fn texts(sources: &[(&Quote, &Passage)], budget: &Budget, generator: &Generator) -> Vec<String> {
     let count = |text: &str| generator.count_tokens(text) as usize;
-    let mut texts: Vec<&str> = sources.iter().map(|(quote, _)| quote.text.as_str()).collect();
+    let mut texts: Vec<String> = sources.iter().map(|(quote, _)| without_orders(&quote.text)).collect();
     let mut n_tokens: Vec<usize> = texts.iter().map(|text| count(text)).collect();
     // Quotes that do not fit go from the end; what is left over is spent on the text around them.
     while texts.len() > 1 && n_tokens.iter().sum::<usize>() > budget.source_tokens {
@@ -109,16 +111,47 @@ fn texts(sources: &[(&Quote, &Passage)], budget: &Budget, generator: &Generator)
     }
     let mut left = budget.source_tokens.saturating_sub(n_tokens.iter().sum());
     let mut shown: Vec<u64> = Vec::new();
-    for (i, (_, passage)) in sources.iter().take(texts.len()).enumerate() {
-        let whole = count(&passage.chunk.text);
-        let more = whole.saturating_sub(n_tokens[i]);
-        if more <= left && !shown.contains(&passage.chunk.id.0) {
+    for (i, (quote, passage)) in sources.iter().take(texts.len()).enumerate() {
+        if shown.contains(&passage.chunk.id.0) {
+            continue;
+        }
+        let wider = around(quote, passage, n_tokens[i] + left, &count);
+        let more = count(&wider).saturating_sub(n_tokens[i]);
+        if more > 0 && more <= left {
             left -= more;
-            texts[i] = &passage.chunk.text;
+            texts[i] = wider;
             shown.push(passage.chunk.id.0);
         }
     }
-    texts.into_iter().map(defuse).collect()
+    texts.iter().map(|text| defuse(text)).collect()
+}
+
+/// A quote with as many of the sentences around it, nearest first, as `max_tokens` allow: the whole
+/// passage where it fits.
+fn around(quote: &Quote, passage: &Passage, max_tokens: usize, count: &dyn Fn(&str) -> usize) -> String {
+    let text = &passage.chunk.text;
+    let whole = without_orders(text);
+    if count(&whole) <= max_tokens {
+        return whole;
+    }
+    let sentences = ingest::sentences(text);
+    let (from, to) = (quote.start - passage.chunk.start, quote.end - passage.chunk.start);
+    let mut first = sentences.partition_point(|span| span.end <= from);
+    let mut last = sentences.partition_point(|span| span.start < to);
+    let piece = |first: usize, last: usize| match (sentences.get(first), sentences[..last].last()) {
+        (Some(a), Some(b)) => without_orders(ingest::slice(text, Span::new(a.start, b.end))),
+        _ => without_orders(&quote.text),
+    };
+    // What stands before a sentence tells more often whom it speaks of than what stands behind it.
+    loop {
+        if first > 0 && count(&piece(first - 1, last)) <= max_tokens {
+            first -= 1;
+        } else if last < sentences.len() && count(&piece(first, last + 1)) <= max_tokens {
+            last += 1;
+        } else {
+            return piece(first, last);
+        }
+    }
 }
 
 /// What a small model writes when it has said all: the next turn of a talk that is not there.

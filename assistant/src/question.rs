@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use embedder::Embedder;
 use vectordb::Db;
 
-use crate::words;
-use crate::{Error, Result};
+use crate::exact::Exact;
+use crate::types::Exchange;
+use crate::{Error, Result, conversation, words};
 
 /// Longer questions are cut: the rest of a pasted page says nothing about what is asked.
 const MAX_QUESTION_CHARS: usize = 2_000;
@@ -15,64 +16,158 @@ const MAX_TERMS: usize = 64;
 
 /// What may stand around a quotation.
 const QUOTATION_MARKS: [char; 10] = ['"', '“', '”', '„', '«', '»', '「', '」', '『', '』'];
+/// Mean cosines of a question to all passages between which the embedder is trusted less and less; the
+/// store's fusion has the same bounds.
+const CLEAR_BACKGROUND: f32 = 0.2;
+const MAX_BACKGROUND: f32 = 0.4;
+/// Weight of a term that the question does not have itself, but goes on from.
+const CARRIED_SHARE: f32 = 0.5;
 
 /// A question's vector, and its terms with their weights.
+#[derive(Clone)]
 pub(crate) struct Question {
+    /// As it was asked.
     pub text: String,
+    /// With what it leaves unsaid, where it goes on from earlier ones.
+    pub understood: Option<String>,
+    /// What it asks for letter by letter.
+    pub exact: Exact,
     /// Unit length.
     pub vector: Vec<f32>,
-    /// (term, idf), each term once.
-    terms: Vec<(String, f32)>,
+    /// The vector of what of it is asked, where that is not all.
+    focus: Option<Vec<f32>>,
+    /// Mean cosine to all passages.
+    pub background: f32,
+    terms: Terms,
+    /// Neighbouring words, grammar too.
+    pairs: HashSet<(String, String)>,
+}
+
+/// Terms of a question, each once, with their weights.
+#[derive(Clone)]
+pub(crate) struct Terms(Vec<Term>);
+
+#[derive(Clone)]
+struct Term {
+    text: String,
+    /// 1, or less for one that the question goes on from.
+    share: f32,
+    /// By how few texts have it.
+    idf: f32,
 }
 
 impl Question {
-    pub(crate) async fn new(text: &str, db: &Db, embedder: &Embedder) -> Result<Self> {
+    pub(crate) async fn new(
+        text: &str,
+        conversation: &[Exchange],
+        db: &Db,
+        embedder: &Embedder,
+    ) -> Result<Self> {
         let text: String = text.trim().chars().take(MAX_QUESTION_CHARS).collect();
         if !text.chars().any(char::is_alphanumeric) {
             return Err(Error::EmptyQuestion);
         }
-        let vector = embedder.embed_query(&text).await?;
-        let terms = weigh(&text, db)?;
-        Ok(Self { text, vector, terms })
+        let understood = conversation::resolve(&text, conversation);
+        let vector = embedder.embed_query(understood.as_ref().map_or(&text, |u| &u.text)).await?;
+        let focus = match &understood {
+            Some(understood) => Some(embedder.embed_query(&understood.focus).await?),
+            None => None,
+        };
+        let terms = Terms::of(&text, understood.as_ref().map(|u| u.text.as_str()), db)?;
+        let exact = Exact::of(&text);
+        let pairs = pairs(&text);
+        let background = db.background(&vector)?;
+        let understood = understood.map(|u| u.text);
+        Ok(Self { text, understood, exact, vector, focus, background, terms, pairs })
     }
 
     /// The same question with its quotations as plain words.
     pub(crate) fn unquoted(&self) -> Self {
-        let text = self.text.replace(QUOTATION_MARKS, " ");
-        Self { text, vector: self.vector.clone(), terms: self.terms.clone() }
+        let plain = |text: &String| text.replace(QUOTATION_MARKS, " ");
+        Self { text: plain(&self.text), understood: self.understood.as_ref().map(plain), ..self.clone() }
+    }
+
+    /// How well the embedder knows the question's language, 0 to 1: to it all texts of one that it
+    /// cannot read are alike.
+    pub(crate) fn clarity(&self) -> f32 {
+        clarity(self.background)
+    }
+
+    /// What to search for by words.
+    pub(crate) fn search_text(&self) -> &str {
+        self.understood.as_ref().unwrap_or(&self.text)
     }
 
     /// Share of the question's terms, by weight, that `terms` has: 0 to 1. A question without terms
     /// ("Who was he?") is covered by nothing.
     pub(crate) fn coverage(&self, terms: &HashSet<String>) -> f32 {
-        let total: f32 = self.terms.iter().map(|(_, weight)| weight).sum();
-        if total <= 0.0 {
-            return 0.0;
-        }
-        let covered = self.terms.iter().filter(|(term, _)| terms.contains(term));
-        covered.map(|(_, weight)| weight).sum::<f32>() / total
+        self.terms.coverage(terms)
     }
 
-    /// Cosine of the question to a unit vector.
+    /// Its terms, weighed by how few of these texts have them.
+    pub(crate) fn weighed_among<'a>(
+        &self,
+        texts: impl Iterator<Item = &'a HashSet<String>> + Clone,
+    ) -> Terms {
+        let n = texts.clone().count();
+        let weigh = |term: &Term| {
+            let n_with = texts.clone().filter(|text| text.contains(&term.text)).count();
+            Term { text: term.text.clone(), share: term.share, idf: idf(n as f32, n_with as f32) }
+        };
+        // Among sentences it is its own words that tell them apart.
+        Terms(self.terms.0.iter().filter(|term| term.share == 1.0).map(weigh).collect())
+    }
+
+    /// Share of the question's pairs of neighbouring words that a text has as they are.
+    pub(crate) fn share_of_pairs(&self, text: &str) -> f32 {
+        let n_shared = pairs(text).intersection(&self.pairs).count();
+        n_shared as f32 / self.pairs.len().max(1) as f32
+    }
+
+    /// Cosine of what is asked to a unit vector.
     pub(crate) fn cosine(&self, vector: &[f32]) -> f32 {
-        dot(&self.vector, vector)
+        dot(self.focus.as_ref().unwrap_or(&self.vector), vector)
     }
 }
 
-/// Weight of a term by how few passages have it, as in BM25.
-fn weigh(text: &str, db: &Db) -> Result<Vec<(String, f32)>> {
-    let n_chunks = db.stats()?.n_chunks as f32;
-    let mut seen = HashSet::new();
-    let mut weighed = Vec::new();
-    for term in words::terms(text).into_iter().take(MAX_TERMS) {
-        if !seen.insert(term.clone()) {
-            continue;
+impl Terms {
+    fn of(text: &str, understood: Option<&str>, db: &Db) -> Result<Self> {
+        let n_chunks = db.stats()?.n_chunks as f32;
+        let own = words::terms(text).into_iter().map(|term| (term, 1.0));
+        let carried = words::terms(understood.unwrap_or_default());
+        let carried = carried.into_iter().map(|term| (term, CARRIED_SHARE));
+        let mut seen = HashSet::new();
+        let mut weighed = Vec::new();
+        for (text, share) in own.chain(carried).filter(|(term, _)| seen.insert(term.clone())).take(MAX_TERMS)
+        {
+            let idf = idf(n_chunks, db.n_chunks_with(&text) as f32);
+            weighed.push(Term { text, share, idf });
         }
-        let n_with_term = db.n_chunks_with(&term) as f32;
-        let idf = (1.0 + (n_chunks - n_with_term + 0.5) / (n_with_term + 0.5)).ln();
-        weighed.push((term, idf));
+        Ok(Self(weighed))
     }
-    Ok(weighed)
+
+    /// Share of the terms, by weight, that `terms` has.
+    pub(crate) fn coverage(&self, terms: &HashSet<String>) -> f32 {
+        let weight = |term: &Term| term.share * term.idf;
+        let total: f32 = self.0.iter().map(weight).sum();
+        let covered: f32 = self.0.iter().filter(|term| terms.contains(&term.text)).map(weight).sum();
+        if total > 0.0 { covered / total } else { 0.0 }
+    }
+}
+
+/// Weight of a term by how few texts have it, as in BM25.
+fn idf(n: f32, n_with_term: f32) -> f32 {
+    (1.0 + (n - n_with_term + 0.5) / (n_with_term + 0.5)).ln()
+}
+
+fn pairs(text: &str) -> HashSet<(String, String)> {
+    let terms = vectordb::terms(text);
+    terms.windows(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+}
+
+/// How well the embedder knows the language of a question with that mean cosine to all passages.
+pub(crate) fn clarity(background: f32) -> f32 {
+    ((MAX_BACKGROUND - background) / (MAX_BACKGROUND - CLEAR_BACKGROUND)).clamp(0.0, 1.0)
 }
 
 /// Cosine of unit vectors.

@@ -3,10 +3,11 @@
 use embedder::Reranker;
 use models::ModelFiles;
 use runtime::{Runtime, Tier};
-use vectordb::{Db, Filter, Hit};
+use vectordb::{Db, Filter};
 
 use crate::open::{Options, Reranking, model_files};
 use crate::question::Question;
+use crate::retrieve::Found;
 use crate::types::{Leg, ModelState, Progress, SearchOptions};
 use crate::{Result, retrieve};
 
@@ -70,34 +71,30 @@ pub(crate) async fn search(
     question: &Question,
     options: &SearchOptions,
     filter: &Filter,
-) -> Result<Vec<Hit>> {
+) -> Result<Vec<Found>> {
     let Some(Loaded { reranker, .. }) = loaded.filter(|_| options.leg == Leg::Fused) else {
         return retrieve::search(db, question, options, filter);
     };
     let more = SearchOptions { k: options.k.max(MAX_RERANKED), ..options.clone() };
-    let mut hits = retrieve::search(db, question, &more, filter)?;
-    let n_reranked = hits.len().min(MAX_RERANKED);
-    let ids: Vec<_> = hits[..n_reranked].iter().map(|hit| hit.chunk).collect();
-    let texts: Vec<String> =
-        db.chunks(&ids)?.iter().map(|row| headed(&row.heading_path, &row.text)).collect();
+    let mut found = retrieve::search(db, question, &more, filter)?;
+    let rest = found.split_off(found.len().min(MAX_RERANKED));
+    let texts: Vec<String> = found.iter().map(|f| headed(&f.row.heading_path, &f.row.text)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let scores = reranker.score(&question.text, &texts).await?;
-    put_in_order(&mut hits[..n_reranked], &scores);
-    hits.truncate(options.k);
-    Ok(hits)
+    let scores = reranker.score(question.search_text(), &texts).await?;
+    let mut found = in_order(found, &scores);
+    found.extend(rest);
+    found.truncate(options.k);
+    Ok(found)
 }
 
 fn headed(heading_path: &[String], text: &str) -> String {
     if heading_path.is_empty() { text.to_owned() } else { format!("{}\n{text}", heading_path.join(" > ")) }
 }
 
-/// Hits by falling score, while the hits' own scores stay at their places.
-fn put_in_order(hits: &mut [Hit], scores: &[f32]) {
-    let own: Vec<f32> = hits.iter().map(|hit| hit.score).collect();
-    let mut order: Vec<usize> = (0..hits.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-    let before = hits.to_vec();
-    for ((to, from), score) in hits.iter_mut().zip(order).zip(own) {
-        *to = Hit { score, ..before[from] };
-    }
+/// What was found by falling score, while its own scores stay at their places.
+fn in_order(found: Vec<Found>, scores: &[f32]) -> Vec<Found> {
+    let own: Vec<f32> = found.iter().map(|found| found.score).collect();
+    let mut scored: Vec<(f32, Found)> = scores.iter().copied().zip(found).collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    scored.into_iter().zip(own).map(|((_, found), score)| Found { score, ..found }).collect()
 }

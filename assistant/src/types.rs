@@ -206,11 +206,34 @@ pub struct AskOptions {
     pub max_tokens: usize,
     /// Which documents are asked.
     pub scope: Scope,
+    /// Let the generator choose among sentences of the sources, and write nothing of its own.
+    #[serde(default)]
+    pub only_quotes: bool,
+    /// What was asked and answered before, oldest first: a question may go on from it.
+    #[serde(default)]
+    pub conversation: Vec<Exchange>,
+}
+
+/// A question and its answer, earlier in a conversation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// As it was typed.
+    pub question: String,
+    /// The answer's text; its marks do not matter. Empty for a refusal.
+    pub answer: String,
 }
 
 impl Default for AskOptions {
     fn default() -> Self {
-        Self { generate: true, n_passages: 6, max_quotes: 5, max_tokens: 0, scope: Scope::default() }
+        Self {
+            generate: true,
+            n_passages: 6,
+            max_quotes: 5,
+            max_tokens: 0,
+            scope: Scope::default(),
+            only_quotes: false,
+            conversation: Vec::new(),
+        }
     }
 }
 
@@ -276,6 +299,10 @@ pub struct AnswerSentence {
 pub struct Signals {
     /// Best cosine of the question to a passage.
     pub cosine: f32,
+    /// Mean cosine of the question to all passages: large where the embedder does not know the
+    /// language and takes all its texts for alike.
+    #[serde(default)]
+    pub background: f32,
     /// Share of the question's terms, by weight, that the best passage has.
     pub passage_coverage: f32,
     /// Best cosine of the question to a sentence.
@@ -291,6 +318,9 @@ pub struct Signals {
 pub struct Answer {
     /// The text, with marks like `[1]`.
     pub answer: String,
+    /// What was searched for, where that is not the question as it was asked: a question that goes on
+    /// from earlier ones, with what it leaves unsaid.
+    pub understood: Option<String>,
     /// What the footnotes point at; when `refused`, the nearest passages there are.
     pub quotes: Vec<Quote>,
     /// Every mark in the text.

@@ -199,6 +199,7 @@ mod tests {
         let mut answer = Answer {
             answer: "Größe [1]. Invented. ".into(),
             quotes: vec![quote],
+            understood: None,
             citations: vec![],
             sentences: vec![sentence(0, 10, true), sentence(11, 20, false)],
             refused: false,

@@ -395,6 +395,16 @@ impl Db {
         Ok(self.index().vectors.search_exactly(query, k, &self.resolved(filter)))
     }
 
+    /// The mean dot product of `query` with all vectors: what a passage has that fits no better than
+    /// any other.
+    ///
+    /// # Errors
+    /// `BadQuery` as [`Self::search_vector`].
+    pub fn background(&self, query: &[f32]) -> Result<f32> {
+        self.check_query(query)?;
+        Ok(self.index().vectors.spread(query, &Filter::default()).mean)
+    }
+
     /// As [`Self::search_vector`], with the passages, in one query.
     pub fn nearest(&self, query: &[f32], k: usize, filter: &Filter) -> Result<Vec<(ChunkRow, f32)>> {
         self.check_query(query)?;

@@ -191,7 +191,11 @@ async fn ask(
     scope: Scope,
     keep: Keep,
 ) -> Result<Event, Error> {
-    let options = AskOptions { scope, ..AskOptions::default() };
+    let conversation = match keep {
+        Keep::In(conversation) => assistant.library().exchanges(conversation)?,
+        _ => Vec::new(),
+    };
+    let options = AskOptions { scope, conversation, ..AskOptions::default() };
     let mut asking = assistant.ask(question, &options).await?;
     while let Some(event) = asking.next().await? {
         match event {
