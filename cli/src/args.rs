@@ -152,6 +152,9 @@ pub struct AskArgs {
     /// Keep them at the end of this conversation
     #[arg(long, requires = "kb", value_name = "ID")]
     pub conversation: Option<u64>,
+    /// Let the generator choose among sentences of the sources, but write nothing of its own
+    #[arg(long)]
+    pub only_quotes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -249,14 +252,14 @@ pub enum EvalCommand {
 }
 
 /// Documents and questions of an evaluation.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Corpus {
-    /// Folder with the documents
+    /// Folder with the documents, or one with a folder for each of several sets, such as languages
     #[arg(long, value_name = "DIR")]
     pub docs: PathBuf,
-    /// Questions, one JSON object per line
+    /// Questions, one JSON object per line [default: questions.jsonl beside the documents]
     #[arg(long, value_name = "FILE")]
-    pub questions: PathBuf,
+    pub questions: Option<PathBuf>,
     /// Knowledge base to keep the embedded documents in, so that a second run is quick
     #[arg(long, value_name = "FILE")]
     pub kb: Option<String>,
@@ -269,6 +272,9 @@ pub struct Corpus {
     /// Ask only this many questions, spread over the file
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// Write a page with the failing questions and what was retrieved for them to this file
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -278,6 +284,9 @@ pub struct Corpus {
 pub struct RetrievalArgs {
     #[command(flatten)]
     pub corpus: Corpus,
+    /// Besides, search each document that questions name in a base of its own
+    #[arg(long)]
+    pub alone: bool,
 }
 
 #[derive(Debug, Args)]
@@ -290,6 +299,9 @@ pub struct AnswersArgs {
     /// Answer with quotes only, without the generator
     #[arg(long)]
     pub no_llm: bool,
+    /// Let the generator choose among sentences of the sources, but write nothing of its own
+    #[arg(long)]
+    pub only_quotes: bool,
     /// Write one JSON object per question to this file
     #[arg(long, value_name = "FILE")]
     pub details: Option<PathBuf>,

@@ -17,7 +17,12 @@ pub async fn run(shared: &Shared, args: &AskArgs) -> Result<ExitCode> {
     let (question, paths) = args.words.split_last().expect("clap asks for at least one word");
     let mut assistant = open(shared, args, paths, &mut reporter).await?;
     let scope = args.scope.scope()?;
-    let options = AskOptions { generate: !args.no_llm, scope, ..AskOptions::default() };
+    let conversation = match args.conversation {
+        Some(id) => assistant.library().exchanges(id)?,
+        None => Vec::new(),
+    };
+    let (generate, only_quotes) = (!args.no_llm, args.only_quotes);
+    let options = AskOptions { generate, only_quotes, scope, conversation, ..AskOptions::default() };
     let mut asking = assistant.ask(question, &options).await?;
     let streams = !args.json && io::stdout().is_terminal();
     while let Some(event) = asking.next().await? {
@@ -75,6 +80,9 @@ async fn open(
 /// The answer unless it was streamed, then its footnotes.
 fn print(answer: &Answer, streamed: bool) {
     output::line(if streamed { "" } else { &answer.answer });
+    if let Some(understood) = &answer.understood {
+        output::line(&format!("Searched for: {understood}"));
+    }
     for sentence in answer.sentences.iter().filter(|s| !s.supported) {
         let chars = answer.answer.chars().skip(sentence.start as usize);
         let text: String = chars.take((sentence.end - sentence.start) as usize).collect();

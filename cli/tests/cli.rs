@@ -211,6 +211,34 @@ fn evaluates_retrieval_and_answers() {
     assert_eq!(got["legs"]["dense"]["hit5"], 1.0);
     assert_eq!(got["legs"]["bm25"]["mrr10"], 1.0);
     assert!(got["ms_per_query"].as_f64().unwrap() > 0.0);
+    // The questions lie beside the documents, and one of each is in a corpus of its own.
+    let sets = json(&["eval", "retrieval", "--docs", folder.0.path().to_str().unwrap(), "--json"]);
+    assert_eq!(sets["mrr10"], 1.0, "{sets}");
+    let of_corpus = |mut question: Value| {
+        question["corpus"] = question["doc"].take();
+        question.to_string()
+    };
+    fs::write(folder.path("corpora.jsonl"), questions.clone().map(of_corpus).join("\n")).unwrap();
+    let (corpora, report) = (folder.path("corpora.jsonl"), folder.path("report.html"));
+    let args = [
+        "eval",
+        "retrieval",
+        "--docs",
+        &docs,
+        "--questions",
+        &corpora,
+        "--alone",
+        "--report",
+        &report,
+        "--json",
+    ];
+    let got = json(&args);
+    for part in ["corpora", "alone"] {
+        assert_eq!(got[part]["tea.md"]["n"], 1, "{got}");
+        assert_eq!(got[part]["bees.md"]["legs"]["bm25"]["mrr10"], 1.0, "{got}");
+    }
+    let page = fs::read_to_string(&report).unwrap();
+    assert!(page.contains("tea.md alone") && page.contains("0 questions failed"), "{page}");
 
     let details = folder.path("details.jsonl");
     let got = json(&[
@@ -229,7 +257,11 @@ fn evaluates_retrieval_and_answers() {
     ]);
     assert_eq!(got["n"], 2, "{got}");
     assert_eq!(got["quote_hit"], 1.0, "{got}");
+    assert_eq!((&got["quote_hit1"], &got["quote_hit3"]), (&json!(1.0), &json!(1.0)), "{got}");
     assert_eq!(got["unsupported_rate"], 0.0, "{got}");
+    assert_eq!(got["unsupported_shown_as_supported"], 0.0, "{got}");
+    assert_eq!(got["supported_shown_as_supported"], 1.0, "{got}");
+    assert!(got["altered"].as_object().is_some_and(|kinds| kinds.len() > 1), "{got}");
     assert_eq!(got["citation_precision"], 1.0, "{got}");
     assert_eq!((&got["refusal_recall"], &got["false_refusals"]), (&json!(1.0), &json!(0.0)), "{got}");
     assert!(got["token_f1"].as_f64().unwrap() > 0.1, "{got}");

@@ -21,6 +21,11 @@ impl Ranks {
         self.reciprocal += if rank < 10 { 1.0 / (rank + 1) as f64 } else { 0.0 };
     }
 
+    /// Questions.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
     pub fn hit1(&self) -> f64 {
         share(self.n_first, self.n)
     }

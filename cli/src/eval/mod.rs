@@ -4,22 +4,26 @@ mod answers;
 mod extract;
 mod metrics;
 mod questions;
+mod report;
 mod retrieval;
+mod sets;
+mod traps;
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use assistant::{Assistant, Options, Place};
-use ingest::ChunkPolicy;
 
-use crate::args::{Corpus, EvalCommand, Shared};
+use crate::args::{EvalCommand, Shared};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::index;
 use crate::output::Reporter;
 use crate::setup;
 use questions::Question;
+use sets::Set;
 
 pub async fn run(shared: &Shared, command: &EvalCommand) -> Result<ExitCode> {
     match command {
@@ -30,28 +34,28 @@ pub async fn run(shared: &Shared, command: &EvalCommand) -> Result<ExitCode> {
     }
 }
 
-/// An assistant that holds the documents, named by their paths below the folder. Files that hold
-/// questions are no documents, also where they lie beside them.
+/// An assistant that holds the documents of a set, named by their paths below its folder; only those
+/// named so in `names`, if there are any. Files that hold questions are no documents, also where they
+/// lie beside them.
 async fn open(
     shared: &Shared,
-    corpus: &Corpus,
+    set: &Set,
+    names: &[String],
     generator: bool,
     reporter: &mut Reporter,
 ) -> Result<Assistant> {
-    let place = corpus.kb.clone().map_or(Place::Memory, Place::File);
-    let mut policy = ChunkPolicy::default();
-    policy.target_tokens = corpus.target_tokens.unwrap_or(policy.target_tokens);
-    policy.min_tokens = corpus.min_tokens.unwrap_or(policy.min_tokens);
-    let options = Options { generator, chunk_policy: policy, ..setup::options(shared, place)? };
+    let place = set.kb.clone().map_or(Place::Memory, Place::File);
+    let options = Options { generator, chunk_policy: set.policy, ..setup::options(shared, place)? };
     let mut assistant = setup::open_with(options, reporter).await?;
-    let docs = documents_folder(corpus);
-    let kb = corpus.kb.as_ref().and_then(|kb| fs::canonicalize(kb).ok());
+    let kb = set.kb.as_ref().and_then(|kb| fs::canonicalize(kb).ok());
     let is_document = |path: &Path| {
+        let name = files::name_below(path, Some(&set.docs));
         path.extension().is_none_or(|extension| extension != "jsonl")
             && fs::canonicalize(path).is_ok_and(|path| Some(path) != kb)
+            && (names.is_empty() || names.contains(&name))
     };
-    let scope = index::Scope { base: Some(&docs), is_document: &is_document };
-    let paths = [docs.clone()];
+    let scope = index::Scope { base: Some(&set.docs), is_document: &is_document };
+    let paths = [set.docs.clone()];
     let report = index::add_all(&mut assistant, &paths, &scope, reporter).await?;
     index::need_documents(&assistant, &paths)?;
     if !shared.quiet {
@@ -61,25 +65,19 @@ async fn open(
     Ok(assistant)
 }
 
-/// Where the documents are: a corpus may keep its questions beside a folder `docs`.
-fn documents_folder(corpus: &Corpus) -> PathBuf {
-    let docs = corpus.docs.join("docs");
-    if docs.is_dir() { docs } else { corpus.docs.clone() }
-}
-
 /// Replaces what questions call their documents by the names these are stored under, and counts
 /// their spans as we count: the extracted text has no byte order mark, the file's text may.
 ///
 /// # Errors
 /// When a question's document is not there, or more than one could be meant.
-fn settle(questions: &mut [Question], corpus: &Corpus, assistant: &Assistant) -> Result<()> {
-    let docs = documents_folder(corpus);
+fn settle(questions: &mut [Question], set: &Set, assistant: &Assistant) -> Result<()> {
+    let docs = &set.docs;
     let names: Vec<String> = assistant.documents()?.into_iter().map(|document| document.name).collect();
     for question in questions {
         let Some(name) = questions::document_named(&question.doc, &names) else {
             return Err(Error::Usage(format!(
                 "{}: no document below {} is the one that is meant by `{}`",
-                corpus.questions.display(),
+                set.questions.display(),
                 docs.display(),
                 question.doc
             )));

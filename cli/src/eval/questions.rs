@@ -13,6 +13,8 @@ pub struct Question {
     pub question: String,
     /// The document's path below the folder of documents; empty for an unanswerable question.
     pub doc: String,
+    /// It names a corpus of several, of which each is reported.
+    pub is_of_corpus: bool,
     /// Each of them answers the question or a part of it. Code points of the file's text.
     pub spans: Vec<Span>,
     /// Accepted short answers; may be empty.
@@ -84,17 +86,19 @@ fn read(path: &Path, limit: Option<usize>) -> Result<Vec<(usize, Question)>> {
     let mut questions = Vec::new();
     let text = text.trim_start_matches('\u{feff}');
     for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-        let parsed: Line = serde_json::from_str(line).map_err(|e| Error::Question {
+        let mut parsed: Line = serde_json::from_str(line).map_err(|e| Error::Question {
             path: path.into(),
             line: i + 1,
             reason: e.to_string(),
         })?;
-        let mut spans = parsed.references;
+        let mut spans = std::mem::take(&mut parsed.references);
         if let (Some(start), Some(end)) = (parsed.start, parsed.end) {
             spans.push(Span { start, end });
         }
-        let doc = parsed.doc.or(parsed.corpus).unwrap_or_default();
-        let question = Question { question: parsed.question, doc, spans, answers: parsed.answers };
+        let is_of_corpus = parsed.doc.is_none() && parsed.corpus.is_some();
+        let Line { question, doc, corpus, answers, .. } = parsed;
+        let doc = doc.or(corpus).unwrap_or_default();
+        let question = Question { question, doc, is_of_corpus, spans, answers };
         questions.push((i + 1, question));
     }
     let n = questions.len();
