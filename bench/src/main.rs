@@ -12,6 +12,7 @@ mod gpu;
 mod ingest_files;
 mod machine;
 mod peers;
+mod quotes;
 mod random_model;
 mod report;
 mod search;
@@ -70,6 +71,8 @@ enum Name {
     Gpu,
     /// Milliseconds per query, and recall: `--only graph` or `web`; `--chunks` says among how many.
     Search,
+    /// Milliseconds from a question to its quotes among 10,000 passages.
+    Quotes,
     /// Bytes per second from file to chunks.
     Ingest,
     /// The text of PDFs beside pdftotext and pypdf.
@@ -129,6 +132,7 @@ fn measure(args: &Args) -> Outcome<Rows> {
         Name::Gpu => gpu::rows(args)?,
         Name::Search => search::rows(args)?,
         Name::Extract => extract::rows(args)?,
+        Name::Quotes => quotes::rows(args)?.into(),
         Name::Ingest => ingest_files::rows(args)?.into(),
         Name::Store => store::rows(args)?,
         Name::Size => size::rows()?.into(),

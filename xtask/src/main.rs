@@ -63,7 +63,7 @@ enum Task {
     },
     /// What continuous integration runs: the tests, as the README says.
     Ci,
-    /// Measure: embed, generate, search, ingest, store, size, web, peers.
+    /// Measure: embed, generate, search, quotes, ingest, store, size, web, peers.
     Bench {
         /// What to measure, and the options of `bench`.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
