@@ -1,5 +1,6 @@
 //! Parts of a question that are meant letter by letter: what stands in quotation marks, and names of
 //! code (`snake_case`, `CamelCase`, `path/to/file.rs`, `x86_64`), which a search by words takes apart.
+//! Passages that hold a quotation are found by the store; here it tells sentences apart.
 
 /// Parts of a question that are looked at; more make no question.
 const MAX_PARTS: usize = 8;
@@ -14,29 +15,38 @@ const QUOTATION_MARKS: [(char, char); 7] =
 /// What a question asks for letter by letter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exact {
-    /// Folded.
+    /// Quotations of more than one term, which the store requires; folded.
     phrases: Vec<String>,
-    /// Folded.
+    /// Names of code, and single words in quotation marks; folded.
     names: Vec<String>,
 }
 
 impl Exact {
     pub(crate) fn of(question: &str) -> Self {
-        let mut phrases = quoted(question);
-        phrases.truncate(MAX_PARTS);
+        let mut quoted = quoted(question);
+        quoted.truncate(MAX_PARTS);
+        let is_phrase = |(open, part): &(char, String)| *open != '`' && vectordb::terms(part).len() > 1;
+        let (phrases, named): (Vec<_>, Vec<_>) = quoted.into_iter().partition(is_phrase);
+        let text_of = |(_, part): (char, String)| part;
         let trim = |c: char| !c.is_alphanumeric() && c != '_';
         let words = question.split_whitespace().map(|word| word.trim_matches(trim));
-        let names = words.filter(|word| is_code(word)).map(folded).take(MAX_PARTS).collect();
-        Self { phrases, names }
+        let mut names: Vec<String> = named.into_iter().map(text_of).collect();
+        for name in words.filter(|word| is_code(word)).map(folded) {
+            if !names.contains(&name) && names.len() < MAX_PARTS {
+                names.push(name);
+            }
+        }
+        Self { phrases: phrases.into_iter().map(text_of).collect(), names }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.phrases.is_empty() && self.names.is_empty()
     }
 
-    /// All parts, to be looked for.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = &str> {
-        self.phrases.iter().chain(&self.names).map(String::as_str)
+    /// What passages are to be looked up for besides: with a quotation nothing, as the store gives only
+    /// passages that hold it.
+    pub(crate) fn looked_up(&self) -> &[String] {
+        if self.phrases.is_empty() { &self.names } else { &[] }
     }
 
     /// What the score of a text gains by what it has of the parts.
@@ -53,9 +63,9 @@ impl Exact {
     }
 }
 
-/// What stands in quotation marks, folded; a single letter is no phrase, and `'` is mostly an
+/// What stands in quotation marks, folded, and the mark that opens it; a single letter is no phrase, and `'` is mostly an
 /// apostrophe.
-fn quoted(question: &str) -> Vec<String> {
+fn quoted(question: &str) -> Vec<(char, String)> {
     let mut found = Vec::new();
     let mut rest = question;
     while let Some((at, open)) = rest.char_indices().find(|(_, c)| QUOTATION_MARKS.iter().any(|m| m.0 == *c))
@@ -66,7 +76,7 @@ fn quoted(question: &str) -> Vec<String> {
         let Some((end, close)) = end else { break };
         let phrase = folded(&inside[..end]);
         if phrase.chars().count() > 1 && phrase.chars().any(char::is_alphanumeric) {
-            found.push(phrase);
+            found.push((open, phrase));
         }
         rest = &inside[end + close.len_utf8()..];
     }
@@ -108,15 +118,28 @@ fn holds(text: &str, part: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn owned(parts: &[&str]) -> Vec<String> {
+        parts.iter().map(|part| (*part).to_owned()).collect()
+    }
+
     #[test]
     fn quotation_marks_and_names_of_code_are_found() {
-        let parts = |question: &str| Exact::of(question).parts().map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(parts("Who said \"I have  a Dream\" and „nie wieder“?"), ["i have a dream", "nie wieder"]);
-        assert_eq!(
-            parts("What does MAX_QUOTE_CHARS in src/quotes.rs do?"),
-            ["max_quote_chars", "src/quotes.rs"]
+        let check = |question: &str, phrases: &[&str], names: &[&str]| {
+            let exact = Exact::of(question);
+            assert_eq!((exact.phrases, exact.names), (owned(phrases), owned(names)), "{question}");
+        };
+        check(
+            "Who said \"I have  a Dream\" and „nie wieder“ in `nap`?",
+            &["i have a dream", "nie wieder"],
+            &["nap"],
         );
-        assert_eq!(parts("Why is HashMap::entry_ref or getElementById slow?").len(), 2);
+        check("What does MAX_CHARS in src/quotes.rs do?", &[], &["max_chars", "src/quotes.rs"]);
+        check(
+            "Is `HashMap::entry_ref` or getElementById slow?",
+            &[],
+            &["hashmap::entry_ref", "getelementbyid"],
+        );
+        assert_eq!(Exact::of("Why is \"read line\" an io_error?").looked_up(), &[] as &[String]);
         for question in [
             "How hot is 3.5 degrees?",
             "What's \"a\" worth?",

@@ -11,7 +11,7 @@ use crate::{Leg, Result, words};
 /// Passages that are looked at closer, and how many more than are asked for.
 const MIN_DEPTH: usize = 24;
 const SPARE: usize = 8;
-/// Passages that are looked up for each part that is meant letter by letter.
+/// Passages that are looked up for each name that is meant letter by letter.
 const EXACT_DEPTH: usize = 24;
 /// What a passage gains that has all of a question's terms, where a perfect score of the search is 1.
 /// A search by words counts a rare word that is repeated more than all the others together; an answer
@@ -62,11 +62,11 @@ pub(crate) fn search(
     Ok(found)
 }
 
-/// What the store's search finds, and what has the parts that are meant letter by letter: a phrase of
+/// What the store's search finds, and what has the names that are meant letter by letter: one of
 /// frequent words need not be among the best otherwise.
 fn candidates(db: &Db, question: &Question, depth: usize, filter: &Filter) -> Result<Vec<Hit>> {
     let mut hits = db.search(&question.vector, question.search_text(), depth, filter)?;
-    for part in question.exact.parts() {
+    for part in question.exact.looked_up() {
         for hit in db.search_text(part, EXACT_DEPTH, filter)? {
             if hits.iter().all(|known| known.chunk != hit.chunk) {
                 hits.push(Hit { score: 0.0, ..hit });
