@@ -27,6 +27,9 @@ const COSINE_WEIGHT: f32 = 0.52;
 const PASSAGE_WEIGHT: f32 = 0.7;
 /// What speaks to the model is quoted only where nothing else is.
 const ORDER_PENALTY: f32 = 1.0;
+/// What stands beside such an order may be said for its sake: another passage that says nearly as much
+/// of what was asked is quoted first.
+const BESIDE_ORDER_PENALTY: f32 = 0.3;
 /// Two sentences that share this part of their terms (Jaccard) say the same.
 const DUPLICATE_OVERLAP: f32 = 0.85;
 /// Quotes further below the best one than this share of its score are left out.
@@ -74,6 +77,12 @@ fn by_words(question: &Question, passages: &[Passage]) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for (passage_idx, passage) in passages.iter().enumerate() {
         let terms = &terms[passage_idx];
+        let speaks_to_model = sentences[passage_idx].iter().any(|(_, text)| injection::is_order(text));
+        let penalty = |text: &str| match () {
+            () if injection::is_order(text) => ORDER_PENALTY,
+            () if speaks_to_model => BESIDE_ORDER_PENALTY,
+            () => 0.0,
+        };
         for (i, (span, text)) in sentences[passage_idx].iter().enumerate() {
             let neighbours = &terms[i.saturating_sub(1)..terms.len().min(i + 2)];
             let context = question.coverage(&neighbours.iter().flatten().cloned().collect());
@@ -82,7 +91,7 @@ fn by_words(question: &Question, passages: &[Passage]) -> Vec<Candidate> {
                 + PAIRS_WEIGHT * question.share_of_pairs(text)
                 + PASSAGE_WEIGHT * passage.score
                 + question.exact.bonus(text)
-                - if injection::is_order(text) { ORDER_PENALTY } else { 0.0 };
+                - penalty(text);
             candidates.push(Candidate {
                 passage: passage_idx,
                 span: Span::new(passage.chunk.start + span.start, passage.chunk.start + span.end),
