@@ -177,7 +177,7 @@ fn replaced(before: &str, question: &str) -> String {
     let new_names = names(question);
     let mut kept = before.trim().trim_end_matches(['?', '.']).to_owned();
     let gone = if new.iter().any(|word| is_year(word)) {
-        kept.unicode_words().filter(|word| is_year(word)).last().map(str::to_owned)
+        kept.unicode_words().rfind(|word| is_year(word)).map(str::to_owned)
     } else if !new_names.is_empty() {
         names(&kept).pop()
     } else {
