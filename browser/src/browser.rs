@@ -33,6 +33,8 @@ pub struct Browser {
     /// Lines from consoles and uncaught exceptions, of pages and their workers.
     log: Vec<String>,
     session: String,
+    /// Sessions of service workers.
+    service_workers: Vec<String>,
 }
 
 impl Browser {
@@ -48,8 +50,8 @@ impl Browser {
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let (socket, _) = tungstenite::client::client_with_config(url.full(), stream, Some(config))
             .expect("the browser speaks WebSocket");
-        let mut browser =
-            Self { child, profile, socket, n_calls: 0, log: Vec::new(), session: String::new() };
+        let (log, session, service_workers) = (Vec::new(), String::new(), Vec::new());
+        let mut browser = Self { child, profile, socket, n_calls: 0, log, session, service_workers };
         browser.session = browser.open_page();
         browser
     }
@@ -381,6 +383,10 @@ impl Browser {
         }
     }
 
+    fn is_service_worker(&self, session: &Value) -> bool {
+        self.service_workers.iter().any(|worker| session == worker)
+    }
+
     /// Keeps what an event tells about consoles, exceptions and new workers.
     fn note(&mut self, message: &Value) {
         let params = &message["params"];
@@ -406,11 +412,17 @@ impl Browser {
             "Runtime.exceptionThrown" => {
                 self.log.push(format!("{EXCEPTION}{}", exception_text(&params["exceptionDetails"])));
             }
-            "Inspector.targetCrashed" => self.log.push(format!("{EXCEPTION}the page crashed")),
+            // A service worker whose process goes with the last page in it is told in these words, too.
+            "Inspector.targetCrashed" if !self.is_service_worker(&message["sessionId"]) => {
+                self.log.push(format!("{EXCEPTION}the page crashed"));
+            }
             "Target.attachedToTarget" => {
                 let session = params["sessionId"].as_str().unwrap_or("").to_owned();
                 self.send(&session, "Runtime.enable", json!({}));
                 self.send_watch(&session);
+                if params["targetInfo"]["type"] == "service_worker" {
+                    self.service_workers.push(session);
+                }
             }
             _ => {}
         }
