@@ -3,12 +3,10 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
 
-use redb::StorageBackend;
 use serde_json::json;
 
-use crate::pages::Pages;
+use crate::disk::Disk;
 use crate::testing::{N_DIMS, Rng, document, tag};
 use crate::{
     Contents, Db, DocumentId, EmbedderTag, Error, Filter, Job, JobStage, Message, NewJob, Placement, Result,
@@ -211,118 +209,5 @@ fn a_full_disk_in_any_of_them_changes_nothing_and_the_store_goes_on() {
             drop(db);
             assert!(held(&disk.open().unwrap()) == now, "{what}: opened anew, another state");
         }
-    }
-}
-
-/// A disk in memory that remembers what was synced, fails when it is told to, and can lose its power.
-#[derive(Debug, Clone, Default)]
-struct Disk(Arc<Mutex<State>>);
-
-#[derive(Debug, Default)]
-struct State {
-    bytes: Vec<u8>,
-    /// What a power cut leaves for sure.
-    synced: Vec<u8>,
-    /// Writes since the last sync, each of which a power cut may keep, lose or tear.
-    unsynced: Vec<(usize, Vec<u8>)>,
-    /// Changes that still succeed, and how the others fail.
-    fails: Option<(usize, io::ErrorKind)>,
-}
-
-impl State {
-    fn change(&mut self) -> io::Result<()> {
-        match &mut self.fails {
-            Some((0, kind)) => Err(io::Error::new(*kind, "injected")),
-            Some((n_left, _)) => {
-                *n_left -= 1;
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-impl Disk {
-    fn holding(bytes: Vec<u8>) -> Self {
-        Self(Arc::new(Mutex::new(State { synced: bytes.clone(), bytes, ..State::default() })))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
-    }
-
-    fn pages(&self) -> Pages {
-        Pages::new(self.clone())
-    }
-
-    fn open(&self) -> Result<Db> {
-        Db::over(self.pages(), &tag())
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        self.state().bytes.clone()
-    }
-
-    /// All changes fail that come `n` changes from now, or later.
-    fn fail_after(&self, n: usize, kind: io::ErrorKind) {
-        self.state().fails = Some((n, kind));
-    }
-
-    /// What may be on the disk after a power cut: what was synced, and a choice of later writes.
-    fn after_power_cut(&self, seed: u64) -> Vec<u8> {
-        let state = self.state();
-        let mut rng = Rng(seed);
-        let mut bytes = state.synced.clone();
-        for (at, data) in &state.unsynced {
-            let n_kept = match rng.below(4) {
-                0 => 0,
-                1 => rng.below(data.len() + 1) / 512 * 512,
-                _ => data.len(),
-            };
-            bytes.resize(bytes.len().max(at + n_kept), 0);
-            bytes[*at..at + n_kept].copy_from_slice(&data[..n_kept]);
-        }
-        bytes.resize(bytes.len().max(state.bytes.len()), 0);
-        bytes
-    }
-}
-
-impl StorageBackend for Disk {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.state().bytes.len() as u64)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.state();
-        let from = offset as usize;
-        let bytes = from.checked_add(out.len()).and_then(|to| state.bytes.get(from..to));
-        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut state = self.state();
-        state.change()?;
-        state.bytes.resize(len as usize, 0);
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.state();
-        state.change()?;
-        state.synced = state.bytes.clone();
-        state.unsynced.clear();
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut state = self.state();
-        state.change()?;
-        let at = offset as usize;
-        let n_bytes = state.bytes.len().max(at + data.len());
-        state.bytes.resize(n_bytes, 0);
-        state.bytes[at..at + data.len()].copy_from_slice(data);
-        state.unsynced.push((at, data.to_vec()));
-        Ok(())
     }
 }
