@@ -20,6 +20,11 @@ const QUOTATION_MARKS: [char; 10] = ['"', '“', '”', '„', '«', '»', '「'
 /// store's fusion has the same bounds.
 const CLEAR_BACKGROUND: f32 = 0.2;
 const MAX_BACKGROUND: f32 = 0.4;
+/// Letters and digits per token of a question between which a language is taken more and more for one
+/// that the embedder was made for. MiniLM has 3.0 or more of them in 99 of 100 English questions, 4.4 in
+/// the median; its medians in ten other languages are 1.0 (Arabic) to 2.9 (German).
+const STRANGE_LETTERS: f32 = 3.0;
+const FAMILIAR_LETTERS: f32 = 4.0;
 /// Weight of a term that the question does not have itself, but goes on from.
 const CARRIED_SHARE: f32 = 0.5;
 
@@ -38,6 +43,8 @@ pub(crate) struct Question {
     focus: Option<Vec<f32>>,
     /// Mean cosine to all passages.
     pub background: f32,
+    /// How well the embedder knows the question's language, 0 to 1.
+    pub clarity: f32,
     terms: Terms,
     /// Neighbouring words, grammar too.
     pairs: HashSet<(String, String)>,
@@ -77,20 +84,15 @@ impl Question {
         let exact = Exact::of(&text);
         let pairs = pairs(&text);
         let background = db.background(&vector)?;
+        let clarity = clarity(background).max(familiarity(&text, embedder));
         let understood = understood.map(|u| u.text);
-        Ok(Self { text, understood, exact, vector, focus, background, terms, pairs })
+        Ok(Self { text, understood, exact, vector, focus, background, clarity, terms, pairs })
     }
 
     /// The same question with its quotations as plain words.
     pub(crate) fn unquoted(&self) -> Self {
         let plain = |text: &String| text.replace(QUOTATION_MARKS, " ");
         Self { text: plain(&self.text), understood: self.understood.as_ref().map(plain), ..self.clone() }
-    }
-
-    /// How well the embedder knows the question's language, 0 to 1: to it all texts of one that it
-    /// cannot read are alike.
-    pub(crate) fn clarity(&self) -> f32 {
-        clarity(self.background)
     }
 
     /// What to search for by words.
@@ -165,9 +167,19 @@ fn pairs(text: &str) -> HashSet<(String, String)> {
     terms.windows(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
 }
 
-/// How well the embedder knows the language of a question with that mean cosine to all passages.
-pub(crate) fn clarity(background: f32) -> f32 {
+/// How well the embedder knows the language of a question with that mean cosine to all passages: to it
+/// all texts of one that it cannot read are alike.
+fn clarity(background: f32) -> f32 {
     ((MAX_BACKGROUND - background) / (MAX_BACKGROUND - CLEAR_BACKGROUND)).clamp(0.0, 1.0)
+}
+
+/// The same by how whole the tokenizer leaves its words. A few passages on one subject are alike in any
+/// language; this tells them from texts that cannot be read.
+fn familiarity(text: &str, embedder: &Embedder) -> f32 {
+    let words: String = text.chars().map(|c| if c.is_alphanumeric() { c } else { ' ' }).collect();
+    let n_letters = words.chars().filter(|c| c.is_alphanumeric()).count() as f32;
+    let letters = n_letters / embedder.count_tokens(&words).max(1) as f32;
+    ((letters - STRANGE_LETTERS) / (FAMILIAR_LETTERS - STRANGE_LETTERS)).clamp(0.0, 1.0)
 }
 
 /// Cosine of unit vectors.

@@ -2,7 +2,7 @@
 
 use crate::Signals;
 use crate::passages::Passage;
-use crate::question::{Question, clarity};
+use crate::question::Question;
 use crate::quotes::Candidate;
 
 /// Below this estimated probability the answer is a refusal.
@@ -38,6 +38,7 @@ pub(crate) fn judge(
     let mut signals = Signals {
         cosine,
         background: question.background,
+        clarity: question.clarity,
         passage_coverage: max(&mut passages.iter().map(|p| question.coverage(&p.terms))),
         sentence_cosine: max(&mut candidates.iter().map(|c| c.cosine)),
         sentence_coverage: max(&mut candidates.iter().map(|c| c.coverage)),
@@ -57,8 +58,7 @@ fn relevance(signals: &Signals) -> f32 {
     let by_words = WORDS_BIAS
         + WORDS_PASSAGE_WEIGHT * signals.passage_coverage
         + WORDS_SENTENCE_WEIGHT * signals.sentence_coverage;
-    let clarity = clarity(signals.background);
-    let logit = clarity * by_meaning + (1.0 - clarity) * by_words;
+    let logit = signals.clarity * by_meaning + (1.0 - signals.clarity) * by_words;
     1.0 / (1.0 + (-logit).exp())
 }
 
@@ -66,10 +66,11 @@ fn relevance(signals: &Signals) -> f32 {
 mod tests {
     use super::*;
 
-    fn is_answered(background: f32, cosines: [f32; 2], coverages: [f32; 2]) -> bool {
+    fn is_answered(clarity: f32, cosines: [f32; 2], coverages: [f32; 2]) -> bool {
         let signals = Signals {
             cosine: cosines[0],
-            background,
+            background: 0.0,
+            clarity,
             passage_coverage: coverages[0],
             sentence_cosine: cosines[1],
             sentence_coverage: coverages[1],
@@ -81,9 +82,9 @@ mod tests {
     /// Medians of questions with and without an answer, in English and in Arabic.
     #[test]
     fn typical_questions_are_told_apart_in_languages_that_the_embedder_cannot_read_too() {
-        assert!(is_answered(0.04, [0.58, 0.67], [0.74, 0.65]));
-        assert!(!is_answered(0.04, [0.27, 0.31], [0.26, 0.24]));
-        assert!(is_answered(0.52, [0.79, 0.78], [0.40, 0.38]));
-        assert!(!is_answered(0.52, [0.77, 0.77], [0.12, 0.12]));
+        assert!(is_answered(1.0, [0.58, 0.67], [0.74, 0.65]));
+        assert!(!is_answered(1.0, [0.27, 0.31], [0.26, 0.24]));
+        assert!(is_answered(0.0, [0.79, 0.78], [0.40, 0.38]));
+        assert!(!is_answered(0.0, [0.77, 0.77], [0.12, 0.12]));
     }
 }

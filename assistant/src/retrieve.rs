@@ -43,7 +43,7 @@ pub(crate) fn search(
     };
     let scores: BTreeMap<ChunkId, f32> = hits.iter().map(|hit| (hit.chunk, hit.score)).collect();
     let ids: Vec<ChunkId> = hits.iter().map(|hit| hit.chunk).collect();
-    let bonus = COVERAGE_BONUS * question.clarity();
+    let bonus = COVERAGE_BONUS * question.clarity;
     let found = |row: ChunkRow| {
         let text = format!("{}\n{}", row.heading_path.join("\n"), row.text);
         let terms = words::term_set(&text);

@@ -300,9 +300,12 @@ pub struct Signals {
     /// Best cosine of the question to a passage.
     pub cosine: f32,
     /// Mean cosine of the question to all passages: large where the embedder does not know the
-    /// language and takes all its texts for alike.
+    /// language and takes all its texts for alike, and where there are only a few, on one subject.
     #[serde(default)]
     pub background: f32,
+    /// How well the embedder knows the question's language, 0 to 1: the less, the more words decide.
+    #[serde(default)]
+    pub clarity: f32,
     /// Share of the question's terms, by weight, that the best passage has.
     pub passage_coverage: f32,
     /// Best cosine of the question to a sentence.

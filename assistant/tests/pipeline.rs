@@ -91,6 +91,17 @@ fn what_the_documents_do_not_say_is_refused() {
 }
 
 #[test]
+fn a_small_base_on_one_subject_answers_what_it_says_in_other_words() {
+    let harbour = include_str!("../../fixtures/docs/harbour.md");
+    let mut assistant = open(Place::Memory, false);
+    block_on(assistant.add(&file("harbour.md", harbour), &mut |_| {})).unwrap();
+    let answer = ask(&mut assistant, "Who kept the lighthouse, and what did each of the keepers do?");
+    assert!(!answer.refused, "{:?}", answer.signals);
+    let answer = ask(&mut assistant, "What is the boiling point of tungsten?");
+    assert!(answer.refused, "{:?}", answer.signals);
+}
+
+#[test]
 fn documents_are_replaced_skipped_and_removed() {
     let mut assistant = filled();
     let mut steps = Vec::new();
