@@ -31,6 +31,19 @@ pub fn run(command: &mut Command) -> Outcome {
     if status.success() { Ok(()) } else { Err(format!("`{shown}` failed ({status})").into()) }
 }
 
+/// Runs a command beside `work` and waits for both; when `work` fails, the command is ended.
+pub fn run_beside(command: &mut Command, work: impl FnOnce() -> Outcome) -> Outcome {
+    let shown = shown(command);
+    let mut child = command.spawn().map_err(|e| format!("`{shown}` cannot be started: {e}"))?;
+    if let Err(error) = work() {
+        child.kill()?;
+        child.wait()?;
+        return Err(error);
+    }
+    let status = child.wait()?;
+    if status.success() { Ok(()) } else { Err(format!("`{shown}` failed ({status})").into()) }
+}
+
 /// What a command prints; `None` when it fails or is not there.
 pub fn output_of(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).stdin(Stdio::null()).output().ok()?;

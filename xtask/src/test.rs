@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::run::{cargo, run, say};
+use crate::run::{cargo, run, run_beside, say};
 use crate::wasm::Build;
 use crate::{Outcome, browser, serve, tidy, wasm, web};
 
@@ -29,12 +29,13 @@ pub fn test(filter: Option<&str>) -> Outcome {
     step("format, sizes");
     tidy::check_format()?;
     tidy::check_sizes()?;
-    step("web app");
-    web::build()?;
-    web::build_platform_tests()?;
-    step("programs and tests");
+    step("web app, programs, tests");
     // The command line is built with its tests; alone it would be built with other features, all anew.
-    run(&mut cargo(&["test", "--workspace", "--no-run", "--quiet"]))?;
+    // Linking a wasm program keeps one core busy; the others build what is native meanwhile.
+    run_beside(&mut cargo(&["test", "--workspace", "--no-run", "--quiet"]), || {
+        web::build()?;
+        web::build_platform_tests()
+    })?;
     step("models");
     serve::fetch_models()?;
     step("lints");
