@@ -132,8 +132,11 @@ def main(model_dir, out_dir):
 
     files = out_dir / "onnx"
     files.mkdir(parents=True, exist_ok=True)
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+    for name in ("config.json", "tokenizer.json"):
         shutil.copyfile(model_dir / name, out_dir / name)
+    # transformers.js wants this file too, which Footnote does not fetch.
+    tokenizer = {"tokenizer_class": "BertTokenizer", "model_max_length": config["max_position_embeddings"]}
+    (out_dir / "tokenizer_config.json").write_text(json.dumps(tokenizer))
     plain = files / "model.onnx"
     onnx.save(model, plain)
     fused = optimize_model(

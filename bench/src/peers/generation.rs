@@ -18,8 +18,8 @@ pub(super) struct Sizes {
 }
 
 pub(super) const SIZES: Sizes = Sizes { warm_up: (32, 8), timed: &[(200, 33), (1000, 33)] };
-/// On an adapter that the processor imitates the peer takes some ten seconds for a token.
-const SOFTWARE_SIZES: Sizes = Sizes { warm_up: (4, 2), timed: &[(16, 5)] };
+/// On an adapter that the processor imitates the peer takes some seven seconds for a token.
+const SOFTWARE_SIZES: Sizes = Sizes { warm_up: (4, 2), timed: &[(16, 5), (200, 5)] };
 /// An answer that ends before this says little about the speed of decoding.
 const MIN_DECODED: usize = 16;
 /// Room for the longest prompt and its answer; what Footnote takes, too.
