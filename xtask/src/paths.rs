@@ -43,7 +43,7 @@ pub fn wasm_sysroots() -> PathBuf {
     target().join("wasm-sysroot")
 }
 
-/// The command line, as `cargo build` leaves it.
-pub fn footnote() -> PathBuf {
-    target().join("debug").join(format!("footnote{}", env::consts::EXE_SUFFIX))
+/// A program, as `cargo build` leaves it.
+pub fn program(name: &str) -> PathBuf {
+    target().join("debug").join(format!("{name}{}", env::consts::EXE_SUFFIX))
 }

@@ -11,7 +11,7 @@ pub fn serve(port: u16) -> Outcome {
     build_footnote()?;
     fetch_models()?;
     let port = port.to_string();
-    let mut serve = command(paths::footnote(), &["serve", "--port", &port, "--web"]);
+    let mut serve = command(paths::program("footnote"), &["serve", "--port", &port, "--web"]);
     serve.arg(web_dist);
     become_process(&mut serve)
 }
@@ -40,20 +40,25 @@ pub fn bench(args: &[String]) -> Outcome {
         _ => {}
     }
     // The development profile compiles what is measured at level 3, and is built already.
-    let mut bench = cargo(&["run", "--package", "bench", "--"]);
-    run(bench.args(args))
+    build_program("bench")?;
+    run(command(paths::program("bench"), &[]).args(args))
 }
 
 /// Builds the command line.
-pub fn build_footnote() -> Outcome {
+fn build_footnote() -> Outcome {
     say("building the command line");
-    run(&mut cargo(&["build", "--package", "cli"]))
+    build_program("footnote")
+}
+
+/// Of the whole workspace, because a package alone is built with other features, and all it needs anew.
+fn build_program(name: &str) -> Outcome {
+    run(&mut cargo(&["build", "--workspace", "--bin", name]))
 }
 
 /// Fetches the two default models, the same way as a user; checks only, when they are there.
 pub fn fetch_models() -> Outcome {
     // Its result is for programs; progress and errors go to standard error.
-    run(command(paths::footnote(), &["models", "fetch"]).stdout(Stdio::null()))
+    run(command(paths::program("footnote"), &["models", "fetch"]).stdout(Stdio::null()))
 }
 
 /// On Unix the server takes this process's place, so that stopping the task stops it.
