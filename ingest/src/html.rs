@@ -10,9 +10,27 @@ mod depth;
 /// Text, title and blocks of an HTML page.
 pub(crate) struct Page {
     pub(crate) title: Option<String>,
+    pub(crate) authors: Vec<String>,
+    pub(crate) created: Option<String>,
     pub(crate) text: String,
     pub(crate) blocks: Vec<ByteBlock>,
 }
+
+/// How `<meta>` elements call an author, and the day a page was published: HTML's own names, those of the Open
+/// Graph, Dublin Core and scholarly indexes.
+const AUTHOR_NAMES: [&str; 5] =
+    ["author", "article:author", "dc.creator", "dcterms.creator", "citation_author"];
+const DATE_NAMES: [&str; 9] = [
+    "article:published_time",
+    "date",
+    "dc.date",
+    "dcterms.date",
+    "dcterms.created",
+    "datepublished",
+    "citation_publication_date",
+    "citation_date",
+    "pubdate",
+];
 
 /// Extracts `<main>`, or else the articles, or else the body without its navigation.
 pub(crate) fn parse(source: &str) -> Page {
@@ -30,7 +48,34 @@ pub(crate) fn parse(source: &str) -> Page {
         .map(words)
         .filter(|t| !t.is_empty())
         .or_else(|| writer.first_heading());
-    Page { title, text: writer.text, blocks: writer.blocks }
+    let authors = meta(root, &AUTHOR_NAMES);
+    let created = meta(root, &DATE_NAMES).into_iter().next();
+    Page { title, authors, created, text: writer.text, blocks: writer.blocks }
+}
+
+/// What the `<meta>` elements of these names say, in the order of the names, each once. An address of a
+/// profile is no name.
+fn meta(root: NodeRef<'_, Node>, names: &[&str]) -> Vec<String> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    let elements = root.descendants().filter_map(|node| node.value().as_element());
+    for element in elements.filter(|element| element.name() == "meta") {
+        let name = ["name", "property", "itemprop"].iter().find_map(|attribute| element.attr(attribute));
+        let name = name.unwrap_or_default().to_ascii_lowercase();
+        let content = element.attr("content").unwrap_or_default();
+        let content = content.split_whitespace().collect::<Vec<_>>().join(" ");
+        let rank = names.iter().position(|known| *known == name);
+        if let Some(rank) = rank.filter(|_| !content.is_empty() && !content.contains("://")) {
+            found.push((rank, content));
+        }
+    }
+    found.sort_by_key(|(rank, _)| *rank);
+    let mut values: Vec<String> = Vec::new();
+    for (_, value) in found {
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    values
 }
 
 /// The outermost `main` elements, else the outermost articles, else the root.
@@ -358,6 +403,20 @@ mod tests {
         check("<p>x<article>one</article>y<article>two</article>", &[(Paragraph, "one"), (Paragraph, "two")]);
         check("<main></main><p hidden>h</p><p>text</p>", &[(Paragraph, "text")]);
         check("<nav>only a menu</nav>", &[(Paragraph, "only a menu")]);
+    }
+
+    #[test]
+    fn authors_and_dates() {
+        let page = parse(
+            "<meta name=DC.creator content='Ana  Duarte'><meta property='article:author' content='https://x.org/ana'>\
+             <meta name=date content=2026-11-25><meta name=author content='Émile Ruiz'>\
+             <meta property='article:published_time' content='2026-11-24T08:30:00Z'>\
+             <meta name=author content='Émile Ruiz'><p>text",
+        );
+        assert_eq!(page.authors, ["Émile Ruiz", "Ana Duarte"]);
+        assert_eq!(page.created.as_deref(), Some("2026-11-24T08:30:00Z"));
+        let page = parse("<meta charset=utf-8><meta name=author content=' '><p>text");
+        assert_eq!((page.authors, page.created), (Vec::new(), None));
     }
 
     #[test]

@@ -5,6 +5,9 @@ use crate::blocks::ByteBlock;
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag};
 use std::ops::Range;
 
+/// Lines of a front matter that are looked at.
+const MAX_FRONT_LINES: usize = 200;
+
 /// The title and the blocks of a Markdown text, ascending.
 pub(crate) fn parse(text: &str) -> (Option<String>, Vec<ByteBlock>) {
     let options = Options::ENABLE_TABLES
@@ -161,10 +164,28 @@ fn level_number(level: HeadingLevel) -> u8 {
     level as u8
 }
 
-/// The value of `title: ..` (YAML) or `title = ..` (TOML), without quotes.
+/// The authors and the date that a Markdown text names in its front matter.
+pub(crate) fn about(text: &str) -> (Vec<String>, Option<String>) {
+    let mut lines = text.lines();
+    let fence = lines.next().map(str::trim_end).filter(|line| matches!(*line, "---" | "+++"));
+    let Some(fence) = fence else { return (Vec::new(), None) };
+    let block: Vec<&str> = lines.take_while(|line| line.trim_end() != fence).take(MAX_FRONT_LINES).collect();
+    let block = block.join("\n");
+    let named = ["author", "authors"].iter().find_map(|key| front_matter_value(&block, key));
+    let named = named.unwrap_or_default();
+    let authors = named.trim_matches(['[', ']']).split(',');
+    let authors = authors.map(|author| author.trim().trim_matches(['"', '\'']).trim().to_owned());
+    (authors.filter(|author| !author.is_empty()).collect(), front_matter_value(&block, "date"))
+}
+
 fn front_matter_title(block: &str) -> Option<String> {
+    front_matter_value(block, "title")
+}
+
+/// The value of `key: ..` (YAML) or `key = ..` (TOML), without quotes.
+fn front_matter_value(block: &str, key: &str) -> Option<String> {
     block.lines().find_map(|line| {
-        let rest = line.strip_prefix("title")?.trim_start();
+        let rest = line.strip_prefix(key)?.trim_start();
         let value = rest.strip_prefix([':', '='])?.trim();
         let value = value.trim_matches(['"', '\'']).trim();
         (!value.is_empty()).then(|| value.to_owned())
@@ -222,6 +243,19 @@ mod tests {
             "- one\n\n  ```\n  code\n  ```\n- [ ] task",
             &[(ListItem, "- one"), (Code, "```\n  code\n  ```"), (ListItem, "- [ ] task")],
         );
+    }
+
+    #[test]
+    fn authors_and_date_come_from_front_matter() {
+        let both = |text: &str| about(text);
+        assert_eq!(
+            both(
+                "---\ntitle: T\nauthors: [Ana Duarte, \"Émile Ruiz\"]\ndate: 2026-11-25\n---\n\nauthor: no\n"
+            ),
+            (vec!["Ana Duarte".to_owned(), "Émile Ruiz".to_owned()], Some("2026-11-25".to_owned()))
+        );
+        assert_eq!(both("+++\nauthor = 'Ana'\n+++\n"), (vec!["Ana".to_owned()], None));
+        assert_eq!(both("# T\n\nauthor: Ana\n"), (vec![], None));
     }
 
     #[test]

@@ -54,7 +54,9 @@ pub fn ingest(bytes: &[u8], hint: &Hint, limits: &Limits) -> Result<(Document, V
                 let reason = "the page has no text".to_owned();
                 return Err(Refusal::Unreadable { name: name(), reason });
             }
-            Ok(document(kind, page.text, page.title, page.blocks, warnings))
+            let (mut document, warnings) = document(kind, page.text, page.title, page.blocks, warnings);
+            (document.authors, document.created) = (page.authors, page.created);
+            Ok((document, warnings))
         }
         _ => {
             let (title, blocks) = match kind {
@@ -63,7 +65,10 @@ pub fn ingest(bytes: &[u8], hint: &Hint, limits: &Limits) -> Result<(Document, V
                 Kind::Code => (None, code::parse(&text)),
                 _ => (None, plain::parse(&text)),
             };
-            Ok(document(kind, text, title, blocks, warnings))
+            let (authors, created) =
+                if kind == Kind::Markdown { markdown::about(&text) } else { (vec![], None) };
+            let (document, warnings) = document(kind, text, title, blocks, warnings);
+            Ok((Document { authors, created, ..document }, warnings))
         }
     }
 }
