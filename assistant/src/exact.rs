@@ -54,9 +54,9 @@ impl Exact {
         if self.is_empty() {
             return 0.0;
         }
-        let text = folded(text);
+        let (text, whole) = (folded(text), folded(&ingest::with_whole_words(text)));
         let share = |parts: &[String], bonus: f32| {
-            let n_there = parts.iter().filter(|part| holds(&text, part)).count();
+            let n_there = parts.iter().filter(|part| holds(&text, part) || holds(&whole, part)).count();
             if parts.is_empty() { 0.0 } else { bonus * n_there as f32 / parts.len() as f32 }
         };
         share(&self.phrases, PHRASE_BONUS) + share(&self.names, NAME_BONUS)
@@ -157,5 +157,6 @@ mod tests {
         assert_eq!(exact.bonus("It calls Read\nLine on an io_error."), PHRASE_BONUS + NAME_BONUS);
         assert_eq!(exact.bonus("bread line, read lines, my_io_error"), 0.0);
         assert_eq!(exact.bonus("an IO_Error here"), NAME_BONUS);
+        assert_eq!(exact.bonus("They re-\nad line by line"), PHRASE_BONUS);
     }
 }

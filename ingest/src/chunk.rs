@@ -4,6 +4,7 @@ use crate::blocks::{self, ByteBlock};
 use crate::text::CodePoints;
 use crate::{BlockKind, Document, Kind, Span, markdown, rst};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 mod split;
 
@@ -54,26 +55,46 @@ impl Chunk {
         let text = with_whole_words(&self.text);
         if prefix.is_empty() { text } else { format!("{prefix}\n{text}") }
     }
+
+    /// Where spans of [`Chunk::text`], which count its code points, stand in [`Chunk::embedding_text`], in
+    /// bytes.
+    pub fn places_in_embedding_text(&self, title: &str, spans: &[Span]) -> Vec<Range<usize>> {
+        let prefix = prefix_line(title, &self.heading_path, &self.text);
+        let n_before = if prefix.is_empty() { 0 } else { prefix.len() + 1 };
+        let partings = partings(&self.text);
+        let starts: Vec<usize> = self.text.char_indices().map(|(at, _)| at).collect();
+        let place = |code_point: u32| {
+            let at = starts.get(code_point as usize).copied().unwrap_or(self.text.len());
+            let n_left_out: usize =
+                partings.iter().map(|part| part.end.min(at).saturating_sub(part.start)).sum();
+            n_before + at - n_left_out
+        };
+        spans.iter().map(|span| place(span.start)..place(span.end)).collect()
+    }
 }
 
 /// The text without the hyphens and line breaks within words. Compounds lose theirs, too.
-fn with_whole_words(text: &str) -> String {
+pub fn with_whole_words(text: &str) -> String {
     let mut whole = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("-\n").or_else(|| rest.find("\u{2010}\n")) {
-        let (before, after) = rest.split_at(at);
-        let hyphen = after.chars().next().map_or(0, char::len_utf8);
-        let next = &after[hyphen + 1..];
-        let is_parted = before.chars().next_back().is_some_and(char::is_lowercase)
-            && next.chars().next().is_some_and(char::is_lowercase);
-        whole.push_str(before);
-        if !is_parted {
-            whole.push_str(&after[..hyphen + 1]);
-        }
-        rest = next;
+    let mut at = 0;
+    for part in partings(text) {
+        whole.push_str(&text[at..part.start]);
+        at = part.end;
     }
-    whole.push_str(rest);
+    whole.push_str(&text[at..]);
     whole
+}
+
+/// Where hyphens and line breaks part words, ascending.
+fn partings(text: &str) -> Vec<Range<usize>> {
+    let hyphens = text.match_indices(['-', '\u{2010}']).map(|(at, hyphen)| at..at + hyphen.len());
+    let parting = |hyphen: Range<usize>| {
+        let next = text[hyphen.end..].strip_prefix('\n')?;
+        let is_parted = text[..hyphen.start].chars().next_back().is_some_and(char::is_lowercase)
+            && next.chars().next().is_some_and(char::is_lowercase);
+        is_parted.then_some(hyphen.start..hyphen.end + 1)
+    };
+    hyphens.filter_map(parting).collect()
 }
 
 /// 160 characters are about 40 tokens, a fifth of a chunk.

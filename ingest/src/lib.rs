@@ -59,7 +59,7 @@ mod text;
 mod xml;
 
 pub use all::{Entry, ingest_all};
-pub use chunk::{Chunk, ChunkPolicy, chunk};
+pub use chunk::{Chunk, ChunkPolicy, chunk, with_whole_words};
 pub use document::{Block, BlockKind, Document, Kind, Refusal, Span, Warning, WarningCode};
 pub use limits::{Hint, Limits};
 pub use read::ingest;

@@ -145,6 +145,21 @@ impl Analyzer {
     }
 }
 
+/// The text with the words whole that a hyphen parts at the end of a line; `None` where there are none.
+pub(crate) fn with_whole_words(text: &str) -> Option<String> {
+    let mut whole = String::new();
+    let mut rest = text;
+    while let Some((at, hyphen)) = rest.char_indices().find(|(_, c)| matches!(c, '-' | '\u{2010}')) {
+        let (before, after) = (&rest[..at], &rest[at + hyphen.len_utf8()..]);
+        let next = after.strip_prefix("\r\n").or_else(|| after.strip_prefix('\n')).unwrap_or_default();
+        let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_alphabetic() && !is_unspaced(c));
+        let is_parted = is_letter(before.chars().next_back()) && is_letter(next.chars().next());
+        whole.push_str(if is_parted { before } else { &rest[..at + hyphen.len_utf8()] });
+        rest = if is_parted { next } else { after };
+    }
+    (whole.len() + rest.len() < text.len()).then(|| whole + rest)
+}
+
 /// The terms of `text` as [`crate::Db::search_text`] compares them, in order, repeated ones too.
 pub fn terms(text: &str) -> Vec<String> {
     let mut terms = Vec::new();
@@ -293,6 +308,17 @@ mod tests {
         }
         // 7 deletions, 6 exchanges of neighbours, 7 * 26 other letters, 8 * 26 insertions.
         assert_eq!(misspelt(&analyzer, "filters").len(), 7 + 6 + 7 * 26 + 8 * 26);
+    }
+
+    #[test]
+    fn parted_words_are_joined() {
+        for (text, expected) in [
+            ("the light-\nhouses of the is\u{2010}\r\nland", Some("the lighthouses of the island")),
+            ("well-known, 1-\n2, a -\nb, end-", None),
+            ("", None),
+        ] {
+            assert_eq!(with_whole_words(text).as_deref(), expected, "{text:?}");
+        }
     }
 
     #[test]

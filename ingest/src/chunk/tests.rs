@@ -178,6 +178,22 @@ fn hyphens_at_line_ends_join_words_for_search() {
 }
 
 #[test]
+fn spans_are_found_again_in_the_text_to_embed() {
+    let text = "Über the light-\nhouses. No well-known is\u{2010}\nland — é.";
+    let path = vec!["A".to_owned(), "B".to_owned()];
+    for heading_path in [Vec::new(), path] {
+        let chunk = Chunk { span: Span::new(0, 1), page: None, heading_path, text: text.to_owned() };
+        let embedded = chunk.embedding_text("T");
+        let spans = crate::sentences(text);
+        let places = chunk.places_in_embedding_text("T", &spans);
+        let found: Vec<&str> = places.into_iter().map(|place| &embedded[place]).collect();
+        assert_eq!(found, ["Über the lighthouses.", "No well-known island — é."]);
+        let beyond = chunk.places_in_embedding_text("T", &[Span::new(0, 1_000)]);
+        assert!(embedded[beyond[0].clone()].starts_with("Über"));
+    }
+}
+
+#[test]
 fn page_furniture_is_in_no_chunk() {
     let text = "One two.\n\n12\n\nThe Book\n\nThree four.";
     let span = |part: &str| {
