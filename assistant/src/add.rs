@@ -1,10 +1,12 @@
 //! From a file to stored passages.
 
-use ingest::{Chunk, Document, Entry, Hint, Refusal, Warning};
-use vectordb::{DocumentId, DocumentInfo, NewChunk, NewDocument};
+use embedder::{Embedder, PassageVectors, SpannedText};
+use ingest::{Chunk, Document, Entry, Hint, Refusal, Span, Warning};
+use vectordb::{About, ChunkVectors, DocumentId, DocumentInfo, NewChunk, NewDocument, SentenceVectors};
 
 use crate::assistant::Assistant;
 use crate::library::{Library, sha256};
+use crate::pieces::pieces;
 use crate::types::{Added, AddedAll, NearCopy, Progress, SourceFile};
 use crate::{Error, Result};
 
@@ -149,14 +151,12 @@ impl Assistant {
         let embedder = &self.embedder;
         let chunks = self.cut(name, document)?;
         let title = document.title.as_deref().unwrap_or_default();
-        let texts: Vec<String> = chunks.iter().map(|chunk| chunk.embedding_text(title)).collect();
         let n_total = chunks.len() as u32;
         let mut vectors = Vec::with_capacity(chunks.len());
-        for batch in texts.chunks(BATCH) {
+        for batch in chunks.chunks(BATCH) {
             let n_done = vectors.len() as u32;
             progress(Progress::Embedding { name: name.to_owned(), n_done, n_total });
-            let batch: Vec<&str> = batch.iter().map(String::as_str).collect();
-            vectors.extend(embedder.embed_passages(&batch).await?);
+            vectors.extend(embed_chunks(embedder, batch, title).await?);
             platform::yield_now().await;
         }
         progress(Progress::Embedding { name: name.to_owned(), n_done: n_total, n_total });
@@ -174,15 +174,45 @@ impl Assistant {
     }
 }
 
+/// Vectors of passages and, from the same pass of the model, of what can be quoted from them.
+pub(crate) async fn embed_chunks(
+    embedder: &Embedder,
+    chunks: &[Chunk],
+    title: &str,
+) -> Result<Vec<ChunkVectors>> {
+    let quotable: Vec<Vec<Span>> =
+        chunks.iter().map(|chunk| pieces(&chunk.text).into_iter().map(|(span, _)| span).collect()).collect();
+    let texts: Vec<String> = chunks.iter().map(|chunk| chunk.embedding_text(title)).collect();
+    let places: Vec<_> = chunks
+        .iter()
+        .zip(&quotable)
+        .map(|(chunk, spans)| chunk.places_in_embedding_text(title, spans))
+        .collect();
+    let passages: Vec<SpannedText<'_>> =
+        texts.iter().zip(&places).map(|(text, spans)| SpannedText { text, spans }).collect();
+    let embedded = embedder.embed_passages_with_spans(&passages).await?;
+    let of_chunk = |(found, spans): (PassageVectors, Vec<Span>)| {
+        let mut sentences = SentenceVectors::default();
+        for (span, vector) in spans.iter().zip(&found.spans) {
+            if let Some(vector) = vector {
+                sentences.push(span.start, span.end, vector);
+            }
+        }
+        ChunkVectors { passage: found.passage, sentences }
+    };
+    Ok(embedded.into_iter().zip(quotable).map(of_chunk).collect())
+}
+
 /// Passages with their vectors.
-pub(crate) fn joined(chunks: Vec<Chunk>, vectors: Vec<Vec<f32>>) -> Vec<NewChunk> {
-    let joined = chunks.into_iter().zip(vectors).map(|(chunk, vector)| NewChunk {
+pub(crate) fn joined(chunks: Vec<Chunk>, vectors: Vec<ChunkVectors>) -> Vec<NewChunk> {
+    let joined = chunks.into_iter().zip(vectors).map(|(chunk, vectors)| NewChunk {
         start: chunk.span.start,
         end: chunk.span.end,
         page: chunk.page,
         heading_path: chunk.heading_path,
         text: chunk.text,
-        vector,
+        vector: vectors.passage,
+        sentences: vectors.sentences,
     });
     joined.collect()
 }
@@ -206,6 +236,7 @@ pub(crate) fn new_document(
         text: document.text,
         page_starts: document.page_starts,
         warnings: warnings.into_iter().map(|w| w.message).collect(),
+        about: About { authors: document.authors, created: document.created },
         chunks,
     }
 }

@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::rc::Rc;
 
 use embedder::Embedder;
 use generator::{Finish, Generator, Sampling, Session};
-use vectordb::DocumentText;
+use vectordb::{Db, DocumentId};
 
 use crate::assistant::Assistant;
 use crate::check::{Checked, Evidence, check, take_marks};
@@ -72,7 +73,7 @@ impl Asking {
         }
         let filter = assistant.library.filter(&options.scope)?;
         let embedder = assistant.embedder.clone();
-        let question = Question::new(question, &options.conversation, db, &embedder).await?;
+        let question = Question::new(question, &options.conversation, (db, &filter), &embedder).await?;
         let k = options.n_passages.max(1);
         let search = SearchOptions { k: k + SPARE_PASSAGES, ..SearchOptions::default() };
         let reranker = assistant.reranker.as_ref();
@@ -84,13 +85,11 @@ impl Asking {
         let nearest = db.search_vector(&question.vector, 1, &filter)?;
         let passages = passages::load(db, found, k);
         clock.lap("retrieve");
-        let candidates = quotes::rank(&question, &passages, &embedder).await?;
+        let candidates = quotes::rank(&question, &passages, db, &embedder).await?;
         let cosine = nearest.first().map_or(0.0, |hit| hit.score);
-        let signals = relevance::judge(&question, cosine, &passages, &candidates);
+        let signals = relevance::judge(&question, cosine, &passages, &candidates, &embedder).await?;
         let mut quotes = quotes::choose(&candidates, &passages, options.max_quotes.max(1));
-        for quote in &mut quotes {
-            set_page(quote, db.document(vectordb::DocumentId(quote.document_id))?);
-        }
+        set_pages(&mut quotes, db)?;
         clock.lap("quotes");
         let budget = generator.as_ref().map(|g| Budget::new(assistant.tier(), g.n_ctx()));
         Ok(Self {
@@ -343,10 +342,17 @@ fn tidy(text: &str, was_cut: bool) -> String {
 }
 
 /// A quote's page is that of its own first character, not of its passage's.
-fn set_page(quote: &mut Quote, document: Option<DocumentText>) {
-    let Some(document) = document else { return };
-    let n_before = document.page_starts.partition_point(|&start| start <= quote.start);
-    quote.page = (!document.page_starts.is_empty()).then_some(n_before.max(1) as u32);
+fn set_pages(quotes: &mut [Quote], db: &Db) -> Result<()> {
+    let mut page_starts: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+    for quote in quotes.iter_mut().filter(|quote| quote.page.is_some()) {
+        if let Entry::Vacant(unread) = page_starts.entry(quote.document_id) {
+            let document = db.document(DocumentId(quote.document_id))?;
+            unread.insert(document.map(|document| document.page_starts).unwrap_or_default());
+        }
+        let n_before = page_starts[&quote.document_id].partition_point(|&start| start <= quote.start);
+        quote.page = Some(n_before.max(1) as u32);
+    }
+    Ok(())
 }
 
 /// Laps by name.

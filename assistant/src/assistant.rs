@@ -174,7 +174,7 @@ impl Assistant {
     pub async fn search_by(&self, question: &str, options: &SearchOptions) -> Result<Vec<SearchHit>> {
         let db = &self.library.db;
         let filter = self.library.filter(&options.scope)?;
-        let question = Question::new(question, &[], db, &self.embedder).await?;
+        let question = Question::new(question, &[], (db, &filter), &self.embedder).await?;
         let more = SearchOptions { k: options.k + SPARE_PASSAGES, ..options.clone() };
         let found = rerank::search(db, self.reranker.as_ref(), &question, &more, &filter).await?;
         let passages = passages::load(db, found, options.k);

@@ -45,6 +45,7 @@ mod library;
 mod memory;
 mod open;
 mod passages;
+mod pieces;
 mod prompt;
 mod question;
 mod queue;
@@ -76,6 +77,6 @@ pub use types::{
 pub use work::Work;
 
 pub use vectordb::{
-    Collection, Contents, Conversation, DocumentInfo, Exported, Imported, Job, JobStage, Loss, Message, Role,
-    Stats, Tag,
+    About, Collection, Contents, Conversation, DocumentInfo, Exported, Imported, Job, JobStage, Loss,
+    Message, Role, Stats, Tag,
 };

@@ -44,6 +44,12 @@ pub struct Scope {
     pub added_from_unix_ms: Option<i64>,
     /// Documents added before this time.
     pub added_before_unix_ms: Option<i64>,
+    /// Documents with an author whose name has this in it.
+    pub author: Option<String>,
+    /// Documents that say they were written then or later (ISO 8601, or the beginning of such a date).
+    pub created_from: Option<String>,
+    /// Documents that say they were written before.
+    pub created_before: Option<String>,
 }
 
 impl Library {
@@ -266,6 +272,9 @@ impl Library {
             tags: scope.tags.clone(),
             added_from_unix_ms: scope.added_from_unix_ms,
             added_before_unix_ms: scope.added_before_unix_ms,
+            author: scope.author.clone(),
+            created_from: scope.created_from.clone(),
+            created_before: scope.created_before.clone(),
         };
         match self.db.matching(&filter) {
             Some(documents) if documents.is_empty() => Err(Error::NothingInScope),

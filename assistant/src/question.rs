@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use embedder::Embedder;
-use vectordb::Db;
+use vectordb::{Db, Filter};
 
 use crate::exact::Exact;
 use crate::types::Exchange;
@@ -41,7 +41,7 @@ pub(crate) struct Question {
     pub vector: Vec<f32>,
     /// The vector of what of it is asked, where that is not all.
     focus: Option<Vec<f32>>,
-    /// Mean cosine to all passages.
+    /// Mean cosine to all passages that are searched.
     pub background: f32,
     /// How well the embedder knows the question's language, 0 to 1.
     pub clarity: f32,
@@ -67,7 +67,7 @@ impl Question {
     pub(crate) async fn new(
         text: &str,
         conversation: &[Exchange],
-        db: &Db,
+        (db, filter): (&Db, &Filter),
         embedder: &Embedder,
     ) -> Result<Self> {
         let text: String = text.trim().chars().take(MAX_QUESTION_CHARS).collect();
@@ -83,7 +83,7 @@ impl Question {
         let terms = Terms::of(&text, understood.as_ref().map(|u| u.text.as_str()), db)?;
         let exact = Exact::of(&text);
         let pairs = pairs(&text);
-        let background = db.background(&vector)?;
+        let background = db.background(&vector, filter)?;
         let clarity = clarity(background).max(familiarity(&text, embedder));
         let understood = understood.map(|u| u.text);
         Ok(Self { text, understood, exact, vector, focus, background, clarity, terms, pairs })
@@ -126,9 +126,9 @@ impl Question {
         n_shared as f32 / self.pairs.len().max(1) as f32
     }
 
-    /// Cosine of what is asked to a unit vector.
-    pub(crate) fn cosine(&self, vector: &[f32]) -> f32 {
-        dot(self.focus.as_ref().unwrap_or(&self.vector), vector)
+    /// The vector of what is asked, to be compared with sentences.
+    pub(crate) fn focus(&self) -> &[f32] {
+        self.focus.as_ref().unwrap_or(&self.vector)
     }
 }
 

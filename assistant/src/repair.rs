@@ -95,6 +95,7 @@ mod tests {
             heading_path: Vec::new(),
             text: text.clone(),
             vector: vec![1.0, 0.0],
+            sentences: vectordb::SentenceVectors::default(),
         };
         NewDocument {
             name: name.to_owned(),
@@ -106,6 +107,7 @@ mod tests {
             text,
             page_starts: Vec::new(),
             warnings: Vec::new(),
+            about: vectordb::About::default(),
             chunks: vec![chunk],
         }
     }

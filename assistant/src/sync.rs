@@ -135,6 +135,7 @@ mod tests {
             warnings: vec![],
             collection: None,
             tags: vec![],
+            about: vectordb::About::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use ingest::{Chunk, Document, Entry, Refusal, Warning};
 use sha2::{Digest, Sha256};
-use vectordb::{Job, JobId, JobStage, Placement};
+use vectordb::{ChunkVectors, Job, JobId, JobStage, Placement};
 
 use crate::add::{self, BATCH};
 use crate::assistant::Assistant;
@@ -16,6 +16,9 @@ use crate::{Error, Result};
 /// at most.
 const MAX_UNSAVED_CHUNKS: usize = 64;
 const MAX_UNSAVED_MS: f64 = 2_000.0;
+
+/// Names what is kept of a passage: with other things a job begins anew.
+const KEPT: &[u8] = b"passage and sentences";
 
 /// Work on a job.
 pub struct Work {
@@ -37,8 +40,7 @@ struct Read {
 /// The document that is being embedded.
 struct Current {
     read: Read,
-    texts: Vec<String>,
-    vectors: Vec<Vec<f32>>,
+    vectors: Vec<ChunkVectors>,
     n_saved: usize,
     saved_ms: f64,
 }
@@ -112,12 +114,13 @@ impl Work {
             self.current = Some(current);
             return Ok(Some(progress));
         };
-        if current.vectors.len() < current.texts.len() {
+        let chunks = &current.read.chunks;
+        if current.vectors.len() < chunks.len() {
             let from = current.vectors.len();
-            let to = (from + BATCH).min(current.texts.len());
-            let batch: Vec<&str> = current.texts[from..to].iter().map(String::as_str).collect();
+            let to = (from + BATCH).min(chunks.len());
+            let title = current.read.document.title.as_deref().unwrap_or_default();
             let started = platform::now_ms();
-            current.vectors.extend(assistant.embedder.embed_passages(&batch).await?);
+            current.vectors.extend(add::embed_chunks(&assistant.embedder, &chunks[from..to], title).await?);
             assistant.rates.embed_ms += platform::now_ms() - started;
             assistant.rates.embedded_chunks += (to - from) as f64;
             self.job.n_done += (to - from) as u32;
@@ -148,7 +151,7 @@ impl Work {
         self.job.cursor = cursor;
         self.job.n_done += vectors.len() as u32;
         let n_saved = vectors.len();
-        Ok(Current { read, texts, vectors, n_saved, saved_ms: platform::now_ms() })
+        Ok(Current { read, vectors, n_saved, saved_ms: platform::now_ms() })
     }
 
     fn save_if_due(&mut self, assistant: &mut Assistant) -> Result<()> {
@@ -157,7 +160,7 @@ impl Work {
         let now = platform::now_ms();
         let is_due = unsaved.len() >= MAX_UNSAVED_CHUNKS || now - current.saved_ms > MAX_UNSAVED_MS;
         // The last ones go into the store at once.
-        if !is_due || current.vectors.len() == current.texts.len() {
+        if !is_due || current.vectors.len() == current.read.chunks.len() {
             return Ok(());
         }
         self.job.changed_unix_ms = platform::unix_ms();
@@ -215,7 +218,7 @@ impl Current {
         Progress::Embedding {
             name: self.read.name.clone(),
             n_done: self.vectors.len() as u32,
-            n_total: self.texts.len() as u32,
+            n_total: self.read.chunks.len() as u32,
         }
     }
 }
@@ -224,6 +227,7 @@ impl Current {
 /// otherwise.
 fn cursor_of(name: &str, texts: &[String]) -> String {
     let mut hash = Sha256::new();
+    hash.update(KEPT);
     for text in texts {
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text);

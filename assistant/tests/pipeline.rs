@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use assistant::{Answer, AnswerEvent, AskOptions, Assistant, Error, Options, Place, Progress, SourceFile};
+use assistant::{
+    Answer, AnswerEvent, AskOptions, Assistant, Error, Options, Place, Progress, Scope, SourceFile,
+};
 use platform::block_on;
 use runtime::TierChoice;
 
@@ -99,6 +101,64 @@ fn a_small_base_on_one_subject_answers_what_it_says_in_other_words() {
     assert!(!answer.refused, "{:?}", answer.signals);
     let answer = ask(&mut assistant, "What is the boiling point of tungsten?");
     assert!(answer.refused, "{:?}", answer.signals);
+}
+
+/// German texts: the embedder was made for English.
+const TEE: &str = "# Tee\n\nGrüner Tee zieht zwei Minuten bei 80 Grad. Schwarzer Tee braucht kochendes Wasser.\n\n\
+    ## Geschichte\n\nDas erste Teehaus von Lissabon wurde 1871 von Ana Duarte eröffnet.\n";
+const BIENEN: &str =
+    "Eine Arbeiterin lebt im Sommer etwa sechs Wochen. Die Königin kann fünf Jahre alt werden.\n";
+
+#[test]
+fn a_small_base_in_another_language_tells_what_it_knows_from_what_it_does_not() {
+    let mut assistant = open(Place::Memory, false);
+    for (name, text) in [("tee.md", TEE), ("bienen.txt", BIENEN)] {
+        block_on(assistant.add(&file(name, text), &mut |_| {})).unwrap();
+    }
+    for (question, sentence) in [
+        ("Wie viele Jahre alt kann die Königin werden?", "fünf Jahre"),
+        ("Wer hat das erste Teehaus von Lissabon eröffnet?", "Ana Duarte"),
+    ] {
+        let answer = ask(&mut assistant, question);
+        assert!(!answer.refused && answer.quotes[0].text.contains(sentence), "{answer:?}");
+    }
+    for question in ["Wie hoch ist der Kilimandscharo?", "Welche Farbe hat das Trikot von Brasilien?"] {
+        let answer = ask(&mut assistant, question);
+        assert!(answer.refused, "{question}: {:?}", answer.signals);
+    }
+}
+
+#[test]
+fn what_is_usual_is_measured_in_the_part_that_is_asked() {
+    let mut assistant = filled();
+    let mut alone = open(Place::Memory, false);
+    for assistant in [&mut assistant, &mut alone] {
+        block_on(assistant.add(&file("tee.md", TEE), &mut |_| {})).unwrap();
+    }
+    let id = assistant.library().document_named("tee.md").unwrap();
+    assistant.library_mut().set_tags(id, &["deutsch".into()]).unwrap();
+    let question = "Wann wurde das Teehaus eröffnet?";
+    let scope = Scope { tags: vec!["deutsch".into()], ..Scope::default() };
+    let options = AskOptions { scope, ..AskOptions::default() };
+    let background =
+        |assistant: &mut Assistant, options: &AskOptions| match events(assistant, question, options).pop() {
+            Some(AnswerEvent::Done(answer)) => answer.signals.background,
+            other => panic!("the last event is {other:?}"),
+        };
+    let [part, all] = [options, AskOptions::default()].map(|options| background(&mut assistant, &options));
+    assert_eq!(part, background(&mut alone, &AskOptions::default()));
+    assert!(all < part, "English texts are unlike the question: {all} {part}");
+}
+
+#[test]
+fn a_quotation_is_found_where_a_line_parts_its_words() {
+    let mut assistant = filled();
+    let text = "# Coast\n\nThe keeper lit the light-\nhouses of the bay every night at six.\n";
+    block_on(assistant.add(&file("coast.md", text), &mut |_| {})).unwrap();
+    let hits = block_on(assistant.search("\"lit the lighthouses of the bay\"", 3)).unwrap();
+    assert_eq!(hits.iter().map(|hit| hit.document.as_str()).collect::<Vec<_>>(), ["coast.md"]);
+    let answer = ask(&mut assistant, "When did they say \"lit the lighthouses of the bay\"?");
+    assert!(!answer.refused && answer.quotes[0].text.contains("at six"), "{answer:?}");
 }
 
 #[test]

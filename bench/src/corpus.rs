@@ -1,6 +1,6 @@
 //! Documents that are made up: words as frequent as in texts, and vectors in clusters.
 
-use vectordb::{EmbedderTag, NewChunk, NewDocument};
+use vectordb::{About, EmbedderTag, NewChunk, NewDocument, SentenceVectors};
 
 pub(crate) const DIMENSIONS: usize = 384;
 pub(crate) const CHUNKS_PER_DOCUMENT: usize = 100;
@@ -92,6 +92,7 @@ impl Corpus {
                     heading_path: Vec::new(),
                     text: words,
                     vector: self.vector(),
+                    sentences: SentenceVectors::default(),
                 }
             })
             .collect();
@@ -107,6 +108,7 @@ impl Corpus {
             text,
             page_starts: Vec::new(),
             warnings: Vec::new(),
+            about: About::default(),
             chunks,
         }
     }

@@ -1,11 +1,11 @@
 //! The store as its users see it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use cozo::DataValue;
 
-use crate::analysis::Analyzer;
+use crate::analysis::{Analyzer, with_whole_words};
 use crate::collections::checked_tags;
 use crate::engine::{Engine, Params};
 use crate::fuse::{LEG_DEPTH, fuse};
@@ -19,11 +19,11 @@ use crate::schema::{self, MAX_PART_CHUNKS, Transaction};
 use crate::values::{Columns, words};
 use crate::{
     ChunkId, ChunkRow, CollectionId, DocumentId, DocumentInfo, DocumentText, EmbedderTag, Error, Filter, Hit,
-    NewChunk, NewDocument, Placement, Result, Stats,
+    NewChunk, NewDocument, Placement, Result, SentenceVectors, Stats,
 };
 
 /// Chunks of one document. One commit holds them all in memory: at 384 dimensions and 1 kB of text
-/// about 4 kB each with their terms, so 200 MB at most; 50,000 chunks are some 20,000 pages.
+/// about 8 kB each with their terms and sentences, so 400 MB at most; 50,000 chunks are some 20,000 pages.
 pub const MAX_DOCUMENT_CHUNKS: usize = 50_000;
 
 /// Passages that are read at once to find a quotation.
@@ -201,7 +201,7 @@ impl Db {
             transaction.set_tags(id, &older.info.tags, &info.tags);
         }
         self.commit(transaction)?;
-        self.catalog.documents.insert(id, Stored { info, first_chunk: older.first_chunk });
+        self.catalog.documents.insert(id, Stored { info, ..older.clone() });
         Ok(id)
     }
 
@@ -212,7 +212,8 @@ impl Db {
         older: Option<Stored>,
         info: DocumentInfo,
     ) -> Result<DocumentId> {
-        let stored = Stored { info, first_chunk: self.catalog.next_chunk };
+        let has_sentences = new.chunks.iter().any(|chunk| !chunk.sentences.is_empty());
+        let stored = Stored { info, first_chunk: self.catalog.next_chunk, has_sentences };
         let older: Vec<Stored> = older.into_iter().collect();
         let parts = self.encode_terms(new);
         transaction.remove_documents(&older);
@@ -375,6 +376,26 @@ impl Db {
         Ok(ids.iter().filter_map(find).collect())
     }
 
+    /// The vectors of the sentences of these passages. A passage is left out if it is not stored, or was stored
+    /// without.
+    ///
+    /// # Errors
+    /// When rows cannot be read.
+    pub fn sentence_vectors(&self, ids: &[ChunkId]) -> Result<BTreeMap<ChunkId, SentenceVectors>> {
+        let n_dims = self.tag.dimensions as usize;
+        let params = Params::from([("ids".to_owned(), schema::ids(ids))]);
+        let mut found = BTreeMap::new();
+        for row in self.engine.read(schema::SENTENCES, params)? {
+            let mut columns = Columns::of(&row);
+            let chunk = ChunkId(columns.number()?);
+            let vectors = SentenceVectors::parse(columns.bytes()?, n_dims)?;
+            if !vectors.is_empty() {
+                found.insert(chunk, vectors);
+            }
+        }
+        Ok(found)
+    }
+
     /// The `k` passages whose vectors have the largest dot product with `query`, best first. Exact up
     /// to 16,384 passages (within the filter); of more, one in a hundred may be missed (modules `slab`
     /// and `ann`).
@@ -395,14 +416,14 @@ impl Db {
         Ok(self.index().vectors.search_exactly(query, k, &self.resolved(filter)))
     }
 
-    /// The mean dot product of `query` with all vectors: what a passage has that fits no better than
-    /// any other.
+    /// The mean dot product of `query` with all vectors that a filter lets through: what a passage has that
+    /// fits no better than any other.
     ///
     /// # Errors
     /// `BadQuery` as [`Self::search_vector`].
-    pub fn background(&self, query: &[f32]) -> Result<f32> {
+    pub fn background(&self, query: &[f32], filter: &Filter) -> Result<f32> {
         self.check_query(query)?;
-        Ok(self.index().vectors.spread(query, &Filter::default()).mean)
+        Ok(self.index().vectors.spread(query, &self.resolved(filter)).mean)
     }
 
     /// As [`Self::search_vector`], with the passages, in one query.
@@ -450,9 +471,10 @@ impl Db {
         Ok(hits)
     }
 
-    /// The terms of each heading of a passage, and of its text.
+    /// The terms of each heading of a passage, and of its text as it is and with parted words whole.
     fn terms_of(&self, row: &ChunkRow) -> Vec<Vec<String>> {
-        let texts = row.heading_path.iter().chain([&row.text]);
+        let whole = with_whole_words(&row.text);
+        let texts = row.heading_path.iter().chain([&row.text]).chain(&whole);
         let terms = texts.map(|text| {
             let mut terms = Vec::new();
             self.analyzer.terms(text, &mut |term| terms.push(term.to_owned()));
@@ -560,6 +582,7 @@ impl Db {
             warnings: new.warnings.clone(),
             collection: None,
             tags: Vec::new(),
+            about: new.about.clone(),
         }
     }
 
@@ -706,6 +729,9 @@ fn check(new: &NewDocument, n_dims: usize) -> Result<()> {
         }
         if chunk.vector.iter().any(|value| !value.is_finite()) {
             return bad(format!("the vector of passage {idx} has numbers that are not finite"));
+        }
+        if !chunk.sentences.fits(n_dims) {
+            return bad(format!("the sentences of passage {idx} have vectors of another length"));
         }
         if chunk.start > chunk.end {
             return bad(format!("passage {idx} ends before it starts"));

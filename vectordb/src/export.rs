@@ -9,7 +9,7 @@ use crate::engine::Params;
 use crate::framing::{Kind, Writer};
 use crate::schema::{self, MAX_PART_CHUNKS};
 use crate::values::Columns;
-use crate::{ChunkId, ChunkRow, Db, DocumentId, EmbedderTag, Error, Message, Result};
+use crate::{About, ChunkId, ChunkRow, Db, DocumentId, EmbedderTag, Error, Message, Result, SentenceVectors};
 
 /// The first record.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,6 +49,11 @@ pub(crate) struct DocumentRecord {
     pub(crate) collection: Option<String>,
     pub(crate) tags: Vec<String>,
     pub(crate) n_chunks: u32,
+    #[serde(default)]
+    pub(crate) about: About,
+    /// Vectors of sentences follow those of the passages.
+    #[serde(default)]
+    pub(crate) has_sentences: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -150,6 +155,7 @@ impl Db {
         let gone = || Error::UnknownDocument { id };
         let stored = self.document(id)?.ok_or_else(gone)?;
         let info = stored.info;
+        let place = self.stored(&[id]).pop().ok_or_else(gone)?;
         let collection = info.collection.and_then(|id| self.catalog.collections.get(&id));
         let record = DocumentRecord {
             name: info.name,
@@ -163,10 +169,12 @@ impl Db {
             collection: collection.map(|stored| stored.name.clone()),
             tags: info.tags,
             n_chunks: info.n_chunks,
+            about: info.about,
+            has_sentences: place.has_sentences,
         };
         writer.json(Kind::Document, &record)?;
         writer.record(Kind::Text, stored.text.as_bytes())?;
-        let ids: Vec<ChunkId> = self.stored(&[id]).first().ok_or_else(gone)?.chunks().collect();
+        let ids: Vec<ChunkId> = place.chunks().collect();
         for ids in ids.chunks(MAX_PART_CHUNKS) {
             let chunks = self.chunks(ids)?;
             let vectors = self.vector_bytes(ids)?;
@@ -177,8 +185,23 @@ impl Db {
             }
             writer.json(Kind::Chunks, &chunks.into_iter().map(chunk_record).collect::<Vec<_>>())?;
             writer.record(Kind::Vectors, &vectors)?;
+            if place.has_sentences {
+                writer.record(Kind::Sentences, &self.sentence_bytes(ids)?)?;
+            }
         }
         Ok(())
+    }
+
+    /// For each chunk the length of what it has of vectors of sentences (`u32`), and these.
+    fn sentence_bytes(&self, ids: &[ChunkId]) -> Result<Vec<u8>> {
+        let found = self.sentence_vectors(ids)?;
+        let mut bytes = Vec::new();
+        for id in ids {
+            let own = found.get(id).map_or(&[][..], SentenceVectors::as_bytes);
+            bytes.extend((own.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(own);
+        }
+        Ok(bytes)
     }
 
     /// The stored vectors of chunks of ascending ids, one behind the other.

@@ -17,13 +17,14 @@ fn file(path: &Path, mode: OpenMode) -> File {
     platform::block_on(File::open(&path.display().to_string(), mode)).unwrap()
 }
 
-/// All that a store of format 1 can hold, as the program that wrote the fixture saw it.
+/// All that a store of formats 1 and 2 can hold, as the program that wrote the fixture saw it.
 fn held(db: &Db, known: &Value) -> Value {
     let all = Filter::default();
     let plain = |mut document: Value| {
         let info = document["info"].as_object_mut().unwrap();
         assert_eq!(info.remove("collection"), Some(Value::Null));
         assert_eq!(info.remove("tags"), Some(json!([])));
+        assert_eq!(info.remove("about"), Some(json!({"authors": [], "created": null})));
         document
     };
     let documents: Vec<Value> = db
@@ -83,8 +84,43 @@ fn a_file_of_format_1_opens_and_holds_what_it_held() {
             db.move_documents(&[largest], Some(collection)).unwrap();
             db.create_conversation("b", 0).unwrap();
             assert_eq!(db.delete_collection(collection, Contents::Delete).unwrap(), [largest]);
+            holds_what_format_3_added(&mut db);
         }
     }
+}
+
+/// In a migrated file, too.
+fn holds_what_format_3_added(db: &mut Db) {
+    let mut new = document(&mut Rng(6), "new.md", 4);
+    let n_dims = db.tag().dimensions as usize;
+    for chunk in &mut new.chunks {
+        chunk.vector.truncate(n_dims);
+        chunk.sentences = crate::SentenceVectors::default();
+        chunk.sentences.push(0, 1, &chunk.vector);
+    }
+    let id = db.put_document(&new).unwrap();
+    assert_eq!(db.info(id).unwrap().about, new.about);
+    let chunks: Vec<_> = db.stored(&[id])[0].chunks().collect();
+    let kept = db.sentence_vectors(&chunks).unwrap();
+    assert!(kept.values().eq(new.chunks.iter().map(|chunk| &chunk.sentences)));
+    assert_eq!(db.sentence_vectors(&[ChunkId(1)]).unwrap().len(), 0);
+    assert_eq!(db.verify().unwrap(), [] as [String; 0]);
+}
+
+/// Made of the other fixture by the last program that wrote format 2, which gave it a collection.
+#[test]
+fn a_file_of_format_2_opens_and_holds_what_it_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kb.footnote");
+    fs::copy(fixture("format-2.footnote"), &path).unwrap();
+    let known: Value = serde_json::from_slice(&fs::read(fixture("format-1.json")).unwrap()).unwrap();
+    for _ in 0..2 {
+        let db = Db::open_existing(file(&path, OpenMode::ReadWrite)).unwrap();
+        assert_eq!(held(&db, &known), known);
+        assert_eq!(db.collections().iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["Kept"]);
+    }
+    let mut db = Db::open_existing(file(&path, OpenMode::ReadWrite)).unwrap();
+    holds_what_format_3_added(&mut db);
 }
 
 #[test]
@@ -93,11 +129,11 @@ fn a_newer_format_is_refused_and_the_file_left_alone() {
     let path = folder.path().join("kb.footnote");
     let db = Db::open(file(&path, OpenMode::ReadWrite), &tag()).unwrap();
     db.engine
-        .write("{?[key, value] <- [['format', '3']] :put meta {key => value}}", Default::default())
+        .write("{?[key, value] <- [['format', '4']] :put meta {key => value}}", Default::default())
         .unwrap();
     drop(db);
     let refused = |result: crate::Result<Db>| {
-        assert!(matches!(result, Err(Error::UnknownFormat { found: 3, supported: 2 })));
+        assert!(matches!(result, Err(Error::UnknownFormat { found: 4, supported: 3 })));
     };
     refused(Db::open(file(&path, OpenMode::ReadWrite), &tag()));
     refused(Db::open_read_only(file(&path, OpenMode::Read)));

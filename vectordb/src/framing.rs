@@ -6,8 +6,9 @@ use crate::{Error, Result};
 
 /// What an export begins with.
 const MAGIC: [u8; 8] = *b"FOOTNOTE";
-/// The version of exports that this program writes and reads.
-const VERSION: u32 = 1;
+/// The version of exports that this program writes; it reads this one and the one before, which had neither
+/// vectors of sentences nor what documents say of themselves.
+const VERSION: u32 = 2;
 /// A record holds at most this much: a document's text is the largest thing in one piece.
 const MAX_RECORD_BYTES: u64 = 1 << 30;
 /// Read at once while a record's length is not proven by its bytes.
@@ -37,10 +38,12 @@ pub(crate) enum Kind {
     Setting = 9,
     /// JSON of `End`; the last record.
     End = 10,
+    /// Vectors of the sentences of the chunks before it, where their document has any.
+    Sentences = 11,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Head,
         Self::Collection,
         Self::Document,
@@ -51,6 +54,7 @@ impl Kind {
         Self::Message,
         Self::Setting,
         Self::End,
+        Self::Sentences,
     ];
 }
 
@@ -159,7 +163,7 @@ impl<'a> Reader<'a> {
             return Err(bad("it does not begin like one"));
         }
         let version = u32::from_le_bytes(reader.raw()?);
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(bad(format!(
                 "its version is {version}, and this program reads {VERSION}: update Footnote"
             )));

@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 use redb::StorageBackend;
 
 use crate::pages::Pages;
-use crate::{Db, EmbedderTag, Filter, NewChunk, NewDocument, Salvage, postings, rows};
+use crate::{
+    About, ChunkId, Db, EmbedderTag, Filter, NewChunk, NewDocument, Salvage, SentenceVectors, postings, rows,
+};
 
 /// Index terms of a document, as they are stored.
 pub fn postings(bytes: &[u8]) {
@@ -71,6 +73,7 @@ fn read_all(pages: &Pages) {
     }
     let _ = db.search(&[1.0, 0.0], "fuzzing finds what nobody thought of", 5, &Filter::default());
     let _ = db.nearest(&[0.0, 1.0], 5, &Filter::default());
+    let _ = db.sentence_vectors(&[ChunkId(1), ChunkId(2)]);
     let _ = db.setting("theme");
     let _ = db.verify();
     if let Some(info) = documents.first() {
@@ -129,6 +132,11 @@ fn document(name: &str) -> NewDocument {
         heading_path: vec!["Trees".into()],
         text: (*passage).to_owned(),
         vector: vec![1.0, idx as f32],
+        sentences: {
+            let mut sentences = SentenceVectors::default();
+            sentences.push(0, passage.len() as u32, &[1.0, 0.5]);
+            sentences
+        },
     };
     NewDocument {
         name: name.to_owned(),
@@ -139,6 +147,7 @@ fn document(name: &str) -> NewDocument {
         added_unix_ms: 0,
         page_starts: vec![0],
         warnings: Vec::new(),
+        about: About { authors: vec!["Nobody".into()], created: None },
         chunks: passages.iter().enumerate().map(chunk).collect(),
         text,
     }

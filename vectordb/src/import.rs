@@ -13,7 +13,7 @@ use crate::framing::{Kind, Reader, Record};
 use crate::values::floats;
 use crate::{
     CollectionId, Conversation, ConversationId, Db, DocumentId, Error, MAX_CONVERSATION_MESSAGES,
-    MAX_DOCUMENT_CHUNKS, Message, NewChunk, NewDocument, Placement, Result,
+    MAX_DOCUMENT_CHUNKS, Message, NewChunk, NewDocument, Placement, Result, SentenceVectors,
 };
 
 /// Messages of a conversation that are held at once.
@@ -200,7 +200,11 @@ impl Db {
         while chunks.len() < n_chunks {
             let rows: Vec<ChunkRecord> = reader.expect(Kind::Chunks)?.json()?;
             let vectors = reader.expect(Kind::Vectors)?.content;
-            self.read_chunks(rows, &vectors, &mut chunks)?;
+            let sentences = match record.has_sentences {
+                true => self.read_sentences(&reader.expect(Kind::Sentences)?.content, rows.len())?,
+                false => vec![SentenceVectors::default(); rows.len()],
+            };
+            self.read_chunks(rows, &vectors, sentences, &mut chunks)?;
         }
         let is_inside = |chunk: &NewChunk| u64::from(chunk.end) <= n_chars;
         if chunks.len() != n_chunks || !chunks.iter().all(is_inside) {
@@ -216,11 +220,35 @@ impl Db {
             text,
             page_starts: record.page_starts,
             warnings: record.warnings,
+            about: record.about,
             chunks,
         })
     }
 
-    fn read_chunks(&self, rows: Vec<ChunkRecord>, vectors: &[u8], chunks: &mut Vec<NewChunk>) -> Result<()> {
+    fn read_sentences(&self, mut bytes: &[u8], n_chunks: usize) -> Result<Vec<SentenceVectors>> {
+        let mut all = Vec::new();
+        while let Some((n_bytes, rest)) = bytes.split_first_chunk() {
+            let Some((own, rest)) = rest.split_at_checked(u32::from_le_bytes(*n_bytes) as usize) else {
+                break;
+            };
+            let vectors = SentenceVectors::parse(own, self.tag().dimensions as usize);
+            let Ok(vectors) = vectors else { return bad("vectors of sentences cannot be read") };
+            all.push(vectors);
+            bytes = rest;
+        }
+        if all.len() != n_chunks || !bytes.is_empty() {
+            return bad("vectors of sentences do not fit their passages");
+        }
+        Ok(all)
+    }
+
+    fn read_chunks(
+        &self,
+        rows: Vec<ChunkRecord>,
+        vectors: &[u8],
+        sentences: Vec<SentenceVectors>,
+        chunks: &mut Vec<NewChunk>,
+    ) -> Result<()> {
         let n_dims = self.tag().dimensions as usize;
         let values = floats(vectors).filter(|values| values.len() == rows.len() * n_dims);
         let (Some(values), false) = (values, rows.is_empty()) else {
@@ -228,9 +256,9 @@ impl Db {
         };
         let values: Vec<f32> = values.collect();
         let vectors = values.chunks(n_dims.max(1));
-        chunks.extend(rows.into_iter().zip(vectors).map(|(row, vector)| {
+        chunks.extend(rows.into_iter().zip(vectors).zip(sentences).map(|((row, vector), sentences)| {
             let ChunkRecord { start, end, page, heading_path, text } = row;
-            NewChunk { start, end, page, heading_path, text, vector: vector.to_vec() }
+            NewChunk { start, end, page, heading_path, text, vector: vector.to_vec(), sentences }
         }));
         Ok(())
     }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::engine::Params;
 use crate::failure::Failure;
 use crate::schema::{self, Transaction};
-use crate::values::{Columns, floats, int, optional, optional_int, words};
-use crate::{CollectionId, Db, Error, Result};
+use crate::values::{Columns, floats, int, optional, optional_int};
+use crate::{ChunkVectors, CollectionId, Db, Error, Result, SentenceVectors};
 
 /// Jobs that wait or are done: as many files as one drop of a folder may bring.
 pub const MAX_JOBS: usize = 20_000;
@@ -162,7 +162,7 @@ impl Db {
     ///
     /// # Errors
     /// `UnknownJob`; `ReadOnly`, `Full`, `Io` with the job as it was.
-    pub fn advance_job(&mut self, job: Job, first: u32, vectors: &[Vec<f32>]) -> Result<()> {
+    pub fn advance_job(&mut self, job: Job, first: u32, vectors: &[ChunkVectors]) -> Result<()> {
         self.refresh()?;
         self.need_jobs(std::slice::from_ref(&job))?;
         let mut transaction = Transaction::default();
@@ -170,8 +170,7 @@ impl Db {
             self.drop_vectors(&mut transaction, job.id)?;
         }
         transaction.put_jobs(std::slice::from_ref(&job));
-        let values = words(vectors.iter().flatten().map(|value| value.to_le_bytes()));
-        let row = vec![int(job.id.0), int(first.into()), values];
+        let row = vec![int(job.id.0), int(first.into()), DataValue::Bytes(packed(vectors))];
         transaction.put("job_vectors", "job, part => values", [row]);
         self.commit(transaction)?;
         self.note_jobs(vec![job]);
@@ -179,17 +178,14 @@ impl Db {
     }
 
     /// The vectors that a job keeps, in the order of the passages, up to the first gap.
-    pub fn job_vectors(&self, id: JobId) -> Result<Vec<Vec<f32>>> {
+    pub fn job_vectors(&self, id: JobId) -> Result<Vec<ChunkVectors>> {
         let n_dims = self.tag().dimensions as usize;
-        let mut vectors: Vec<Vec<f32>> = Vec::new();
+        let mut vectors: Vec<ChunkVectors> = Vec::new();
         for (first, bytes) in self.job_parts(id)? {
             if first as usize != vectors.len() {
                 break;
             }
-            let values = floats(&bytes).filter(|values| values.len() % n_dims.max(1) == 0);
-            let values: Vec<f32> =
-                values.ok_or_else(|| Failure::corrupt("kept vectors have a wrong length"))?.collect();
-            vectors.extend(values.chunks(n_dims.max(1)).map(<[f32]>::to_vec));
+            vectors.extend(unpacked(&bytes, n_dims)?);
         }
         Ok(vectors)
     }
@@ -262,6 +258,34 @@ impl Transaction {
             cursor, error, created_unix_ms, changed_unix_ms";
         self.put("job", columns, jobs.iter().map(row));
     }
+}
+
+/// For each passage its vector, and behind their length in bytes (`u32`) those of its sentences.
+fn packed(vectors: &[ChunkVectors]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for ChunkVectors { passage, sentences } in vectors {
+        bytes.extend(passage.iter().flat_map(|value| value.to_le_bytes()));
+        bytes.extend((sentences.as_bytes().len() as u32).to_le_bytes());
+        bytes.extend_from_slice(sentences.as_bytes());
+    }
+    bytes
+}
+
+fn unpacked(mut bytes: &[u8], n_dims: usize) -> Result<Vec<ChunkVectors>> {
+    let wrong = || Failure::corrupt("kept vectors have a wrong length");
+    let mut vectors = Vec::new();
+    while !bytes.is_empty() {
+        let (passage, rest) = bytes.split_at_checked(n_dims * size_of::<f32>()).ok_or_else(wrong)?;
+        let (n_bytes, rest) = rest.split_first_chunk().ok_or_else(wrong)?;
+        let (sentences, rest) =
+            rest.split_at_checked(u32::from_le_bytes(*n_bytes) as usize).ok_or_else(wrong)?;
+        vectors.push(ChunkVectors {
+            passage: floats(passage).ok_or_else(wrong)?.collect(),
+            sentences: SentenceVectors::parse(sentences, n_dims)?,
+        });
+        bytes = rest;
+    }
+    Ok(vectors)
 }
 
 fn waiting(id: u64, file: &NewJob, now_unix_ms: i64) -> Job {

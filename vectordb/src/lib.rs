@@ -23,6 +23,7 @@
 //!     heading_path: vec!["Trees".into()],
 //!     text: text.clone(),
 //!     vector: vec![0.6, 0.8],
+//!     sentences: Default::default(),
 //! };
 //! let document = NewDocument {
 //!     name: "trees.md".into(),
@@ -34,6 +35,7 @@
 //!     text,
 //!     page_starts: vec![],
 //!     warnings: vec![],
+//!     about: Default::default(),
 //!     chunks: vec![chunk],
 //! };
 //! let id = db.put_document(&document)?;
@@ -86,6 +88,7 @@ mod rows;
 mod salvage;
 mod scan;
 mod schema;
+mod sentences;
 mod signs;
 mod sketch;
 mod slab;
@@ -127,8 +130,9 @@ pub use filter::Filter;
 pub use import::Imported;
 pub use jobs::{Job, JobId, JobStage, MAX_JOBS, NewJob};
 pub use salvage::{Loss, Salvage};
+pub use sentences::{SentenceVector, SentenceVectors};
 pub use types::{
-    ChunkId, ChunkRow, DocumentId, DocumentInfo, DocumentText, EmbedderTag, Hit, NearDuplicate, NewChunk,
-    NewDocument, Placement, Stats,
+    About, ChunkId, ChunkRow, ChunkVectors, DocumentId, DocumentInfo, DocumentText, EmbedderTag, Hit,
+    NearDuplicate, NewChunk, NewDocument, Placement, Stats,
 };
 pub use verify::{MAX_PROBLEMS, verify};

@@ -9,8 +9,8 @@ use serde_json::json;
 use crate::disk::Disk;
 use crate::testing::{N_DIMS, Rng, document, tag};
 use crate::{
-    Contents, Db, DocumentId, EmbedderTag, Error, Filter, Job, JobStage, Message, NewJob, Placement, Result,
-    Role,
+    ChunkVectors, Contents, Db, DocumentId, EmbedderTag, Error, Filter, Job, JobStage, Message, NewJob,
+    Placement, Result, Role, SentenceVectors,
 };
 
 /// Different outcomes of a power cut that are looked at, for each place where it may come.
@@ -48,7 +48,14 @@ fn fill(db: &mut Db) -> Result<()> {
     let file =
         NewJob { name: "d.md".into(), mime: String::new(), sha256: [4; 32], n_bytes: 9, collection: None };
     db.enqueue(&[file], 0)?;
-    db.advance_job(at_work(db, 4), 0, &vec![vec![0.5; N_DIMS]; 4])
+    db.advance_job(at_work(db, 4), 0, &kept(0.5))
+}
+
+/// What an embedder made of four passages.
+fn kept(value: f32) -> Vec<ChunkVectors> {
+    let mut sentences = SentenceVectors::default();
+    sentences.push(0, 5, &[value; N_DIMS]);
+    vec![ChunkVectors { passage: vec![value; N_DIMS], sentences }; 4]
 }
 
 fn message(text: &str) -> Message {
@@ -86,7 +93,7 @@ fn changes() -> Vec<(&'static str, Change)> {
         ("tag", Box::new(|db| db.set_tags(DocumentId(1), &["u".into()]))),
         ("append", Box::new(move |db| db.append_messages(talk(db), &[message("q"), message("a")]))),
         ("delete a conversation", Box::new(move |db| db.delete_conversation(talk(db)).map(drop))),
-        ("advance a job", Box::new(|db| db.advance_job(at_work(db, 8), 4, &vec![vec![0.25; N_DIMS]; 4]))),
+        ("advance a job", Box::new(|db| db.advance_job(at_work(db, 8), 4, &kept(0.25)))),
         (
             "end a job with its document",
             Box::new(|db| {

@@ -7,7 +7,8 @@ use tempfile::TempDir;
 
 use crate::testing::{N_DIMS, Rng, document, tag};
 use crate::{
-    CollectionId, Contents, Db, DocumentId, Error, Filter, Job, JobStage, Message, NewJob, Placement, Role,
+    ChunkVectors, CollectionId, Contents, Db, DocumentId, Error, Filter, Job, JobStage, Message, NewJob,
+    Placement, Role, SentenceVectors,
 };
 
 struct Kept(TempDir);
@@ -223,7 +224,13 @@ fn jobs_keep_their_place_and_their_vectors() {
     let mut db = kept.open();
     let ids = db.enqueue(&[job_file("a", 1), job_file("b", 2), job_file("c", 3)], 100).unwrap();
     let mut rng = Rng(2);
-    let vectors: Vec<Vec<f32>> = (0..7).map(|_| rng.unit_vector(N_DIMS)).collect();
+    let vectors: Vec<ChunkVectors> = (0..7)
+        .map(|n| {
+            let mut sentences = SentenceVectors::default();
+            (0..n % 3).for_each(|at| sentences.push(at, at + 1, &rng.unit_vector(N_DIMS)));
+            ChunkVectors { passage: rng.unit_vector(N_DIMS), sentences }
+        })
+        .collect();
     let at = |db: &Db, n_done| Job {
         stage: JobStage::Embedding,
         n_pages: 2,

@@ -13,8 +13,8 @@ use crate::postings::Terms;
 use crate::schema;
 use crate::values::{Columns, floats};
 use crate::{
-    ChunkId, CollectionId, DocumentId, DocumentInfo, EmbedderTag, Error, Job, JobId, MAX_DOCUMENT_CHUNKS,
-    Result,
+    About, ChunkId, CollectionId, DocumentId, DocumentInfo, EmbedderTag, Error, Job, JobId,
+    MAX_DOCUMENT_CHUNKS, Result,
 };
 
 /// A stored document, and where the ids of its chunks begin.
@@ -22,6 +22,8 @@ use crate::{
 pub(crate) struct Stored {
     pub(crate) info: DocumentInfo,
     pub(crate) first_chunk: u64,
+    /// Each of its passages has a row for the vectors of its sentences; else none has.
+    pub(crate) has_sentences: bool,
 }
 
 impl Stored {
@@ -112,6 +114,7 @@ pub(crate) fn catalog(engine: &Engine) -> Result<Catalog> {
     let last_job = catalog.jobs.last_key_value().map(|(id, _)| id.0);
     catalog.next_job = catalog.next_job.max(behind(last_job));
     catalog.read_order(engine)?;
+    catalog.read_about(engine)?;
     Ok(catalog)
 }
 
@@ -140,6 +143,29 @@ impl Catalog {
     }
 }
 
+impl Catalog {
+    /// Reads what documents say of themselves.
+    fn read_about(&mut self, engine: &Engine) -> Result<()> {
+        for row in engine.read(schema::ABOUT, Params::new())? {
+            let (document, about, has_sentences) = about(&row)?;
+            if let Some(stored) = self.documents.get_mut(&document) {
+                stored.info.about = about;
+                stored.has_sentences = has_sentences;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a document says of itself, from the columns of [`schema::ABOUT`], and whether it has vectors of
+/// sentences.
+pub(crate) fn about(row: &[cozo::DataValue]) -> std::result::Result<(DocumentId, About, bool), Failure> {
+    let mut columns = Columns::of(row);
+    let document = DocumentId(columns.number()?);
+    let about = About { authors: columns.json()?, created: columns.optional_text()? };
+    Ok((document, about, columns.truth()?))
+}
+
 /// A document from its columns, in the order of [`schema::DOCUMENTS`].
 pub(crate) fn document(row: &[cozo::DataValue]) -> std::result::Result<Stored, Failure> {
     let mut columns = Columns::of(row);
@@ -157,13 +183,14 @@ pub(crate) fn document(row: &[cozo::DataValue]) -> std::result::Result<Stored, F
         warnings: columns.json()?,
         collection: None,
         tags: Vec::new(),
+        about: About::default(),
     };
     let first_chunk: u64 = columns.number()?;
     if info.n_chunks as usize > MAX_DOCUMENT_CHUNKS || first_chunk.checked_add(info.n_chunks.into()).is_none()
     {
         return Err(Failure::corrupt("a document has more passages than can be"));
     }
-    Ok(Stored { info, first_chunk })
+    Ok(Stored { info, first_chunk, has_sentences: false })
 }
 
 /// Fills the indexes from the rows of all vectors and terms.

@@ -10,10 +10,11 @@ use crate::{EmbedderTag, Error, Result};
 /// Makes a new store for vectors of `tag`.
 pub(crate) fn create(engine: &Engine, tag: &EmbedderTag) -> Result<()> {
     let embedder = serde_json::to_string(tag).map_err(|error| Error::Engine { detail: error.to_string() })?;
-    let mut meta = added_by_format_2();
+    let mut meta = vec![format()];
+    meta.extend(added_by_format_2());
     meta.push(entry("embedder", &embedder));
     meta.extend(["next_document", "next_chunk"].map(|key| entry(key, "1")));
-    write(engine, &[schema::CREATE, schema::CREATE_2], meta)
+    write(engine, &[schema::CREATE, schema::CREATE_2, schema::CREATE_3], meta)
 }
 
 /// Brings a store of an older format to [`FORMAT`], in one transaction: after a failure it is as it
@@ -24,16 +25,21 @@ pub(crate) fn create(engine: &Engine, tag: &EmbedderTag) -> Result<()> {
 pub(crate) fn migrate(engine: &Engine, header: &Header) -> Result<()> {
     match header.number("format")? {
         FORMAT => Ok(()),
-        1 => write(engine, &[schema::CREATE_2], added_by_format_2()),
+        1 => {
+            let meta = [vec![format()], added_by_format_2()].concat();
+            write(engine, &[schema::CREATE_2, schema::CREATE_3, schema::FILL_3], meta)
+        }
+        2 => write(engine, &[schema::CREATE_3, schema::FILL_3], vec![format()]),
         found => Err(Error::UnknownFormat { found, supported: FORMAT }),
     }
 }
 
 fn added_by_format_2() -> Vec<Vec<DataValue>> {
-    let counters = ["next_collection", "next_conversation", "next_job"].map(|key| entry(key, "1"));
-    let mut meta = vec![entry("format", &FORMAT.to_string())];
-    meta.extend(counters);
-    meta
+    ["next_collection", "next_conversation", "next_job"].map(|key| entry(key, "1")).into()
+}
+
+fn format() -> Vec<DataValue> {
+    entry("format", &FORMAT.to_string())
 }
 
 fn entry(key: &str, value: &str) -> Vec<DataValue> {

@@ -177,6 +177,7 @@ fn a_quotation_is_required_in_order() {
     let passages = ["The heat pumps hum.", "A pump moves heat.", "Heat of any pump", "Élan vital, heat pump"];
     db.put_document(&written("a.md", 1, &passages)).unwrap();
     db.put_document(&written("b.md", 2, &["The heat pump again"])).unwrap();
+    db.put_document(&written("parted.md", 3, &["Of the light-\nhouses nothing is left."])).unwrap();
     let all = Filter::default();
     let found = |question: &str, filter: &Filter| {
         let mut ids: Vec<u64> =
@@ -184,6 +185,9 @@ fn a_quotation_is_required_in_order() {
         ids.sort_unstable();
         ids
     };
+    for question in ["\"the lighthouses nothing\"", "\"of the light-houses\"", "\"the light houses\""] {
+        assert_eq!(found(question, &all), [6], "{question}");
+    }
     assert_eq!(found("heat pump", &all), [1, 2, 3, 4, 5]);
     assert_eq!(found("\"heat pump\"", &all), [1, 4, 5]);
     assert_eq!(found("“Heat Pump” élan", &all), [1, 4, 5]);
@@ -195,7 +199,7 @@ fn a_quotation_is_required_in_order() {
     );
     // The leg by meaning would give all passages.
     let query: Vec<f32> = (0..N_DIMS).map(|_| 0.3).collect();
-    assert_eq!(db.search(&query, "heat pump", 10, &all).unwrap().len(), 5);
+    assert_eq!(db.search(&query, "heat pump", 10, &all).unwrap().len(), 6);
     assert_eq!(db.search(&query, "\"heat pump\"", 10, &all).unwrap().len(), 3);
     assert!(db.search(&query, "\"pump heat\"", 10, &all).unwrap().is_empty());
 }

@@ -13,7 +13,8 @@ use crate::scan::Scan;
 use crate::schema::{self, Transaction};
 use crate::values::{Columns, floats};
 use crate::{
-    Db, DocumentId, DocumentInfo, EmbedderTag, Error, MAX_DOCUMENT_CHUNKS, NewChunk, NewDocument, Result,
+    About, Db, DocumentId, DocumentInfo, EmbedderTag, Error, MAX_DOCUMENT_CHUNKS, NewChunk, NewDocument,
+    Result, SentenceVectors,
 };
 
 /// What is left of a damaged knowledge base. The file is only read.
@@ -26,6 +27,8 @@ pub struct Salvage {
     /// Everything that was stored last is known, though perhaps not readable: what is not known was
     /// removed.
     is_list_whole: bool,
+    /// The file is of a format in which each document has a row in `about`.
+    has_about: bool,
     losses: Vec<Loss>,
 }
 
@@ -56,8 +59,11 @@ impl Salvage {
             tag: None,
             documents: BTreeMap::new(),
             is_list_whole: false,
+            has_about: false,
             losses: Vec::new(),
         };
+        let has_about = salvage.rows("about").any(|(_, is_live)| is_live);
+        salvage.has_about = has_about;
         let meta = salvage.rows("meta").map(|(row, _)| row).collect::<Vec<_>>();
         let embedder = meta.iter().find(|row| row[0].get_str() == Some("embedder"));
         salvage.tag = embedder.and_then(|row| serde_json::from_str(row.get(1)?.get_str()?).ok());
@@ -107,6 +113,7 @@ impl Salvage {
             text,
             page_starts,
             warnings: info.warnings.clone(),
+            about: info.about.clone(),
             chunks,
         })
     }
@@ -208,7 +215,11 @@ impl Salvage {
             if row.len() > 11 {
                 row.swap(10, 11);
             }
-            let Some(stored) = load::document(&row).ok().filter(has_sound_ids) else { continue };
+            let Some(mut stored) = load::document(&row).ok().filter(has_sound_ids) else { continue };
+            if let Some((about, has_sentences)) = self.about(&stored) {
+                stored.info.about = about;
+                stored.has_sentences = has_sentences;
+            }
             let documents = if is_live { &mut live } else { &mut stale };
             documents.insert(stored.info.id, stored);
         }
@@ -237,7 +248,9 @@ impl Salvage {
         let keys = std::iter::once(("document_text", vec![id]))
             .chain(chunks().map(|chunk| ("chunk", vec![chunk])))
             .chain(chunks().map(|chunk| ("vector", vec![chunk])))
-            .chain((0..n_parts).map(|part| ("terms", vec![id, part])));
+            .chain((0..n_parts).map(|part| ("terms", vec![id, part])))
+            .chain(self.has_about.then(|| ("about", vec![id])))
+            .chain(chunks().filter(|_| stored.has_sentences).map(|chunk| ("sentences", vec![chunk])));
         let is_missing = |(relation, numbers): &(&str, Vec<u64>)| {
             let relation = self.relations.get(*relation);
             !relation.is_some_and(|relation| self.scan.is_live(&rows::key_of(*relation, numbers)))
@@ -281,6 +294,17 @@ impl Salvage {
                 let n = stored.info.n_chunks;
                 lose(format!("{n_lost} of {n} passages; add the document again to have all of it"));
             }
+            if self.has_about && self.row("about", &[id.0]).is_none() && !stored.is_nameless() {
+                lose("who wrote it and when; add the document again to have all of it".to_owned());
+            }
+            let has_sentences = |chunk: u64| self.row("sentences", &[chunk]).is_some();
+            let chunks = (stored.first_chunk..).take(stored.info.n_chunks as usize);
+            if stored.has_sentences && !chunks.into_iter().all(has_sentences) {
+                lose(
+                    "vectors of sentences; add the document again to find quotes as fast as before"
+                        .to_owned(),
+                );
+            }
             if self.text(*id).is_none() {
                 lose("its text between the passages; add the document again to have all of it".to_owned());
             }
@@ -302,8 +326,26 @@ impl Salvage {
             heading_path: chunk.heading_path,
             text: chunk.text,
             vector: Vec::new(),
+            sentences: self.sentences(id, vector.as_ref().map_or(0, Vec::len)).unwrap_or_default(),
         };
         Some(Chunk { passage, vector })
+    }
+
+    fn sentences(&self, chunk: u64, n_dims: usize) -> Option<SentenceVectors> {
+        let row = self.row("sentences", &[chunk])?;
+        SentenceVectors::parse(row.get(1)?.get_bytes()?, n_dims).ok()
+    }
+
+    /// What a document says of itself, and whether it has vectors of sentences; if that row is lost, what can
+    /// be told of it.
+    fn about(&self, stored: &Stored) -> Option<(About, bool)> {
+        if let Some((_, about, has_sentences)) =
+            self.row("about", &[stored.info.id.0]).and_then(|row| load::about(&row).ok())
+        {
+            return Some((about, has_sentences));
+        }
+        let mut chunks = (stored.first_chunk..).take(stored.info.n_chunks as usize);
+        chunks.any(|chunk| self.row("sentences", &[chunk]).is_some()).then(|| (About::default(), true))
     }
 
     fn text(&self, id: DocumentId) -> Option<(String, Vec<u32>)> {
@@ -372,8 +414,9 @@ fn nameless(id: DocumentId, chunks: &BTreeSet<u64>) -> Stored {
         warnings: vec!["recovered from a damaged knowledge base, which had lost its name".to_owned()],
         collection: None,
         tags: Vec::new(),
+        about: About::default(),
     };
-    Stored { info, first_chunk: first }
+    Stored { info, first_chunk: first, has_sentences: false }
 }
 
 /// What documents are called whose name is lost, before their number.

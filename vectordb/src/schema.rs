@@ -5,16 +5,16 @@ use cozo::DataValue;
 use crate::engine::Params;
 use crate::load::Stored;
 use crate::values::{int, optional, optional_int, strings, words};
-use crate::{ChunkId, CollectionId, DocumentId, DocumentInfo, NewDocument};
+use crate::{About, ChunkId, CollectionId, DocumentId, DocumentInfo, NewChunk, NewDocument};
 
 /// The format that this version writes. It reads this one, and older ones by way of `migrate`.
-pub(crate) const FORMAT: u64 = 2;
+pub(crate) const FORMAT: u64 = 3;
 
 /// Chunks whose terms share a row: keeps rows of long documents well under a megabyte.
 pub(crate) const MAX_PART_CHUNKS: usize = 256;
 
 /// The relations in the order in which they are made, which numbers them from 1.
-pub(crate) const RELATIONS: [&str; 14] = [
+pub(crate) const RELATIONS: [&str; 16] = [
     "meta",
     "document",
     "document_text",
@@ -29,6 +29,8 @@ pub(crate) const RELATIONS: [&str; 14] = [
     "message",
     "job",
     "job_vectors",
+    "about",
+    "sentences",
 ];
 
 /// The relations of format 1, all at once: a store has every one of them or is empty.
@@ -55,6 +57,19 @@ pub(crate) const CREATE_2: &str = "
 {:create job_vectors {job: Int, part: Int => values: Bytes}}
 ";
 
+/// What format 3 added.
+pub(crate) const CREATE_3: &str = "
+{:create about {document: Int => authors: String, created: String?, has_sentences: Bool}}
+{:create sentences {chunk: Int => values: Bytes}}
+";
+
+/// The rows that format 3 wants of documents that were there before.
+pub(crate) const FILL_3: &str = "
+{?[document, authors, created, has_sentences] :=
+    *document{id: document}, authors = '[]', created = null, has_sentences = false
+    :put about {document => authors, created, has_sentences}}
+";
+
 pub(crate) const META: &str = "?[key, value] := *meta{key, value}";
 
 pub(crate) const PUT_META: &str = "{?[key, value] <- $meta :put meta {key => value}}";
@@ -62,6 +77,10 @@ pub(crate) const PUT_META: &str = "{?[key, value] <- $meta :put meta {key => val
 pub(crate) const DOCUMENTS: &str = "
 ?[id, name, kind, title, sha256, n_bytes, added_unix_ms, n_chars, n_pages, n_chunks, warnings, first_chunk] :=
     *document{id, name, kind, title, sha256, n_bytes, added_unix_ms, n_chars, n_pages, n_chunks, warnings, first_chunk}
+";
+
+pub(crate) const ABOUT: &str = "
+?[document, authors, created, has_sentences] := *about{document, authors, created, has_sentences}
 ";
 
 pub(crate) const DOCUMENT_TEXT: &str = "
@@ -77,6 +96,12 @@ asked[id] <- $ids
 pub(crate) const VECTORS: &str = "
 asked[id] <- $ids
 ?[id, values] := asked[id], *vector{chunk: id, values}
+:order id
+";
+
+pub(crate) const SENTENCES: &str = "
+asked[id] <- $ids
+?[id, values] := asked[id], *sentences{chunk: id, values}
 :order id
 ";
 
@@ -173,6 +198,9 @@ impl Transaction {
         let chunks = || gone.iter().flat_map(Stored::chunks).map(|id| vec![int(id.0)]);
         self.rm("chunk", "id", chunks());
         self.rm("vector", "chunk", chunks());
+        self.rm("about", "document", ids());
+        let read = gone.iter().filter(|stored| stored.has_sentences).flat_map(Stored::chunks);
+        self.rm("sentences", "chunk", read.map(|id| vec![int(id.0)]));
         let parts = gone.iter().flat_map(|stored| {
             let n_parts = (stored.info.n_chunks as usize).div_ceil(MAX_PART_CHUNKS) as u64;
             (0..n_parts).map(|part| vec![int(stored.info.id.0), int(part)])
@@ -219,6 +247,12 @@ impl Transaction {
                 vec![int(chunk.0), int(id.0), words(row.vector.iter().map(|value| value.to_le_bytes()))]
             }),
         );
+        self.put_about(stored);
+        if stored.has_sentences {
+            let values = |row: &NewChunk| DataValue::Bytes(row.sentences.as_bytes().to_vec());
+            let rows = chunks().map(|(chunk, row)| vec![int(chunk.0), values(row)]);
+            self.put("sentences", "chunk => values", rows);
+        }
         let parts = (0..).zip(parts);
         self.put(
             "terms",
@@ -235,6 +269,17 @@ impl Transaction {
         let columns = "id => name, kind, title, sha256, n_bytes, added_unix_ms, n_chars, n_pages, n_chunks, \
             first_chunk, warnings";
         self.put("document", columns, [document_row(&stored.info, stored.first_chunk)]);
+    }
+
+    fn put_about(&mut self, stored: &Stored) {
+        let About { authors, created } = &stored.info.about;
+        let row = vec![
+            int(stored.info.id.0),
+            strings(authors),
+            optional(created.as_deref()),
+            DataValue::from(stored.has_sentences),
+        ];
+        self.put("about", "document => authors, created, has_sentences", [row]);
     }
 
     /// Puts documents into a collection or into none.
@@ -276,6 +321,7 @@ fn document_row(info: &DocumentInfo, first_chunk: u64) -> Vec<DataValue> {
         warnings,
         collection: _,
         tags: _,
+        about: _,
     } = info;
     vec![
         int(id.0),

@@ -1,6 +1,6 @@
 //! What the tests of this crate share: small documents, and a naive store to compare with.
 
-use crate::{EmbedderTag, NewChunk, NewDocument};
+use crate::{About, EmbedderTag, NewChunk, NewDocument, SentenceVectors};
 
 pub(crate) const N_DIMS: usize = 12;
 
@@ -50,6 +50,7 @@ pub(crate) fn document(rng: &mut Rng, name: &str, n_chunks: usize) -> NewDocumen
         let start = text.chars().count() as u32;
         let words: Vec<&str> = (0..1 + rng.below(9)).map(|_| WORDS[rng.below(WORDS.len())]).collect();
         let passage = words.join(" ");
+        let n_chars = passage.chars().count() as u32;
         text.push_str(&passage);
         chunks.push(NewChunk {
             start,
@@ -58,6 +59,7 @@ pub(crate) fn document(rng: &mut Rng, name: &str, n_chunks: usize) -> NewDocumen
             heading_path: (0..idx % 3).map(|level| format!("Part {level}")).collect(),
             text: passage,
             vector: rng.unit_vector(N_DIMS),
+            sentences: sentences(rng, n_chunks, n_chars),
         });
         text.push('\n');
     }
@@ -72,7 +74,21 @@ pub(crate) fn document(rng: &mut Rng, name: &str, n_chunks: usize) -> NewDocumen
         added_unix_ms: rng.below(1 << 40) as i64,
         page_starts: (0..n_chunks as u32 / 3).map(|page| page * 7).collect(),
         warnings: (0..n_chunks % 3).map(|n| format!("warning \"{n}\"")).collect(),
+        about: About {
+            authors: (0..n_chunks % 3).map(|n| format!("Author {n}")).collect(),
+            created: n_chunks.is_multiple_of(2).then(|| "2026-11-25".to_owned()),
+        },
         text,
         chunks,
     }
+}
+
+/// Every second document has vectors of sentences, and every third of its passages none.
+fn sentences(rng: &mut Rng, n_chunks: usize, n_chars: u32) -> SentenceVectors {
+    let mut vectors = SentenceVectors::default();
+    let n_sentences = if n_chunks.is_multiple_of(2) { rng.below(3) as u32 } else { 0 };
+    for n in 0..n_sentences {
+        vectors.push(n_chars * n / n_sentences, n_chars * (n + 1) / n_sentences, &rng.unit_vector(N_DIMS));
+    }
+    vectors
 }

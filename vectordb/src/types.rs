@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CollectionId, Job};
+use crate::{CollectionId, Job, SentenceVectors};
 
 /// Names a stored document for as long as it is stored; never given out twice in one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,8 +66,20 @@ pub struct NewDocument {
     pub page_starts: Vec<u32>,
     /// What the reader of the file warned about.
     pub warnings: Vec<String>,
+    /// What it says of itself.
+    pub about: About,
     /// The passages, in the order of the text.
     pub chunks: Vec<NewChunk>,
+}
+
+/// What a document says of itself besides its title.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct About {
+    /// Who wrote it; a letter's sender.
+    pub authors: Vec<String>,
+    /// When it was written, in its own words; mostly ISO 8601.
+    pub created: Option<String>,
 }
 
 /// A passage to store.
@@ -85,6 +97,17 @@ pub struct NewChunk {
     pub text: String,
     /// Its vector, of the embedder's dimensions; unit length, so that a dot product is a cosine.
     pub vector: Vec<f32>,
+    /// Those of its sentences, as far as they are known.
+    pub sentences: SentenceVectors,
+}
+
+/// What an embedder makes of a passage.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ChunkVectors {
+    /// The vector of the passage.
+    pub passage: Vec<f32>,
+    /// Those of its sentences.
+    pub sentences: SentenceVectors,
 }
 
 /// What the list of documents shows.
@@ -116,6 +139,9 @@ pub struct DocumentInfo {
     pub collection: Option<CollectionId>,
     /// Its tags, in order.
     pub tags: Vec<String>,
+    /// What it says of itself.
+    #[serde(default)]
+    pub about: About,
 }
 
 /// Where a document is put besides the store as such.

@@ -86,6 +86,10 @@ impl<'a> Columns<'a> {
         })
     }
 
+    pub(crate) fn truth(&mut self) -> Read<bool> {
+        self.next(DataValue::get_bool)
+    }
+
     pub(crate) fn bytes(&mut self) -> Read<&'a [u8]> {
         self.next(DataValue::get_bytes)
     }

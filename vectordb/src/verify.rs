@@ -9,7 +9,7 @@ use crate::postings::Terms;
 use crate::query::Query;
 use crate::schema;
 use crate::values::{Columns, floats, int};
-use crate::{ChunkId, ChunkRow, Db, Error, Filter, NewChunk, NewDocument, Result};
+use crate::{About, ChunkId, ChunkRow, Db, Error, Filter, NewChunk, NewDocument, Result, SentenceVectors};
 
 /// As many contradictions are listed; one is enough to repair a file.
 pub const MAX_PROBLEMS: usize = 100;
@@ -71,7 +71,7 @@ impl Db {
         stored: &Stored,
         see: &mut dyn FnMut(&ChunkRow, &[f32]),
     ) -> Result<Vec<&'static str>> {
-        let Stored { info, first_chunk } = stored;
+        let Stored { info, first_chunk, .. } = stored;
         let mut problems = Vec::new();
         let n_chars = self.document(info.id)?.map_or(0, |stored| stored.text.chars().count() as u64);
         if n_chars != info.n_chars {
@@ -102,6 +102,14 @@ impl Db {
                 continue;
             }
             chunks.iter().zip(&vectors).for_each(|(chunk, vector)| see(chunk, vector));
+            let sentences = self.sentence_vectors(ids)?;
+            let is_of_text = |chunk: &ChunkRow| {
+                let n_chars = chunk.end.saturating_sub(chunk.start);
+                sentences.get(&chunk.id).is_none_or(|own| own.iter().all(|one| one.end <= n_chars))
+            };
+            if !chunks.iter().all(is_of_text) {
+                problems.push("vectors of sentences are not of its passages");
+            }
             let n_chunks = chunks.len();
             let postings = self.postings(info.id, part as u64)?;
             let is_readable = Terms::parse(&postings).is_some_and(|terms| terms.n_terms().len() == n_chunks);
@@ -145,6 +153,7 @@ impl Db {
             heading_path: row.heading_path,
             text: row.text,
             vector: Vec::new(),
+            sentences: SentenceVectors::default(),
         };
         let document = NewDocument {
             name: String::new(),
@@ -156,6 +165,7 @@ impl Db {
             text: String::new(),
             page_starts: Vec::new(),
             warnings: Vec::new(),
+            about: About::default(),
             chunks: chunks.into_iter().map(chunk).collect(),
         };
         self.encode_terms(&document).pop().unwrap_or_default()
@@ -167,12 +177,16 @@ impl Db {
         let n_parts =
             documents().map(|stored| (stored.info.n_chunks as usize).div_ceil(schema::MAX_PART_CHUNKS)).sum();
         let n_documents = documents().len();
+        let with_sentences = documents().filter(|stored| stored.has_sentences);
+        let n_with_sentences = with_sentences.map(|stored| stored.info.n_chunks as usize).sum();
         let expected = [
             ("document", "id", n_documents),
             ("document_text", "document", n_documents),
             ("chunk", "id", documents().map(|stored| stored.info.n_chunks as usize).sum()),
             ("vector", "chunk", n_chunks),
             ("terms", "document, part", n_parts),
+            ("about", "document", n_documents),
+            ("sentences", "chunk", n_with_sentences),
         ];
         let mut problems = Vec::new();
         for (relation, keys, n_expected) in expected {
