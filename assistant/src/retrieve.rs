@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use vectordb::{ChunkId, ChunkRow, Db, Filter, Hit};
+use vectordb::{ChunkId, ChunkRow, Db, Filter, Hit, SentenceVectors};
 
+use crate::pieces::pieces;
 use crate::question::Question;
 use crate::types::SearchOptions;
 use crate::{Leg, Result, words};
@@ -15,10 +16,17 @@ const SPARE: usize = 8;
 const EXACT_DEPTH: usize = 24;
 /// What a passage gains that has all of a question's terms, where a perfect score of the search is 1.
 /// A search by words counts a rare word that is repeated more than all the others together; an answer
-/// mostly has something of everything that was asked. Between .1 and .4 the gain hardly changes. It fades
+/// mostly has something of everything that was asked. Between .3 and .6 the gain hardly changes. It fades
 /// with the embedder's knowledge of the language: our list of words that say nothing is English, and in
 /// other languages the share of a question's words is for the most part one of its grammar.
-const COVERAGE_BONUS: f32 = 0.3;
+const COVERAGE_BONUS: f32 = 0.45;
+/// What it gains by the cosine of its best sentence, which says more than that of all its sentences together
+/// where one of them answers and the others speak of something else; and what it gains by the sentence that has
+/// most of the question's pairs of neighbouring words. Both fade in the same way. In replay, with .3 to .6
+/// and .1 to .3, MRR@10 is .003 to .008 higher on English articles, .02 to .03 on state_of_the_union, up to .015
+/// on wikitexts, .01 lower on finance, and the same or .005 higher in ten languages.
+const SENTENCE_BONUS: f32 = 0.5;
+const PAIRS_BONUS: f32 = 0.2;
 
 /// A passage that was found, with its terms.
 pub(crate) struct Found {
@@ -43,13 +51,20 @@ pub(crate) fn search(
     };
     let scores: BTreeMap<ChunkId, f32> = hits.iter().map(|hit| (hit.chunk, hit.score)).collect();
     let ids: Vec<ChunkId> = hits.iter().map(|hit| hit.chunk).collect();
-    let bonus = COVERAGE_BONUS * question.clarity;
+    let sentences = if leg == Leg::Fused { best_sentences(db, question, &ids)? } else { BTreeMap::new() };
+    // Passages that were stored without vectors of sentences are neither better nor worse for it.
+    let usual = sentences.values().sum::<f32>() / sentences.len().max(1) as f32;
     let found = |row: ChunkRow| {
         let text = format!("{}\n{}", row.heading_path.join("\n"), row.text);
         let terms = words::term_set(&text);
         let mut score = scores.get(&row.id).copied().unwrap_or_default();
         if leg == Leg::Fused {
-            score += bonus * question.coverage(&terms) + question.exact.bonus(&text);
+            let sentence = sentences.get(&row.id).copied().unwrap_or(usual);
+            let shares = pieces(&row.text).into_iter().map(|(_, text)| question.share_of_pairs(text));
+            let gain = COVERAGE_BONUS * question.coverage(&terms)
+                + SENTENCE_BONUS * sentence
+                + PAIRS_BONUS * shares.fold(0.0, f32::max);
+            score += question.clarity * gain + question.exact.bonus(&text);
         }
         Found { row, score, terms }
     };
@@ -60,6 +75,14 @@ pub(crate) fn search(
         found.truncate(k);
     }
     Ok(found)
+}
+
+/// The cosine of each passage's best sentence, of those whose vectors are stored.
+fn best_sentences(db: &Db, question: &Question, ids: &[ChunkId]) -> Result<BTreeMap<ChunkId, f32>> {
+    let best = |vectors: &SentenceVectors| {
+        vectors.iter().map(|vector| vector.dot(question.focus())).fold(f32::MIN, f32::max)
+    };
+    Ok(db.sentence_vectors(ids)?.iter().map(|(id, vectors)| (*id, best(vectors))).collect())
 }
 
 /// What the store's search finds, and what has the names that are meant letter by letter: one of
