@@ -20,6 +20,10 @@ struct Row<'a> {
     n_pages: u32,
     n_chunks: u32,
     added_unix_ms: i64,
+    title: Option<&'a str>,
+    authors: &'a [String],
+    /// When it was written, as it says itself.
+    created: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -79,6 +83,9 @@ async fn list(kb: &KbArgs, scope: &ScopeArgs) -> Result<()> {
             n_pages: info.n_pages,
             n_chunks: info.n_chunks,
             added_unix_ms: info.added_unix_ms,
+            title: info.title.as_deref(),
+            authors: &info.about.authors,
+            created: info.about.created.as_deref(),
         })
         .collect();
     if kb.json {
@@ -88,9 +95,18 @@ async fn list(kb: &KbArgs, scope: &ScopeArgs) -> Result<()> {
         let collection = row.collection.map(|name| format!(" [{name}]")).unwrap_or_default();
         let tags: String = row.tags.iter().map(|tag| format!(" #{tag}")).collect();
         let added = when::told(row.added_unix_ms);
-        output::line(&format!("{added}  {:6} passages  {}{collection}{tags}", row.n_chunks, row.name));
+        let about = about(row);
+        output::line(&format!("{added}  {:6} passages  {}{collection}{tags}{about}", row.n_chunks, row.name));
     }
     Ok(())
+}
+
+/// Who wrote a document and when, as far as it says so.
+fn about(row: &Row<'_>) -> String {
+    let day = |date: &str| date.chars().take_while(|&c| c != 'T').collect::<String>();
+    let authors = Some(row.authors.join(", ")).filter(|authors| !authors.is_empty());
+    let parts: Vec<String> = authors.into_iter().chain(row.created.map(day)).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 
 /// The ids of documents, or an error that names the first that is not there.

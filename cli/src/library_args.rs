@@ -34,6 +34,15 @@ pub struct ScopeArgs {
     /// Only documents added before
     #[arg(long, value_name = "WHEN")]
     pub before: Option<String>,
+    /// Only documents with an author whose name has this in it
+    #[arg(long, value_name = "NAME")]
+    pub author: Option<String>,
+    /// Only documents that say they were written since: 2026, 2026-11 or 2026-11-25
+    #[arg(long, value_name = "DATE")]
+    pub written_since: Option<String>,
+    /// Only documents that say they were written before
+    #[arg(long, value_name = "DATE")]
+    pub written_before: Option<String>,
 }
 
 impl ScopeArgs {
@@ -42,11 +51,15 @@ impl ScopeArgs {
         let time = |text: &Option<String>| {
             text.as_deref().map(|text| when::parse(text, platform::unix_ms())).transpose()
         };
+        let date = |text: &Option<String>| text.as_deref().map(when::checked_date).transpose();
         Ok(Scope {
             collections: self.collections.clone(),
             tags: self.tags.clone(),
             added_from_unix_ms: time(&self.since)?,
             added_before_unix_ms: time(&self.before)?,
+            author: self.author.clone(),
+            created_from: date(&self.written_since)?,
+            created_before: date(&self.written_before)?,
         })
     }
 }

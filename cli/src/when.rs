@@ -12,6 +12,19 @@ pub fn parse(text: &str, now_unix_ms: i64) -> Result<i64> {
     time.ok_or_else(|| Error::NoDate { text: text.to_owned() })
 }
 
+/// A year, month or day as dates begin in ISO 8601.
+pub fn checked_date(text: &str) -> Result<String> {
+    let whole = match text.len() {
+        4 => format!("{text}-01-01"),
+        7 => format!("{text}-01"),
+        _ => text.to_owned(),
+    };
+    match date(&whole) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(Error::NoDate { text: text.to_owned() }),
+    }
+}
+
 fn ago(text: &str) -> Option<i64> {
     let units = [("min", MS_PER_MINUTE), ("h", MS_PER_HOUR), ("d", MS_PER_DAY)];
     let (number, ms) = units.iter().find_map(|(unit, ms)| Some((text.strip_suffix(unit)?.trim(), *ms)))?;

@@ -127,6 +127,33 @@ fn a_folder_is_mirrored_put_in_order_and_searched_in_part() {
 }
 
 #[test]
+fn documents_are_chosen_by_who_wrote_them_and_when() {
+    let base = Base::new();
+    let head =
+        "<title>Tides</title><meta name=author content='Ana Duarte'><meta name=date content=2024-03-01>";
+    base.write("tides.html", &format!("{head}<p>The tide turns every six hours and thirteen minutes."));
+    base.write(
+        "moon.md",
+        "---\nauthor: Emil Ruiz\ndate: 2025-07-09\n---\n\n# Moon\n\nThe moon pulls at the sea.\n",
+    );
+    base.sync(&[]);
+    let listed = base.json("docs list", &["--author", "duarte"]);
+    assert_eq!(listed[0]["authors"], json!(["Ana Duarte"]), "{listed}");
+    assert_eq!((&listed[0]["created"], listed.as_array().unwrap().len()), (&json!("2024-03-01"), 1));
+    assert_eq!(base.names(&["--written-since", "2025"]), ["docs/moon.md"]);
+    assert_eq!(base.names(&["--written-before", "2025-07-09"]), ["docs/tides.html"]);
+    assert_eq!(base.names(&["--written-since", "2026-01"]), [] as [String; 0]);
+    assert!(base.fails("docs list", &["--written-since", "spring"]).contains("no date"));
+    let told = String::from_utf8(base.run("docs list", &["--author", "Ruiz"]).stdout).unwrap();
+    assert!(told.contains("moon.md (Emil Ruiz, 2025-07-09)"), "{told}");
+    let found = base.json("search", &["what pulls at the sea", "--author", "Duarte"]);
+    assert!(
+        found["hits"].as_array().unwrap().iter().all(|hit| hit["document"] == "docs/tides.html"),
+        "{found}"
+    );
+}
+
+#[test]
 fn a_base_is_copied_with_its_conversations_and_made_small() {
     let base = Base::new();
     let docs = base.path("docs");
