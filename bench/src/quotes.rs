@@ -1,8 +1,9 @@
 //! How soon the quotes are there: from a typed question to exact spans, among 10,000 passages.
 
 use assistant::{AskOptions, Assistant, Options, Place, SourceFile};
-use platform::block_on;
+use platform::{block_on, now_ms};
 
+use crate::corpus::percentile;
 use crate::{Args, Outcome, Row, Tier};
 
 /// Passages of the usual length, which the questions are about, in documents of as many.
@@ -14,7 +15,7 @@ const SHORT_PASSAGES: usize = 9_000;
 const SHORT_WORDS: usize = 10;
 const PASSAGES_PER_DOCUMENT: usize = 500;
 const QUESTION_WORDS: usize = 8;
-const QUESTIONS: usize = 20;
+const PASSAGES_PER_QUESTION: usize = 10;
 
 const WORDS: &str = "harbour winter copper engine letter garden market river teacher window bridge candle \
     forest summer doctor signal carpet velvet mountain station lantern paper silver cotton morning evening \
@@ -36,26 +37,31 @@ pub(crate) fn rows(args: &Args) -> Outcome<Vec<Row>> {
         [(LONG_PASSAGES, SENTENCES, SENTENCE_WORDS), (SHORT_PASSAGES, 1, SHORT_WORDS)]
     {
         for i in 0..n_passages / PASSAGES_PER_DOCUMENT {
-            let (text, question) = texts.document(n_sentences, n_words);
+            let (text, asked) = texts.document(n_sentences, n_words);
             let file =
                 SourceFile { name: format!("{n_words} words, {i}.md"), mime: None, bytes: text.into_bytes() };
             block_on(assistant.add(&file, &mut |_| {}))?;
-            questions.push(question);
+            questions.extend(asked.into_iter().filter(|_| n_passages == LONG_PASSAGES));
         }
     }
     let n_chunks = assistant.state()?.n_chunks;
     let options = AskOptions { generate: false, ..AskOptions::default() };
-    let mut asked = questions.iter().cycle();
-    let mut row = Row::timed(format!("question to quotes, {n_chunks} passages"), args.runs, || {
-        for question in asked.by_ref().take(QUESTIONS) {
+    let (mut medians, mut worst) = (Vec::new(), Vec::new());
+    for run in 0..=args.runs {
+        let mut figures = Vec::with_capacity(questions.len());
+        for question in &questions {
+            let start_ms = now_ms();
             block_on(assistant.ask(question, &options))?;
+            figures.push(now_ms() - start_ms);
         }
-        Ok(())
-    })?;
-    for figure in [&mut row.ours.median, &mut row.ours.min, &mut row.ours.max] {
-        *figure /= QUESTIONS as f64;
+        // The first run warms up.
+        if run > 0 {
+            medians.push(percentile(&mut figures, 0.5));
+            worst.push(percentile(&mut figures, 0.99));
+        }
     }
-    Ok(vec![row])
+    let what = format!("question to quotes, {n_chunks} passages");
+    Ok(vec![Row::new(format!("{what}: p50"), "ms", medians), Row::new(format!("{what}: p99"), "ms", worst)])
 }
 
 struct Texts {
@@ -73,9 +79,9 @@ impl Texts {
         WORDS.split_whitespace().nth((random % n_words) as usize).unwrap_or_default()
     }
 
-    /// A document of sections that are a passage each, and a question with words of the last one.
-    fn document(&mut self, n_sentences: usize, n_words: usize) -> (String, String) {
-        let (mut text, mut last) = (String::new(), String::new());
+    /// A document of sections that are a passage each, and questions with words of some of them.
+    fn document(&mut self, n_sentences: usize, n_words: usize) -> (String, Vec<String>) {
+        let (mut text, mut last, mut questions) = (String::new(), String::new(), Vec::new());
         for i in 0..PASSAGES_PER_DOCUMENT {
             text.push_str(&format!("# {} {i}\n\n", self.word()));
             for _ in 0..n_sentences {
@@ -84,8 +90,11 @@ impl Texts {
                 text.push_str(&format!("The {last}. "));
             }
             text.push_str("\n\n");
+            if i % PASSAGES_PER_QUESTION == 0 {
+                let words: Vec<&str> = last.split_whitespace().take(QUESTION_WORDS).collect();
+                questions.push(format!("Which {} is it?", words.join(" ")));
+            }
         }
-        let words: Vec<&str> = last.split_whitespace().take(QUESTION_WORDS).collect();
-        (text, format!("Which {} is it?", words.join(" ")))
+        (text, questions)
     }
 }
