@@ -130,6 +130,7 @@ fn measure_in(args: &Args, rows: &mut Rows, settings: &[Setting]) -> Outcome<()>
                 continue;
             }
         };
+        engines.warm_up(&mut page, &passages[..*setting.batches.last().expect("there is one")])?;
         for &n_passages in setting.batches {
             let n_calls = setting.min_passages_per_run.div_ceil(n_passages);
             let pairs = engines.pairs(&mut page, &passages[..n_passages], n_calls, args.runs)?;
@@ -151,7 +152,7 @@ fn missing_peer() -> Option<String> {
     missing.map(|(_, reason)| format!("{reason}; see bench/README.md"))
 }
 
-/// Both engines, warm.
+/// Both engines, loaded.
 struct Engines {
     /// The variant of the peer, in words.
     peer: String,
@@ -190,6 +191,13 @@ impl Engines {
         }
         let (_, name) = best.ok_or("no variant of transformers.js computes the model")?;
         Ok(Self { peer: name.to_owned() })
+    }
+
+    /// The browser compiles again what runs often, some functions only after minutes of small calls.
+    fn warm_up(&self, page: &mut Page, passages: &[String]) -> Outcome<()> {
+        embed_ms(page, "ours", passages)?;
+        embed_ms(page, &self.peer, passages)?;
+        Ok(())
     }
 
     /// Tokens per second over `n_calls` calls, ours and the peer's, in turns.
