@@ -11,11 +11,15 @@
 use std::ops::RangeInclusive;
 
 use rust_stemmers::{Algorithm, Stemmer};
+use rustc_hash::FxHashMap;
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Longer words are cut: no question finds them whole, and broken files are full of them.
 const MAX_TERM_CHARS: usize = 64;
+
+/// Words whose stems are remembered: more than most documents have, in a few megabytes.
+const MAX_STEMS: usize = 1 << 16;
 
 /// Lengths of words that may be misspelled.
 const MISSPELLED_CHARS: RangeInclusive<usize> = 4..=24;
@@ -46,57 +50,21 @@ impl Analyzer {
     /// The same, with the word that each term stands for, in lower case and without diacritics. Pairs
     /// of characters and numbers stand for no word that could be misspelled, and come with "".
     pub(crate) fn words(&self, text: &str, emit: &mut dyn FnMut(&str, &str)) {
-        let folded = fold(text);
-        self.parted_words(&folded, &mut |term| emit("", term));
-        let mut rest = folded.as_str();
-        while !rest.is_empty() {
-            let unspaced = rest.chars().next().is_some_and(is_unspaced);
-            let end = rest.find(|c| is_unspaced(c) != unspaced).unwrap_or(rest.len());
-            let (run, after) = rest.split_at(end);
-            if unspaced {
-                pairs(run, &mut |pair| emit("", pair));
-            } else {
-                for word in run.unicode_words() {
-                    self.word(word, emit);
+        words(text, &mut |word, emit| self.stem(word, emit), emit);
+    }
+
+    /// As [`Self::terms`], for texts that have many words in common.
+    pub(crate) fn terms_of_many(&self, text: &str, stems: &mut Stems, emit: &mut dyn FnMut(&str)) {
+        let mut stem = |word: &str, emit: &mut dyn FnMut(&str)| match stems.0.get(word) {
+            Some(term) => emit(term),
+            None => self.stem(word, &mut |term| {
+                if stems.0.len() < MAX_STEMS {
+                    stems.0.insert(word.into(), term.into());
                 }
-            }
-            rest = after;
-        }
-    }
-
-    /// Words that a hyphen parts at the end of a line, whole, besides their parts: whether the hyphen
-    /// belongs to the word cannot be known.
-    fn parted_words(&self, folded: &str, emit: &mut dyn FnMut(&str)) {
-        let is_letter = |c: char| c.is_alphabetic() && !is_unspaced(c);
-        for (at, _) in folded.match_indices('\n') {
-            let (line, next) = (&folded[..at], &folded[at + 1..]);
-            let Some(line) = line.strip_suffix('-').or_else(|| line.strip_suffix('\u{2010}')) else {
-                continue;
-            };
-            let first = &line[line.trim_end_matches(is_letter).len()..];
-            let last = &next[..next.len() - next.trim_start_matches(is_letter).len()];
-            if !first.is_empty() && !last.is_empty() {
-                self.stem(&format!("{first}{last}"), emit);
-            }
-        }
-    }
-
-    /// A word between spaces or punctuation; `snake_case`, `file.name` and `l'eau` also by their
-    /// parts, of which single letters before or after an apostrophe say nothing.
-    fn word(&self, word: &str, emit: &mut dyn FnMut(&str, &str)) {
-        if word.chars().all(|c| c.is_ascii_digit() || c == ',' || c == '.') {
-            return emit("", cut(&word.replace(',', "")));
-        }
-        let mut parts = word.split(['\'', '_', '.', ':', '·']).filter(|part| !part.is_empty()).peekable();
-        let Some(first) = parts.next() else { return };
-        if parts.peek().is_none() {
-            return self.stem(first, &mut |term| emit(first, term));
-        }
-        for part in std::iter::once(first).chain(parts) {
-            if part.chars().nth(1).is_some() || !word.contains('\'') {
-                self.stem(part, &mut |term| emit(part, term));
-            }
-        }
+                emit(term);
+            }),
+        };
+        words(text, &mut stem, &mut |_, term| emit(term));
     }
 
     /// Calls `emit` with the terms of all words that `word` becomes by one letter left out, put in or
@@ -160,6 +128,68 @@ pub(crate) fn with_whole_words(text: &str) -> Option<String> {
     (whole.len() + rest.len() < text.len()).then(|| whole + rest)
 }
 
+/// Stems of the words that were met. Stemming is most of what the terms of a document cost, and it
+/// repeats most of its words.
+#[derive(Default)]
+pub(crate) struct Stems(FxHashMap<Box<str>, Box<str>>);
+
+/// Gives the term of a word.
+type Stem<'a> = dyn FnMut(&str, &mut dyn FnMut(&str)) + 'a;
+
+fn words(text: &str, stem: &mut Stem<'_>, emit: &mut dyn FnMut(&str, &str)) {
+    let folded = fold(text);
+    parted_words(&folded, stem, &mut |term| emit("", term));
+    let mut rest = folded.as_str();
+    while !rest.is_empty() {
+        let unspaced = rest.chars().next().is_some_and(is_unspaced);
+        let end = rest.find(|c| is_unspaced(c) != unspaced).unwrap_or(rest.len());
+        let (run, after) = rest.split_at(end);
+        if unspaced {
+            pairs(run, &mut |pair| emit("", pair));
+        } else {
+            for written in run.unicode_words() {
+                word(written, stem, emit);
+            }
+        }
+        rest = after;
+    }
+}
+
+/// Words that a hyphen parts at the end of a line, whole, besides their parts: whether the hyphen
+/// belongs to the word cannot be known.
+fn parted_words(folded: &str, stem: &mut Stem<'_>, emit: &mut dyn FnMut(&str)) {
+    let is_letter = |c: char| c.is_alphabetic() && !is_unspaced(c);
+    for (at, _) in folded.match_indices('\n') {
+        let (line, next) = (&folded[..at], &folded[at + 1..]);
+        let Some(line) = line.strip_suffix('-').or_else(|| line.strip_suffix('\u{2010}')) else {
+            continue;
+        };
+        let first = &line[line.trim_end_matches(is_letter).len()..];
+        let last = &next[..next.len() - next.trim_start_matches(is_letter).len()];
+        if !first.is_empty() && !last.is_empty() {
+            stem(&format!("{first}{last}"), emit);
+        }
+    }
+}
+
+/// A word between spaces or punctuation; `snake_case`, `file.name` and `l'eau` also by their parts, of
+/// which single letters before or after an apostrophe say nothing.
+fn word(word: &str, stem: &mut Stem<'_>, emit: &mut dyn FnMut(&str, &str)) {
+    if word.chars().all(|c| c.is_ascii_digit() || c == ',' || c == '.') {
+        return emit("", cut(&word.replace(',', "")));
+    }
+    let mut parts = word.split(['\'', '_', '.', ':', '·']).filter(|part| !part.is_empty()).peekable();
+    let Some(first) = parts.next() else { return };
+    if parts.peek().is_none() {
+        return stem(first, &mut |term| emit(first, term));
+    }
+    for part in std::iter::once(first).chain(parts) {
+        if part.chars().nth(1).is_some() || !word.contains('\'') {
+            stem(part, &mut |term| emit(part, term));
+        }
+    }
+}
+
 /// The terms of `text` as [`crate::Db::search_text`] compares them, in order, repeated ones too.
 pub fn terms(text: &str) -> Vec<String> {
     let mut terms = Vec::new();
@@ -202,7 +232,9 @@ fn is_diacritic(c: char) -> bool {
 
 /// Whether `c` is of a script that is written without spaces, or (Hangul) with endings grown to words.
 fn is_unspaced(c: char) -> bool {
-    matches!(c,
+    // The letters of most texts need not be compared with all of these.
+    c >= '\u{E01}'
+        && matches!(c,
         '\u{E01}'..='\u{E3A}' | '\u{E40}'..='\u{E4E}'       // Thai
         | '\u{E80}'..='\u{ECF}' | '\u{EDC}'..='\u{EDF}'     // Lao
         | '\u{1000}'..='\u{103F}' | '\u{1050}'..='\u{109F}' // Myanmar
@@ -272,11 +304,16 @@ mod tests {
             ("the light-\nhouses, x -\ny", &["lighthous", "the", "light", "hous", "x", "y"]),
             ("1-\n2 a\u{2010}\nb", &["ab", "1", "2", "a", "b"]),
         ];
-        let analyzer = Analyzer::new();
+        let (analyzer, mut stems) = (Analyzer::new(), Stems::default());
         for (text, expected) in cases {
             let mut terms = Vec::new();
             analyzer.terms(text, &mut |term| terms.push(term.to_owned()));
             assert_eq!(&terms, expected, "{text:?}");
+            for _ in 0..2 {
+                terms.clear();
+                analyzer.terms_of_many(text, &mut stems, &mut |term| terms.push(term.to_owned()));
+                assert_eq!(&terms, expected, "{text:?}, with stems that are known");
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use crate::graph_file;
 use crate::index::Index;
 use crate::slab::{Slab, dot};
 use crate::top::Top;
-use crate::{ChunkId, Hit};
+use crate::{ChunkId, Db, Hit};
 
 /// From here on a graph serves. A scan reads 1.5 kB per chunk (384 dimensions) and takes about 42 us
 /// for 1,000 chunks on one core, so 6 ms here; a graph answers in about 1 ms at any size, but costs
@@ -216,11 +216,51 @@ pub(crate) fn wait(index: &Arc<RwLock<Index>>) {
     }
 }
 
+impl Db {
+    /// From so many passages on the approximate index serves; 150,000 if nothing is said. `usize::MAX`
+    /// for never.
+    pub fn use_graph_from(&mut self, min_chunks: usize) {
+        self.index_mut().graph.set_min_chunks(min_chunks);
+        self.keep_up();
+    }
+
+    /// Returns when the approximate index has all passages, and lies beside the store's file.
+    pub fn finish_graph(&self) {
+        wait(&self.index);
+    }
+
+    pub(crate) fn restore_graph(&self, file: &platform::File) {
+        let mut index = self.index_mut();
+        let Index { graph, vectors, .. } = &mut *index;
+        graph.restore(Path::new(file.path()), vectors, !self.is_read_only());
+        drop(index);
+        self.keep_up();
+    }
+}
+
+#[cfg(test)]
+impl Db {
+    pub(crate) fn open_with_graph_from(
+        file: platform::File,
+        tag: &crate::EmbedderTag,
+        n: usize,
+    ) -> crate::Result<Self> {
+        let mut db = Self::over(crate::pages::Pages::in_file(file.clone()), tag)?;
+        db.index_mut().graph.set_min_chunks(n);
+        db.found_in(file);
+        Ok(db)
+    }
+
+    pub(crate) fn n_graph_points(&self) -> usize {
+        self.index().graph.n_points()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{N_DIMS, Rng, document, tag};
-    use crate::{Db, DocumentId, Filter};
+    use crate::{DocumentId, Filter};
 
     const N_ROWS: u64 = 3_000;
 

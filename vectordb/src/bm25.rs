@@ -369,7 +369,7 @@ mod tests {
     use crate::postings::encode;
 
     fn add(index: &mut TextIndex, document: u64, first: u64, texts: &[&str]) {
-        let bytes = encode(texts, &|text, emit| text.split_whitespace().for_each(emit));
+        let bytes = encode(texts, &mut |text, emit| text.split_whitespace().for_each(emit));
         let part = Terms::parse(&bytes).unwrap();
         index.add(DocumentId(document), (first..).take(texts.len()).map(ChunkId), &part);
     }
@@ -431,7 +431,7 @@ mod tests {
         let mut index = TextIndex::default();
         let analyzed = |texts: &[&str]| {
             let analyzer = Analyzer::new();
-            encode(texts, &|text, emit| analyzer.terms(text, emit))
+            encode(texts, &mut |text, emit| analyzer.terms(text, emit))
         };
         let texts = ["elephants and refrigerators", "a phone", "книги о войне", "the elephant phoned", "x"];
         let bytes = analyzed(&texts);

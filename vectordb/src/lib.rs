@@ -64,6 +64,7 @@ mod collections;
 mod conversations;
 mod copies;
 mod db;
+mod documents;
 mod engine;
 mod error;
 mod export;
@@ -88,6 +89,7 @@ mod rows;
 mod salvage;
 mod scan;
 mod schema;
+mod search;
 mod sentences;
 mod signs;
 mod sketch;
@@ -123,7 +125,8 @@ pub use conversations::{
     Conversation, ConversationId, MAX_CONVERSATION_MESSAGES, MAX_MESSAGE_BYTES, Message, Role,
 };
 pub use copies::MIN_OVERLAP;
-pub use db::{Db, MAX_DOCUMENT_CHUNKS};
+pub use db::Db;
+pub use documents::MAX_DOCUMENT_CHUNKS;
 pub use error::{Error, Result};
 pub use export::Exported;
 pub use filter::Filter;

@@ -11,12 +11,12 @@ pub(crate) struct Occurrence {
 }
 
 /// Calls its second argument with each term of a chunk, in order, repeated ones too.
-pub(crate) type TermsOf<'a, T> = dyn Fn(&T, &mut dyn FnMut(&str)) + 'a;
+pub(crate) type TermsOf<'a, T> = dyn FnMut(&T, &mut dyn FnMut(&str)) + 'a;
 
 /// Encodes the terms of consecutive chunks of one document; `terms_of` emits those of a chunk.
 pub(crate) fn encode<'a, T: 'a>(
     chunks: impl IntoIterator<Item = &'a T>,
-    terms_of: &TermsOf<'_, T>,
+    terms_of: &mut TermsOf<'_, T>,
 ) -> Vec<u8> {
     let mut terms: FxHashMap<Box<str>, Vec<Occurrence>> = FxHashMap::default();
     let mut n_terms = Vec::new();
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     fn encoded(texts: &[&str]) -> Vec<u8> {
-        encode(texts, &|text, emit| text.split(' ').for_each(emit))
+        encode(texts, &mut |text, emit| text.split(' ').for_each(emit))
     }
 
     #[test]

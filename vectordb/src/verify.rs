@@ -84,8 +84,10 @@ impl Db {
         let ids: Vec<ChunkId> = (*first_chunk..last).map(ChunkId).collect();
         for (part, ids) in ids.chunks(schema::MAX_PART_CHUNKS).enumerate() {
             let rows = self.engine.read(schema::CHUNKS, Params::from([("ids".into(), schema::ids(ids))]))?;
-            let mut chunks =
-                rows.iter().map(|row| crate::db::chunk(&mut Columns::of(row))).collect::<Result<Vec<_>>>()?;
+            let mut chunks = rows
+                .iter()
+                .map(|row| crate::documents::chunk(&mut Columns::of(row)))
+                .collect::<Result<Vec<_>>>()?;
             chunks.sort_by_key(|chunk| chunk.id);
             if !chunks.iter().map(|chunk| chunk.id).eq(ids.iter().copied()) {
                 problems.push("passages are missing");
