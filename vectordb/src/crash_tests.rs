@@ -195,3 +195,26 @@ fn a_failed_write_or_sync_leaves_the_state_before_or_after_and_the_store_goes_on
     }
     assert!(n_failed > 60, "the workload has too few changes ({n_failed}) to test anything");
 }
+
+/// A tab always ends with a crash: opening must not read the texts of all documents each time.
+#[test]
+fn a_file_that_was_not_closed_opens_without_being_read_whole() {
+    let disk = Disk::holding(before());
+    let mut db = disk.open().unwrap();
+    for n in 0..40 {
+        db.put_document(&document(&mut Rng(n), &format!("{n}.md"), 60)).unwrap();
+    }
+    let left = Disk::holding(disk.bytes());
+    drop(db);
+    let n_read = |disk: &Disk| {
+        disk.state().n_bytes_read = 0;
+        let db = disk.open().unwrap();
+        let n_bytes = disk.state().n_bytes_read;
+        drop(db);
+        n_bytes
+    };
+    let [after_a_crash, after_closing] = [n_read(&left), n_read(&disk)];
+    assert!(after_a_crash <= after_closing + (64 << 10), "{after_a_crash} and {after_closing} bytes");
+    let mut all = Disk::holding(left.bytes()).open().unwrap();
+    assert_eq!(contents(&mut all).documents.len(), 43);
+}

@@ -151,6 +151,36 @@ fn a_flipped_byte_in_each_page_is_an_error_or_harmless_and_the_rest_is_rescued()
 }
 
 #[test]
+fn a_damaged_text_is_told_when_it_is_read_and_the_rest_goes_on() {
+    let (mut bytes, stored) = store();
+    let (id, new) = &stored[1];
+    // The largest text; a smaller one may share its page. The passages stand elsewhere, each alone.
+    let needle = new.text.as_bytes();
+    let at = bytes.windows(needle.len()).position(|window| window == needle).unwrap();
+    bytes[at + needle.len() / 2] ^= 4;
+    let disk = Disk::holding(bytes);
+    let mut db = disk.open().unwrap();
+    for _ in 0..2 {
+        let error = db.document(*id).unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }) && error.to_string().contains("repair"), "{error:?}");
+        let readable = stored.iter().filter(|(other, new)| match db.document(*other) {
+            Ok(found) => found.unwrap().text == new.text,
+            Err(error) => {
+                assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+                false
+            }
+        });
+        assert!(readable.count() >= 3, "an error is only told to whom it concerns");
+        assert!(!db.search_text("amber", 3, &crate::Filter::default()).unwrap().is_empty());
+    }
+    assert!(db.verify().is_err_and(|error| matches!(error, Error::Corrupt { .. })));
+    let next = document(&mut Rng(8), "next.md", 3);
+    let id = db.put_document(&next).unwrap();
+    drop(db);
+    assert_eq!(disk.open().unwrap().document(id).unwrap().unwrap().text, next.text);
+}
+
+#[test]
 fn a_page_that_is_lost_costs_only_what_was_in_it() {
     let (bytes, stored) = store();
     let n_pages = bytes.len() / PAGE_BYTES;

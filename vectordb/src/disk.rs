@@ -23,6 +23,7 @@ pub(crate) struct State {
     unsynced: Vec<Change>,
     /// Writes, changes of length, and syncs so far.
     pub(crate) n_changes: usize,
+    pub(crate) n_bytes_read: usize,
     /// These changes fail.
     pub(crate) fails: Option<(Range<usize>, io::ErrorKind)>,
 }
@@ -112,7 +113,8 @@ impl StorageBackend for Disk {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.state();
+        let mut state = self.state();
+        state.n_bytes_read += out.len();
         let from = offset as usize;
         let bytes = from.checked_add(out.len()).and_then(|to| state.bytes.get(from..to));
         out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);

@@ -6,13 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use cozo::{
-    DataValue, Expr, FixedRule, FixedRulePayload, NamedRows, Poison, RegularTempStore, ScriptMutability,
-    SimpleFixedRule, SourceSpan, Storage, StoreTx, Symbol,
-};
-use smartstring::{LazyCompact, SmartString};
+use cozo::{DataValue, NamedRows, ScriptMutability, SimpleFixedRule, Storage, StoreTx};
 
 use crate::analysis::Analyzer;
 use crate::failure::Failure;
@@ -27,13 +23,12 @@ use crate::{Error, Filter, Hit, Result};
 /// What a statement is given, by name.
 pub(crate) type Params = BTreeMap<String, DataValue>;
 /// Takes the rows of a relation one by one.
-pub(crate) type Sink = Box<dyn FnMut(&[DataValue]) -> std::result::Result<(), Failure> + Send>;
+pub(crate) type Sink<'a> = dyn FnMut(&[DataValue]) -> std::result::Result<(), Failure> + 'a;
 
 /// The query engine.
 pub(crate) struct Engine {
     cozo: cozo::Db<PageStore>,
     store: PageStore,
-    sink: Arc<Mutex<Option<Sink>>>,
 }
 
 impl Engine {
@@ -43,11 +38,9 @@ impl Engine {
             let store = PageStore::open(pages)?;
             let cozo = cozo::Db::new(store.clone())?;
             cozo.initialize()?;
-            let sink = Arc::default();
-            cozo.register_fixed_rule("EachRow".into(), EachRow(Arc::clone(&sink)))?;
             cozo.register_fixed_rule("VecScan".into(), search_rule(index, vector_hits))?;
             cozo.register_fixed_rule("TextScan".into(), search_rule(index, text_hits))?;
-            Ok(Self { cozo, store, sink })
+            Ok(Self { cozo, store })
         })
     }
 
@@ -82,12 +75,17 @@ impl Engine {
         guarded(|| Ok(self.store.compact()?))
     }
 
-    /// Gives each row of a relation, in the order of its keys, to `sink`, without holding them all.
-    pub(crate) fn each_row(&self, relation: &str, sink: Sink) -> Result<()> {
-        *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
-        let done = self.read(&format!("?[nothing] <~ EachRow(*{relation}[])"), Params::new());
-        *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        done.map(drop)
+    /// Gives each row of a relation, in the order of its keys, to `see`, without holding them all, and
+    /// past cozo, which would copy each of them some times.
+    pub(crate) fn each_row(&self, relation: &str, see: &mut Sink<'_>) -> Result<()> {
+        let missing = || Failure::corrupt(format!("it has no relation `{relation}`"));
+        let number = *self.relations()?.get(relation).ok_or_else(missing)?;
+        guarded(|| {
+            let each = self.store.each_row(number, &mut |key, value| {
+                see(&rows::decode(key, value).ok_or_else(rows::unsafe_row)?)
+            });
+            Ok(each?)
+        })
     }
 
     /// Number of rows of a relation, all of which are read; `keys` are its key columns.
@@ -135,34 +133,6 @@ fn guarded<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
         let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
         Err(Error::Corrupt { detail: words.unwrap_or("unknown contradiction").to_owned() })
     })
-}
-
-/// The rule behind [`Engine::each_row`].
-struct EachRow(Arc<Mutex<Option<Sink>>>);
-
-impl FixedRule for EachRow {
-    fn arity(
-        &self,
-        _options: &BTreeMap<SmartString<LazyCompact>, Expr>,
-        _rule_head: &[Symbol],
-        _span: SourceSpan,
-    ) -> miette::Result<usize> {
-        Ok(1)
-    }
-
-    fn run(
-        &self,
-        payload: FixedRulePayload<'_, '_>,
-        _out: &'_ mut RegularTempStore,
-        _poison: Poison,
-    ) -> miette::Result<()> {
-        let mut sink = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(sink) = sink.as_mut() else { return Ok(()) };
-        for row in payload.get_input(0)?.iter()? {
-            sink(&row?)?;
-        }
-        Ok(())
-    }
 }
 
 type Options = BTreeMap<String, DataValue>;

@@ -17,6 +17,8 @@ pub(crate) struct Failure {
 enum Kind {
     Full,
     Io,
+    /// redb gave up on the open database before.
+    Earlier,
     Corrupt,
     Foreign,
     Refused,
@@ -40,7 +42,12 @@ impl Failure {
 
     /// Whether redb gives up on the open database after this.
     pub(crate) fn needs_reopening(&self) -> bool {
-        matches!(self.kind, Kind::Full | Kind::Io)
+        matches!(self.kind, Kind::Full | Kind::Io | Kind::Earlier)
+    }
+
+    /// Whether it is the echo of an earlier failure, so that what was asked may still succeed.
+    pub(crate) fn is_of_earlier(&self) -> bool {
+        self.kind == Kind::Earlier
     }
 }
 
@@ -53,7 +60,9 @@ impl From<redb::Error> for Failure {
                 io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Kind::Corrupt,
                 _ => Kind::Io,
             },
-            redb::Error::PreviousIo | redb::Error::DatabaseClosed | redb::Error::LockPoisoned(_) => Kind::Io,
+            redb::Error::PreviousIo | redb::Error::DatabaseClosed | redb::Error::LockPoisoned(_) => {
+                Kind::Earlier
+            }
             redb::Error::ValueTooLarge(_) => Kind::Refused,
             _ => Kind::Corrupt,
         };
@@ -84,7 +93,7 @@ impl From<Failure> for Error {
         let detail = failure.detail;
         match failure.kind {
             Kind::Full => Self::Full { detail },
-            Kind::Io => Self::Io { detail },
+            Kind::Io | Kind::Earlier => Self::Io { detail },
             Kind::Corrupt => Self::Corrupt { detail },
             Kind::Foreign => Self::NotAStore,
             Kind::Refused => Self::Engine { detail },

@@ -2,15 +2,16 @@
 //! each other.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::bm25::TextIndex;
 use crate::collections::StoredCollection;
-use crate::engine::{Engine, Params, Sink};
+use crate::engine::{Engine, Params};
 use crate::failure::Failure;
 use crate::index::Index;
 use crate::jobs::job;
 use crate::postings::Terms;
 use crate::schema;
+use crate::slab::Slab;
 use crate::values::{Columns, floats};
 use crate::{
     About, ChunkId, CollectionId, DocumentId, DocumentInfo, EmbedderTag, Error, Job, JobId,
@@ -198,47 +199,40 @@ pub(crate) fn index(engine: &Engine, catalog: &Catalog, n_dims: usize) -> Result
     let n_chunks = catalog.documents.values().map(|stored| stored.info.n_chunks as usize).sum();
     let mut index = Index::new(n_dims);
     index.vectors.reserve(n_chunks);
-    let index = Arc::new(Mutex::new(index));
-    engine.each_row("vector", vector_sink(&index, catalog, n_dims))?;
-    engine.each_row("terms", terms_sink(&index, catalog))?;
-    let index = Arc::into_inner(index).expect("the sinks are gone with the scans");
-    let index = index.into_inner().unwrap_or_else(PoisonError::into_inner);
+    vectors(engine, catalog, &mut index.vectors)?;
+    terms(engine, catalog, &mut index.text)?;
     if index.vectors.n_rows() != n_chunks || index.text.n_chunks() != n_chunks {
         return Err(Error::Corrupt { detail: "passages are missing in an index".to_owned() });
     }
     Ok(index)
 }
 
-/// Takes rows of `vector`, which must be just those of the listed documents.
-fn vector_sink(index: &Arc<Mutex<Index>>, catalog: &Catalog, n_dims: usize) -> Sink {
-    let index = Arc::clone(index);
-    let stored: Vec<Stored> = catalog.documents.values().cloned().collect();
-    let mut expected =
-        stored.into_iter().flat_map(|stored| stored.chunks().map(move |chunk| (stored.info.id, chunk)));
-    Box::new(move |row| {
+/// Takes the rows of `vector`, which must be just those of the listed documents.
+fn vectors(engine: &Engine, catalog: &Catalog, slab: &mut Slab) -> Result<()> {
+    let stored = catalog.documents.values();
+    let mut expected = stored.flat_map(|stored| stored.chunks().map(|chunk| (stored.info.id, chunk)));
+    engine.each_row("vector", &mut |row| {
         let mut columns = Columns::of(row);
         let chunk = ChunkId(columns.number()?);
         let document = DocumentId(columns.number()?);
         if expected.next() != Some((document, chunk)) {
             return Err(Failure::corrupt("a vector belongs to no passage"));
         }
-        let values = floats(columns.bytes()?).filter(|values| values.len() == n_dims);
+        let values = floats(columns.bytes()?).filter(|values| values.len() == slab.n_dims());
         let values = values.ok_or_else(|| Failure::corrupt("a vector has a wrong length"))?;
-        index.lock().unwrap_or_else(PoisonError::into_inner).vectors.push(document, chunk, values);
+        slab.push(document, chunk, values);
         Ok(())
     })
 }
 
-/// Takes rows of `terms`, which must be just those of the listed documents.
-fn terms_sink(index: &Arc<Mutex<Index>>, catalog: &Catalog) -> Sink {
-    let index = Arc::clone(index);
-    let parts = catalog.documents.values().cloned().flat_map(|stored| {
+/// Takes the rows of `terms`, which must be just those of the listed documents.
+fn terms(engine: &Engine, catalog: &Catalog, text: &mut TextIndex) -> Result<()> {
+    let mut expected = catalog.documents.values().flat_map(|stored| {
         let chunks: Vec<ChunkId> = stored.chunks().collect();
         let parts = chunks.chunks(schema::MAX_PART_CHUNKS).map(<[ChunkId]>::to_vec);
         (0u64..).zip(parts).map(|(part, chunks)| (stored.info.id, part, chunks)).collect::<Vec<_>>()
     });
-    let mut expected = parts.collect::<Vec<_>>().into_iter();
-    Box::new(move |row| {
+    engine.each_row("terms", &mut |row| {
         let mut columns = Columns::of(row);
         let key = (DocumentId(columns.number()?), columns.number::<u64>()?);
         let terms = Terms::parse(columns.bytes()?);
@@ -248,8 +242,7 @@ fn terms_sink(index: &Arc<Mutex<Index>>, catalog: &Catalog) -> Sink {
             .filter(|(id, part, chunks)| (*id, *part) == key && chunks.len() == terms.n_terms().len());
         let (document, _, chunks) =
             part.ok_or_else(|| Failure::corrupt("index terms belong to no passage"))?;
-        let mut index = index.lock().unwrap_or_else(PoisonError::into_inner);
-        index.text.add(document, chunks.into_iter(), &terms);
+        text.add(document, chunks.into_iter(), &terms);
         Ok(())
     })
 }

@@ -6,6 +6,8 @@ use std::str;
 
 use cozo::DataValue;
 
+use crate::failure::Failure;
+
 /// Bytes of the relation's number, in front of key and value.
 pub(crate) const RELATION_BYTES: usize = 8;
 /// Lists in lists that a value may be made of; this crate writes none deeper than one.
@@ -19,6 +21,46 @@ pub(crate) fn relation_of(key: &[u8]) -> Option<u64> {
 /// The columns of a row, those of the key first; `None` where the bytes are not what cozo writes, or
 /// hold kinds of values that this crate never stores.
 pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Vec<DataValue>> {
+    columns(key, value)
+}
+
+/// What a value is made to: itself, or nothing where only its form counts.
+trait Made: Sized {
+    fn from_value(value: impl Into<DataValue>) -> Self;
+    fn from_bytes(bytes: &[u8]) -> Self;
+    fn from_list(values: Vec<Self>) -> Self;
+    fn null() -> Self;
+}
+
+impl Made for DataValue {
+    fn from_value(value: impl Into<DataValue>) -> Self {
+        value.into()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        Self::Bytes(bytes.to_vec())
+    }
+
+    fn from_list(values: Vec<Self>) -> Self {
+        Self::List(values)
+    }
+
+    fn null() -> Self {
+        Self::Null
+    }
+}
+
+impl Made for () {
+    fn from_value(_value: impl Into<DataValue>) -> Self {}
+
+    fn from_bytes(_bytes: &[u8]) -> Self {}
+
+    fn from_list(_values: Vec<Self>) -> Self {}
+
+    fn null() -> Self {}
+}
+
+fn columns<T: Made>(key: &[u8], value: &[u8]) -> Option<Vec<T>> {
     let mut columns = Vec::new();
     let mut at = Key(key.get(RELATION_BYTES..)?);
     while !at.0.is_empty() {
@@ -49,7 +91,12 @@ pub(crate) fn key_of(relation: u64, numbers: &[u64]) -> Vec<u8> {
 /// Whether cozo may be given this row. Those of its own list of relations have another form, which
 /// it decodes safely.
 pub(crate) fn is_safe(key: &[u8], value: &[u8]) -> bool {
-    relation_of(key).is_some_and(|relation| relation == 0 || decode(key, value).is_some())
+    relation_of(key).is_some_and(|relation| relation == 0 || columns::<()>(key, value).is_some())
+}
+
+/// What is said of a row that cozo may not be given.
+pub(crate) fn unsafe_row() -> Failure {
+    Failure::corrupt("a row is not what it should be")
 }
 
 /// The name and number of a relation, from a row of cozo's list.
@@ -78,28 +125,28 @@ impl Key<'_> {
         Some(*head)
     }
 
-    fn value(&mut self) -> Option<DataValue> {
+    fn value<T: Made>(&mut self) -> Option<T> {
         let [tag] = self.take()?;
         Some(match tag {
-            0x01 => DataValue::Null,
-            0x02 => DataValue::from(false),
-            0x03 => DataValue::from(true),
+            0x01 => T::null(),
+            0x02 => T::from_value(false),
+            0x03 => T::from_value(true),
             0x05 => self.number()?,
-            0x06 => DataValue::from(str::from_utf8(&self.groups()?).ok()?),
-            0x07 => DataValue::Bytes(self.groups()?),
+            0x06 => T::from_value(str::from_utf8(&self.groups()?).ok()?),
+            0x07 => T::from_bytes(&self.groups()?),
             _ => return None,
         })
     }
 
-    fn number(&mut self) -> Option<DataValue> {
+    fn number<T: Made>(&mut self) -> Option<T> {
         let sign = 1 << 63;
         let bits = u64::from_be_bytes(self.take()?);
         let float = f64::from_bits(if bits & sign > 0 { bits & !sign } else { !bits });
         let [kind] = self.take()?;
         match kind {
-            0x00 => Some(DataValue::from(float as i64)),
-            0x04 => Some(DataValue::from((u64::from_be_bytes(self.take()?) ^ sign) as i64)),
-            0x10 => Some(DataValue::from(float)),
+            0x00 => Some(T::from_value(float as i64)),
+            0x04 => Some(T::from_value((u64::from_be_bytes(self.take()?) ^ sign) as i64)),
+            0x10 => Some(T::from_value(float)),
             _ => None,
         }
     }
@@ -204,13 +251,13 @@ impl<'a> Packed<'a> {
 
     /// A value by the name of its kind: a kind by its number, which cozo would take as well, is not
     /// what it writes.
-    fn value(&mut self, depth: usize) -> Option<DataValue> {
+    fn value<T: Made>(&mut self, depth: usize) -> Option<T> {
         if self.0.first()? != &0x81 {
-            return (self.text()? == "Null").then_some(DataValue::Null);
+            return (self.text()? == "Null").then(T::null);
         }
         self.byte()?;
         Some(match self.text()? {
-            "Bool" => DataValue::from(match self.byte()? {
+            "Bool" => T::from_value(match self.byte()? {
                 0xC2 => false,
                 0xC3 => true,
                 _ => return None,
@@ -218,17 +265,17 @@ impl<'a> Packed<'a> {
             "Num" => {
                 let (0x81, kind) = (self.byte()?, self.text()?) else { return None };
                 match kind {
-                    "Int" => DataValue::from(self.number()?),
-                    "Float" => DataValue::from(self.float()?),
+                    "Int" => T::from_value(self.number()?),
+                    "Float" => T::from_value(self.float()?),
                     _ => return None,
                 }
             }
-            "Str" => DataValue::from(self.text()?),
-            "Bytes" => DataValue::Bytes(self.bytes()?.to_vec()),
+            "Str" => T::from_value(self.text()?),
+            "Bytes" => T::from_bytes(self.bytes()?),
             "List" => {
                 let depth = depth.checked_sub(1)?;
                 let n = self.array()?;
-                DataValue::List((0..n).map(|_| self.value(depth)).collect::<Option<_>>()?)
+                T::from_list((0..n).map(|_| self.value(depth)).collect::<Option<_>>()?)
             }
             _ => return None,
         })

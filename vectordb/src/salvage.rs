@@ -188,7 +188,14 @@ impl Salvage {
             let known = self.rows("meta").filter(|(row, _)| row[0].get_str() == Some(counter));
             let told = known.filter_map(|(row, _)| row.get(1)?.get_str()?.parse::<u64>().ok());
             let used = self.rows(relation).filter_map(|(row, _)| row.first()?.get_int()?.try_into().ok());
-            let next = told.chain(used.map(|id: u64| id.saturating_add(1))).filter(|id| *id < 1 << 52);
+            // A document may be known by its passages alone.
+            let kept = match counter {
+                "next_document" => db.catalog.next_document,
+                "next_chunk" => db.catalog.next_chunk,
+                _ => 1,
+            };
+            let next = told.chain(used.map(|id: u64| id.saturating_add(1))).chain([kept]);
+            let next = next.filter(|id| *id < 1 << 52);
             transaction.set_counter(counter, next.max().unwrap_or(1).max(1));
         }
         db.engine.write(&transaction.script, transaction.params)
@@ -314,7 +321,7 @@ impl Salvage {
 
     fn chunk(&self, id: u64) -> Option<Chunk> {
         let row = self.row("chunk", &[id])?;
-        let chunk = crate::db::chunk(&mut Columns::of(&row)).ok()?;
+        let chunk = crate::documents::chunk(&mut Columns::of(&row)).ok()?;
         let vector = self.row("vector", &[id]).and_then(|row| {
             let values: Vec<f32> = floats(row.get(2)?.get_bytes()?)?.collect();
             values.iter().all(|value| value.is_finite()).then_some(values)

@@ -238,3 +238,9 @@ pub(crate) fn address(number: &[u8]) -> Option<u64> {
     let (index, region, order) = (number & 0xF_FFFF, number >> 20 & 0xF_FFFF, number >> 59);
     (order <= 20).then(|| PAGE_BYTES as u64 * (1 + (region << 20) + (index << order)))
 }
+
+/// How many bytes a page has, from its number.
+pub(crate) fn n_page_bytes(number: &[u8]) -> Option<u64> {
+    let order = u64::from_le_bytes(*number.first_chunk()?) >> 59;
+    (order <= 20).then(|| (PAGE_BYTES as u64) << order)
+}

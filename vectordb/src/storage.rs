@@ -11,14 +11,16 @@
 use std::collections::{BTreeMap, btree_map};
 use std::iter::Peekable;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use cozo::{DataValue, Storage, StoreTx, ValidityTs};
 use redb::{
-    Builder, Database, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
+    Builder, Database, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition, TableError,
+    WriteTransaction,
 };
 
-use crate::check;
+use crate::check::Checked;
 use crate::failure::Failure;
 use crate::pages::Pages;
 use crate::rows;
@@ -34,6 +36,8 @@ const CRC_BYTES: usize = 4;
 type Row = (Vec<u8>, Vec<u8>);
 /// New values by key; `None` deletes.
 type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+/// Is shown key and value of a row.
+pub(crate) type SeeRow<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Failure> + 'a;
 type Snapshot = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// A transactional, ordered, durable map of bytes. A clone is the same map.
@@ -50,11 +54,13 @@ struct Shared {
     together: Mutex<Option<WriteTransaction>>,
     /// A single row could not be read. cozo (0.7) takes that for a row that is not there.
     unread: Mutex<Option<Failure>>,
+    /// A read failed, after which redb may refuse all others: the next transaction opens anew.
+    has_failed: AtomicBool,
 }
 
 impl PageStore {
-    /// Opens the pages, or makes an empty store where there are none. After a crash redb checks all
-    /// pages here and goes back to the last commit that is whole.
+    /// Opens the pages, or makes an empty store where there are none. After a crash redb goes back to
+    /// the last commit that is whole.
     pub(crate) fn open(pages: Pages) -> Result<Self, Failure> {
         pages.prepare()?;
         let database = open_database(&pages)?;
@@ -64,14 +70,14 @@ impl PageStore {
             writer: Mutex::new(()),
             together: Mutex::new(None),
             unread: Mutex::new(None),
+            has_failed: AtomicBool::new(false),
         })))
     }
 
     /// From now on commits are collected in one transaction of the file, without holding them in
     /// memory, until [`Self::end_together`]. Readers see nothing of them before.
     pub(crate) fn begin_together(&self) -> Result<(), Failure> {
-        let write = self.0.with_database(|database| Ok(database.begin_write()?))?;
-        *self.0.together() = Some(write);
+        *self.0.together() = Some(self.0.with_database(begin)?);
         Ok(())
     }
 
@@ -114,7 +120,22 @@ impl PageStore {
     pub(crate) fn check_pages(&self) -> Result<bool, Failure> {
         self.0.with_database(|_| Ok(()))?;
         let mut slot = self.0.database.write().unwrap_or_else(PoisonError::into_inner);
-        slot.as_mut().map_or(Ok(true), |database| Ok(database.check_integrity()?))
+        let checked = slot.as_mut().map_or(Ok(true), |database| Ok(database.check_integrity()?));
+        if checked.is_err() {
+            *slot = None;
+        }
+        checked
+    }
+
+    /// Gives each committed row of a relation to `see`, key and value, in the order of the keys.
+    pub(crate) fn each_row(&self, relation: u64, see: &mut SeeRow<'_>) -> Result<(), Failure> {
+        let (from, to) = (relation.to_be_bytes(), (relation + 1).to_be_bytes());
+        let failed = |error: redb::StorageError| self.0.failed(error.into());
+        for entry in self.0.snapshot()?.range::<&[u8]>(&from[..]..&to[..]).map_err(failed)? {
+            let (key, sealed) = entry.map_err(failed)?;
+            see(key.value(), checked(key.value(), sealed.value())?)?;
+        }
+        Ok(())
     }
 }
 
@@ -122,18 +143,36 @@ impl PageStore {
 const CHECKS_PAGES: bool = cfg!(any(panic = "abort", test));
 
 fn open_database(pages: &Pages) -> Result<Database, Failure> {
-    if CHECKS_PAGES && pages.len().map_err(redb::StorageError::from)? > 0 {
-        check::check(pages)?;
+    let mut builder = Builder::new();
+    builder.set_cache_size(MAX_CACHE_BYTES);
+    let is_new = pages.len().map_err(redb::StorageError::from)? == 0;
+    let database = if CHECKS_PAGES && !is_new {
+        builder.create_with_backend(Checked::over(pages)?)?
+    } else {
+        builder.create_with_backend(pages.clone())?
+    };
+    match database.begin_read()?.open_table(ROWS) {
+        Err(TableError::TableDoesNotExist(_)) => {
+            let write = begin(&database)?;
+            write.open_table(ROWS)?;
+            write.commit()?;
+        }
+        table => drop(table?),
     }
-    let database = Builder::new().set_cache_size(MAX_CACHE_BYTES).create_with_backend(pages.clone())?;
-    let write = database.begin_write()?;
-    write.open_table(ROWS)?;
-    write.commit()?;
     Ok(database)
 }
 
+/// A transaction whose commit notes what is free in the file, and names its pages only when they are on
+/// the disk: so that after a crash the file opens without being read whole, as a tab always ends with one.
+fn begin(database: &Database) -> Result<WriteTransaction, Failure> {
+    let mut write = database.begin_write()?;
+    write.set_quick_repair(true);
+    Ok(write)
+}
+
 impl Shared {
-    fn with_database<T>(&self, f: impl FnOnce(&Database) -> Result<T, Failure>) -> Result<T, Failure> {
+    fn with_database<T>(&self, f: impl Fn(&Database) -> Result<T, Failure>) -> Result<T, Failure> {
+        let mut is_second_try = false;
         loop {
             let guard = self.database.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(database) = guard.as_ref() {
@@ -141,6 +180,11 @@ impl Shared {
                 drop(guard);
                 if result.as_ref().is_err_and(Failure::needs_reopening) {
                     *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+                    // redb had given up before, because of a read that somebody else was told of.
+                    if result.as_ref().is_err_and(Failure::is_of_earlier) && !is_second_try {
+                        is_second_try = true;
+                        continue;
+                    }
                 }
                 return result;
             }
@@ -152,7 +196,16 @@ impl Shared {
         }
     }
 
+    /// Notes a failure to read.
+    fn failed(&self, failure: Failure) -> Failure {
+        self.has_failed.store(true, Ordering::Release);
+        failure
+    }
+
     fn snapshot(&self) -> Result<Snapshot, Failure> {
+        if self.has_failed.swap(false, Ordering::AcqRel) {
+            *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         self.with_database(|database| Ok(database.begin_read()?.open_table(ROWS)?))
     }
 
@@ -172,7 +225,7 @@ impl Shared {
                 }
                 return done;
             }
-            let write = database.begin_write()?;
+            let write = begin(database)?;
             change(&write, changes)?;
             Ok(write.commit()?)
         })
@@ -206,15 +259,18 @@ fn seal(key: &[u8], value: &[u8], place: &mut [u8]) {
     tail.copy_from_slice(&checksum(key, value).to_le_bytes());
 }
 
-/// The value in a stored value, if its checksum agrees.
+/// The value in a stored value, if its checksum agrees, and the row is one that cozo may be given.
 pub(crate) fn unseal<'a>(key: &[u8], sealed: &'a [u8]) -> Result<&'a [u8], Failure> {
+    let value = checked(key, sealed)?;
+    if rows::is_safe(key, value) { Ok(value) } else { Err(rows::unsafe_row()) }
+}
+
+/// The value in a stored value, if its checksum agrees.
+fn checked<'a>(key: &[u8], sealed: &'a [u8]) -> Result<&'a [u8], Failure> {
     let (value, crc) =
         sealed.split_last_chunk::<CRC_BYTES>().ok_or_else(|| Failure::corrupt("a row is too short"))?;
     if checksum(key, value) != u32::from_le_bytes(*crc) {
         return Err(Failure::corrupt("a row does not match its checksum"));
-    }
-    if !rows::is_safe(key, value) {
-        return Err(Failure::corrupt("a row is not what it should be"));
     }
     Ok(value)
 }
@@ -267,7 +323,7 @@ impl Tx<'_> {
     }
 
     fn committed_value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
-        let found = self.committed().get(key)?;
+        let found = self.committed().get(key).map_err(|error| self.shared.failed(error.into()))?;
         found.map(|sealed| unseal(key, sealed.value()).map(<[u8]>::to_vec)).transpose()
     }
 
@@ -281,12 +337,15 @@ impl Tx<'_> {
         let empty = matches!((lower, upper), (Bound::Included(l), Bound::Excluded(u)) if l >= u);
         let bounds =
             if empty { (Bound::Included(&[][..]), Bound::Excluded(&[][..])) } else { (lower, upper) };
-        let committed = self.committed().range::<&[u8]>(bounds)?;
-        let unsealed: Box<dyn Iterator<Item = Result<Row, Failure>>> = Box::new(committed.map(|entry| {
-            let (key, value) = entry?;
-            let value = unseal(key.value(), value.value())?.to_vec();
-            Ok((key.value().to_vec(), value))
-        }));
+        let shared = self.shared;
+        let failed = |error: redb::StorageError| shared.failed(error.into());
+        let committed = self.committed().range::<&[u8]>(bounds).map_err(failed)?;
+        let unsealed: Box<dyn Iterator<Item = Result<Row, Failure>>> =
+            Box::new(committed.map(move |entry| {
+                let (key, value) = entry.map_err(failed)?;
+                let value = unseal(key.value(), value.value())?.to_vec();
+                Ok((key.value().to_vec(), value))
+            }));
         let changed = (!empty).then(|| self.changes.range::<[u8], _>((lower, upper)));
         Ok(Rows { committed: unsealed.peekable(), changed: changed.unwrap_or_default().peekable() })
     }
@@ -362,8 +421,10 @@ impl<'s> StoreTx<'s> for Tx<'s> {
         if lower >= upper {
             return Ok(());
         }
-        let range = self.committed().range::<&[u8]>(lower..upper).map_err(Failure::from)?;
-        let keys: Result<Vec<Vec<u8>>, Failure> = range.map(|entry| Ok(entry?.0.value().to_vec())).collect();
+        let failed = |error: redb::StorageError| self.shared.failed(error.into());
+        let range = self.committed().range::<&[u8]>(lower..upper).map_err(failed)?;
+        let keys: Result<Vec<Vec<u8>>, Failure> =
+            range.map(|entry| Ok(entry.map_err(failed)?.0.value().to_vec())).collect();
         for key in keys? {
             self.changes.entry(key).or_insert(None);
         }
@@ -373,7 +434,10 @@ impl<'s> StoreTx<'s> for Tx<'s> {
     fn exists(&self, key: &[u8], _for_update: bool) -> miette::Result<bool> {
         match self.changes.get(key) {
             Some(own) => Ok(own.is_some()),
-            None => Ok(self.committed().get(key).map_err(Failure::from)?.is_some()),
+            None => {
+                let found = self.committed().get(key).map_err(|error| self.shared.failed(error.into()))?;
+                Ok(found.is_some())
+            }
         }
     }
 
