@@ -43,7 +43,7 @@ enum Task {
     },
     /// Build the web app into target/web-dist.
     Web {
-        /// Build the browser tests of `platform` instead, into target/web-tests.
+        /// Build the programs of browser tests instead, into target/web-tests.
         #[arg(long)]
         tests: bool,
         /// Leave out the build with threads, which takes half of the time.
@@ -86,7 +86,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Args::parse().task {
         Task::Setup { tests } => setup(tests),
-        Task::Web { tests: true, .. } => web::build_platform_tests(),
+        Task::Web { tests: true, .. } => web::build_tests(),
         Task::Web { plain: true, .. } => web::build_plain().map(drop),
         Task::Web { .. } => web::build().map(drop),
         Task::Serve { port } => serve::serve(port),

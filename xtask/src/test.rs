@@ -34,7 +34,7 @@ pub fn test(filter: Option<&str>) -> Outcome {
     // Linking a wasm program keeps one core busy; the others build what is native meanwhile.
     run_beside(&mut cargo(&["test", "--workspace", "--no-run", "--quiet"]), || {
         web::build()?;
-        web::build_platform_tests()
+        web::build_tests()
     })?;
     step("models");
     serve::fetch_models()?;

@@ -55,17 +55,32 @@ fn build_as(builds: &[(Build, &[&str])]) -> Outcome<PathBuf> {
     Ok(dist)
 }
 
-/// Builds the tests of `platform` that run in a browser; `tests/tests/platform.rs` runs them.
-pub fn build_platform_tests() -> Outcome {
-    say("building the browser tests of platform");
+/// Builds the programs of tests in a browser: the shared body of `platform`'s tests, and the store
+/// without models. `tests/tests/platform.rs` and `tests/tests/store.rs` run them.
+pub fn build_tests() -> Outcome {
+    say("building the programs of browser tests");
     let folder = paths::web_tests();
     fs::create_dir_all(&folder)?;
     for how in [Build::Plain, Build::Threads] {
         let built = cargo_build(how, &["--package", "platform", "--example", "browser_tests"])?;
         bind(&built.join("examples/browser_tests.wasm"), &out_name(how, "browser_tests"), &folder)?;
     }
-    Ok(())
+    let built = cargo_build(Build::Plain, &STORE_TEST)?;
+    bind(&built.join("examples/browser_store.wasm"), "browser_store", &folder)
 }
+
+/// Selected together with `ui`, so that what both need is compiled once, with the same features.
+/// Nobody waits for this program: optimising it whole, as the app is, would take a minute more.
+const STORE_TEST: [&str; 8] = [
+    "--package",
+    "ui",
+    "--package",
+    "vectordb",
+    "--example",
+    "browser_store",
+    "--config",
+    "profile.web.package.vectordb.opt-level=1",
+];
 
 /// Builds the program that measures in a browser's worker: with `engines` embedder and generator, for
 /// threads, else the store alone, which has no use for them.
