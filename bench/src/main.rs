@@ -5,6 +5,7 @@
 
 mod corpus;
 mod cozo_graph;
+mod duplicates;
 mod embed;
 mod extract;
 mod generate;
@@ -45,7 +46,7 @@ struct Args {
     #[arg(long, default_value_t = 5)]
     runs: usize,
     /// Numbers of passages to search or store, with commas between.
-    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000, 100_000])]
     chunks: Vec<usize>,
     /// Folder that holds the models.
     #[arg(long, env = "FOOTNOTE_MODELS")]
@@ -69,7 +70,7 @@ enum Name {
     Generate,
     /// The GPU tier on a graphics card: `--only smollm2`, `llama-1b` or `embed`.
     Gpu,
-    /// Milliseconds per query, and recall: `--only graph` or `web`; `--chunks` says among how many.
+    /// Milliseconds per query, and recall: `--only graph`, `duplicates` or `web`; `--chunks` says among how many.
     Search,
     /// Milliseconds from a question to its quotes among 10,000 passages.
     Quotes,

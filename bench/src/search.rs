@@ -18,6 +18,9 @@ pub(crate) fn rows(args: &Args) -> Outcome<Rows> {
     if args.only.as_deref() == Some("web") {
         return crate::peers::store::rows(args);
     }
+    if args.only.as_deref() == Some("duplicates") {
+        return crate::duplicates::rows(args);
+    }
     let mut rows = Rows::default();
     if args.wants("scan") {
         for &n_chunks in &args.chunks {
@@ -30,6 +33,7 @@ pub(crate) fn rows(args: &Args) -> Outcome<Rows> {
         }
     } else {
         rows.skip("the graph, and cozo's", "minutes of building: ask for them with `--only graph`");
+        rows.skip("near-duplicates, and cozo's index of them", "ask for them with `--only duplicates`");
     }
     Ok(rows)
 }
