@@ -352,7 +352,8 @@ mod tests {
         let hits = db.search_vector(&query, 5, &Filter::default()).unwrap();
         drop(db);
         let mut db = open();
-        assert_eq!(db.n_graph_points(), 600, "read, not built");
+        // The last few rows are put in again if the graph was written before they came.
+        assert!(db.n_graph_points() >= 540, "read, not built");
         assert_eq!(db.search_vector(&query, 5, &Filter::default()).unwrap(), hits);
         // It goes on from there, with fewer and more rows.
         let gone = db.documents().unwrap()[0].id;
