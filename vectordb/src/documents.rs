@@ -38,10 +38,21 @@ impl Db {
     /// # Errors
     /// As [`Db::put_document`]; `UnknownCollection`, `BadName` for a tag, `UnknownJob`.
     pub fn put_document_at(&mut self, new: &NewDocument, place: &Placement) -> Result<DocumentId> {
-        check(new, self.tag().dimensions as usize)?;
         self.refresh()?;
         let older = self.document_named(&new.name).cloned();
         let same = self.same_file(new, older.as_ref())?;
+        self.put_as(new, place, older, same)
+    }
+
+    /// Stores a document in the place of `older`, unless it is the `same` as a stored one.
+    pub(crate) fn put_as(
+        &mut self,
+        new: &NewDocument,
+        place: &Placement,
+        older: Option<Stored>,
+        same: Option<Stored>,
+    ) -> Result<DocumentId> {
+        check(new, self.tag().dimensions as usize)?;
         let (collection, tags) = self.order_of(same.as_ref().or(older.as_ref()), place)?;
         let mut transaction = Transaction::default();
         if let Some(job) = &place.job {
@@ -222,7 +233,7 @@ impl Db {
         self.document_named(name).map(|stored| stored.info.id)
     }
 
-    fn document_named(&self, name: &str) -> Option<&Stored> {
+    pub(crate) fn document_named(&self, name: &str) -> Option<&Stored> {
         self.catalog.documents.values().find(|stored| stored.info.name == name)
     }
 

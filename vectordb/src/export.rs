@@ -9,7 +9,10 @@ use crate::engine::Params;
 use crate::framing::{Kind, Writer};
 use crate::schema::{self, MAX_PART_CHUNKS};
 use crate::values::Columns;
-use crate::{About, ChunkId, ChunkRow, Db, DocumentId, EmbedderTag, Error, Message, Result, SentenceVectors};
+use crate::{
+    About, ChunkId, ChunkRow, Conversation, Db, DocumentId, EmbedderTag, Error, Message, Result,
+    SentenceVectors,
+};
 
 /// The first record.
 #[derive(Debug, Serialize, Deserialize)]
@@ -101,6 +104,48 @@ pub struct Exported {
     pub n_bytes: u64,
 }
 
+/// An export that is being written, a document or a conversation at a time: others can be let in between,
+/// and dropping it gives it up.
+pub struct Export<'a> {
+    db: &'a Db,
+    writer: Writer<'a>,
+    documents: std::vec::IntoIter<DocumentId>,
+    /// The oldest first, so that they come to be listed in this order.
+    conversations: std::iter::Rev<std::vec::IntoIter<Conversation>>,
+    counts: Counts,
+}
+
+impl Export<'_> {
+    /// Writes the next part; what was written when it was the last.
+    ///
+    /// # Errors
+    /// `Full` and `Io` of the stream; `Corrupt` when a row cannot be read.
+    pub fn step(&mut self) -> Result<Option<Exported>> {
+        if let Some(id) = self.documents.next() {
+            self.db.export_document(id, &mut self.writer)?;
+            return Ok(None);
+        }
+        if let Some(conversation) = self.conversations.next() {
+            self.db.export_conversation(&conversation, &mut self.writer)?;
+            return Ok(None);
+        }
+        self.finish().map(Some)
+    }
+
+    fn finish(&mut self) -> Result<Exported> {
+        for row in self.db.engine.read(schema::SETTINGS, Params::new())? {
+            let mut columns = Columns::of(&row);
+            let record = SettingRecord { key: columns.text()?.to_owned(), value: columns.json()? };
+            self.writer.json(Kind::Setting, &record)?;
+        }
+        let (counts, crc32) = (self.counts, self.writer.crc());
+        self.writer.json(Kind::End, &End { counts, crc32 })?;
+        self.writer.flush()?;
+        let Counts { n_documents, n_chunks, n_conversations, .. } = counts;
+        Ok(Exported { n_documents, n_chunks, n_conversations, n_bytes: self.writer.n_bytes() })
+    }
+}
+
 impl Db {
     /// Writes all that is stored, but for the queue of jobs, to `out`: one document at a time, so
     /// that nothing but the largest document's text is held in memory besides.
@@ -108,6 +153,19 @@ impl Db {
     /// # Errors
     /// `Full` and `Io` of `out`; `Corrupt` when a row cannot be read.
     pub fn export(&self, out: &mut dyn Write, now_unix_ms: i64) -> Result<Exported> {
+        let mut export = self.begin_export(out, now_unix_ms)?;
+        loop {
+            if let Some(exported) = export.step()? {
+                return Ok(exported);
+            }
+        }
+    }
+
+    /// The same step by step.
+    ///
+    /// # Errors
+    /// As [`Db::export`].
+    pub fn begin_export<'a>(&'a self, out: &'a mut dyn Write, now_unix_ms: i64) -> Result<Export<'a>> {
         let conversations = self.conversations()?;
         let documents = self.documents()?;
         let counts = Counts {
@@ -124,31 +182,20 @@ impl Db {
                 CollectionRecord { name: stored.name.clone(), created_unix_ms: stored.created_unix_ms };
             writer.json(Kind::Collection, &record)?;
         }
-        for info in &documents {
-            self.export_document(info.id, &mut writer)?;
-        }
-        // The oldest first, so that they come to be listed in this order.
-        for conversation in conversations.iter().rev() {
-            let messages: Vec<Message> = self.messages(conversation.id)?;
-            let record = ConversationRecord {
-                title: conversation.title.clone(),
-                created_unix_ms: conversation.created_unix_ms,
-                changed_unix_ms: conversation.changed_unix_ms,
-                n_messages: messages.len() as u32,
-            };
-            writer.json(Kind::Conversation, &record)?;
-            messages.iter().try_for_each(|message| writer.json(Kind::Message, message))?;
-        }
-        for row in self.engine.read(schema::SETTINGS, Params::new())? {
-            let mut columns = Columns::of(&row);
-            let record = SettingRecord { key: columns.text()?.to_owned(), value: columns.json()? };
-            writer.json(Kind::Setting, &record)?;
-        }
-        let crc32 = writer.crc();
-        writer.json(Kind::End, &End { counts, crc32 })?;
-        writer.flush()?;
-        let Counts { n_documents, n_chunks, n_conversations, .. } = counts;
-        Ok(Exported { n_documents, n_chunks, n_conversations, n_bytes: writer.n_bytes() })
+        let documents = documents.iter().map(|info| info.id).collect::<Vec<_>>().into_iter();
+        Ok(Export { db: self, writer, documents, conversations: conversations.into_iter().rev(), counts })
+    }
+
+    fn export_conversation(&self, conversation: &Conversation, writer: &mut Writer<'_>) -> Result<()> {
+        let messages: Vec<Message> = self.messages(conversation.id)?;
+        let record = ConversationRecord {
+            title: conversation.title.clone(),
+            created_unix_ms: conversation.created_unix_ms,
+            changed_unix_ms: conversation.changed_unix_ms,
+            n_messages: messages.len() as u32,
+        };
+        writer.json(Kind::Conversation, &record)?;
+        messages.iter().try_for_each(|message| writer.json(Kind::Message, message))
     }
 
     fn export_document(&self, id: DocumentId, writer: &mut Writer<'_>) -> Result<()> {

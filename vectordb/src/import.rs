@@ -51,6 +51,48 @@ fn bad<T>(detail: impl Into<String>) -> Result<T> {
     Err(Error::BadExport { detail: detail.into() })
 }
 
+/// An export that is being taken in, a document or a conversation at a time: others can be let in
+/// between, and dropping it before its end leaves the store as it was.
+pub struct Import<'a> {
+    db: &'a mut Db,
+    reader: Reader<'a>,
+    head: Counts,
+    known: Known,
+    is_open: bool,
+}
+
+impl Import<'_> {
+    /// Takes in the next part; what became of all when it was the last, and is durable then.
+    ///
+    /// # Errors
+    /// As [`Db::import`]; the store is as it was then.
+    pub fn step(&mut self) -> Result<Option<Imported>> {
+        let taken = self.db.take_in(&mut self.reader, &self.head, &mut self.known);
+        if matches!(taken, Ok(false)) {
+            return Ok(None);
+        }
+        self.is_open = false;
+        let kept = self.db.engine.end_together(taken.is_ok());
+        if let Err(error) = taken.map(drop).and(kept) {
+            self.db.is_stale = true;
+            self.db.refresh()?;
+            return Err(error);
+        }
+        Ok(Some(self.known.imported))
+    }
+}
+
+impl Drop for Import<'_> {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.db.is_stale = true;
+            // What cannot be forgotten or read now is told by whoever asks the store next.
+            let _ = self.db.engine.end_together(false);
+            let _ = self.db.refresh();
+        }
+    }
+}
+
 impl Db {
     /// Takes in what [`Db::export`] wrote, merged with what is here. A document of the same content
     /// stays as it is; of two with the same name the one that was added later stays; collections are
@@ -61,6 +103,19 @@ impl Db {
     /// `BadExport` when the stream is damaged, cut, or no export; `EmbedderMismatch` when its vectors
     /// are of another embedder; `ReadOnly`, `Full`, `Io`.
     pub fn import(&mut self, input: &mut dyn Read) -> Result<Imported> {
+        let mut import = self.begin_import(input)?;
+        loop {
+            if let Some(imported) = import.step()? {
+                return Ok(imported);
+            }
+        }
+    }
+
+    /// The same step by step.
+    ///
+    /// # Errors
+    /// As [`Db::import`].
+    pub fn begin_import<'a>(&'a mut self, input: &'a mut dyn Read) -> Result<Import<'a>> {
         if self.is_read_only() {
             return Err(Error::ReadOnly);
         }
@@ -76,42 +131,35 @@ impl Db {
             known.by_content.entry(info.sha256).or_default().push(info.id);
         }
         self.engine.begin_together()?;
-        let taken = self.take_in(&mut reader, &head.counts, &mut known);
-        let kept = self.engine.end_together(taken.is_ok());
-        if let Err(error) = taken.and(kept) {
-            self.is_stale = true;
-            self.refresh()?;
-            return Err(error);
-        }
-        Ok(known.imported)
+        Ok(Import { db: self, reader, head: head.counts, known, is_open: true })
     }
 
-    fn take_in(&mut self, reader: &mut Reader<'_>, head: &Counts, known: &mut Known) -> Result<()> {
-        loop {
-            let record = reader.record()?;
-            match record.kind {
-                Kind::Collection => self.take_collection(&record, known)?,
-                Kind::Document => self.take_document(&record, reader, known)?,
-                Kind::Conversation => self.take_conversation(&record, reader, known)?,
-                Kind::Setting => {
-                    let SettingRecord { key, value } = record.json()?;
-                    if self.setting(&key)?.is_none() {
-                        self.set_setting(&key, &value)?;
-                    }
+    /// Takes in one record with those that belong to it; whether it was the last.
+    fn take_in(&mut self, reader: &mut Reader<'_>, head: &Counts, known: &mut Known) -> Result<bool> {
+        let record = reader.record()?;
+        match record.kind {
+            Kind::Collection => self.take_collection(&record, known)?,
+            Kind::Document => self.take_document(&record, reader, known)?,
+            Kind::Conversation => self.take_conversation(&record, reader, known)?,
+            Kind::Setting => {
+                let SettingRecord { key, value } = record.json()?;
+                if self.setting(&key)?.is_none() {
+                    self.set_setting(&key, &value)?;
                 }
-                Kind::End => {
-                    let end: End = record.json()?;
-                    if end.crc32 != record.crc_before {
-                        return bad("its parts do not match their checksum");
-                    }
-                    if end.counts != known.counts || end.counts != *head {
-                        return bad("it does not hold as much as it says");
-                    }
-                    return if reader.is_at_end()? { Ok(()) } else { bad("it goes on behind its end") };
-                }
-                kind => return bad(format!("a record ({kind:?}) stands where none belongs")),
             }
+            Kind::End => {
+                let end: End = record.json()?;
+                if end.crc32 != record.crc_before {
+                    return bad("its parts do not match their checksum");
+                }
+                if end.counts != known.counts || end.counts != *head {
+                    return bad("it does not hold as much as it says");
+                }
+                return if reader.is_at_end()? { Ok(true) } else { bad("it goes on behind its end") };
+            }
+            kind => return bad(format!("a record ({kind:?}) stands where none belongs")),
         }
+        Ok(false)
     }
 
     fn take_collection(&mut self, record: &Record, known: &mut Known) -> Result<()> {
@@ -151,7 +199,10 @@ impl Db {
             None => known.imported.n_added += 1,
         }
         if older.is_none_or(|older| older.added_unix_ms <= new.added_unix_ms) {
-            self.put_document_at(&new, &Placement { collection, tags, job: None })?;
+            // What is the same was found above. Documents of this import cannot be compared: they are not
+            // there to be read before its end, and were different ones where they come from.
+            let older = self.document_named(&new.name).cloned();
+            self.put_as(&new, &Placement { collection, tags, job: None }, older, None)?;
         }
         Ok(())
     }

@@ -162,6 +162,23 @@ fn a_reader_that_fails_changes_nothing() {
 }
 
 #[test]
+fn an_import_that_is_given_up_changes_nothing() {
+    let bytes = exported(&filled());
+    let mut db = Db::in_memory(&tag()).unwrap();
+    let mut input = &bytes[..];
+    let mut import = db.begin_import(&mut input).unwrap();
+    for _ in 0..4 {
+        assert!(import.step().unwrap().is_none(), "this is in the middle");
+    }
+    drop(import);
+    let stats = db.stats().unwrap();
+    assert_eq!((stats.n_documents, db.collections().len()), (0, 0));
+    assert_eq!(db.verify().unwrap(), [] as [String; 0]);
+    assert_eq!(db.import(&mut &bytes[..]).unwrap().n_added, 5);
+    assert!(exported(&db) == bytes, "the whole is there then");
+}
+
+#[test]
 fn compaction_makes_the_file_small_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kb.footnote").display().to_string();
