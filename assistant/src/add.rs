@@ -2,7 +2,9 @@
 
 use embedder::{Embedder, PassageVectors, SpannedText};
 use ingest::{Chunk, Document, Entry, Hint, Refusal, Span, Warning};
-use vectordb::{About, ChunkVectors, DocumentId, DocumentInfo, NewChunk, NewDocument, SentenceVectors};
+use vectordb::{
+    About, ChunkVectors, DocumentId, DocumentInfo, NearDuplicate, NewChunk, NewDocument, SentenceVectors,
+};
 
 use crate::assistant::Assistant;
 use crate::library::{Library, sha256};
@@ -100,11 +102,8 @@ impl Assistant {
         self.make_room()
     }
 
-    /// The same for a file that was parsed elsewhere. `sha256` and `n_bytes` are those of the file.
-    ///
-    /// # Errors
-    /// As [`Assistant::add`].
-    pub async fn add_extracted(
+    /// `sha256` and `n_bytes` are those of the file.
+    async fn add_extracted(
         &mut self,
         name: &str,
         sha256: [u8; 32],
@@ -269,15 +268,18 @@ impl Library {
             n_pages: new.page_starts.len() as u32,
             warnings: new.warnings.clone(),
             already_there: same_as.is_some(),
-            near: if same_as.is_none() { self.near_copy(id) } else { None },
+            near: if same_as.is_none() { self.near_copies(id.0).into_iter().next() } else { None },
             same_as,
         }
     }
 
-    fn near_copy(&self, id: DocumentId) -> Option<NearCopy> {
-        let nearest = self.db.near_duplicates(id).into_iter().next()?;
-        let name = self.db.info(nearest.document)?.name.clone();
-        let percent = (nearest.overlap * 100.0).round() as u32;
-        Some(NearCopy { id: nearest.document.0, name, percent })
+    /// The stored documents that say nearly the same as this one, the nearest first.
+    pub fn near_copies(&self, document: u64) -> Vec<NearCopy> {
+        let copy = |near: NearDuplicate| {
+            let name = self.db.info(near.document)?.name.clone();
+            let percent = (near.overlap * 100.0).round() as u32;
+            Some(NearCopy { id: near.document.0, name, percent })
+        };
+        self.db.near_duplicates(DocumentId(document)).into_iter().filter_map(copy).collect()
     }
 }

@@ -1,12 +1,13 @@
 //! The façade itself: one knowledge base, one runtime, its models.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use embedder::Embedder;
 use generator::Generator;
 use runtime::{Runtime, Tier};
-use vectordb::{DocumentInfo, EmbedderTag};
+use vectordb::{DocumentInfo, EmbedderTag, JobId};
 
 use crate::asking::Asking;
 use crate::kernels::{open_runtime, told};
@@ -24,6 +25,8 @@ pub struct Assistant {
     pub(crate) library: Library,
     pub(crate) staging: Staging,
     pub(crate) rates: Rates,
+    /// Jobs that have ended for a reason that could not be written down.
+    pub(crate) stuck: BTreeMap<JobId, String>,
     pub(crate) embedder: Rc<Embedder>,
     pub(crate) options: Options,
     pub(crate) runtime: Runtime,
@@ -74,6 +77,7 @@ impl Assistant {
             library,
             staging: Staging::new(staging_folder(&options.kb)),
             rates: Rates::default(),
+            stuck: BTreeMap::new(),
             embedder: Rc::new(embedder),
             options,
             runtime,

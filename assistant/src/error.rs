@@ -86,6 +86,12 @@ impl Error {
         self.of_runtime().is_some_and(runtime::Error::is_out_of_memory)
     }
 
+    /// Whether the knowledge base is damaged, or what stands in its place is none: [`crate::repair`]
+    /// copies what is readable.
+    pub fn is_damaged(&self) -> bool {
+        matches!(self, Self::Store(vectordb::Error::Corrupt { .. } | vectordb::Error::NotAStore))
+    }
+
     fn of_runtime(&self) -> Option<&runtime::Error> {
         match self {
             Self::Runtime(error)

@@ -68,7 +68,7 @@ pub use library::{Access, Library, Scope, sha256};
 pub use memory::forecast;
 pub use open::{Options, Place, Reranking};
 pub use queue::{Enqueued, MAX_LISTED_JOBS, QueueState};
-pub use repair::{Repaired, repair, repair_in_place, verify};
+pub use repair::{Repaired, forget_damaged, repair, repair_in_place, rescue, verify};
 pub use sync::{FolderFile, SyncPlan};
 pub use types::{
     Added, AddedAll, Answer, AnswerEvent, AnswerSentence, AskOptions, Citation, Exchange, Leg, ModelState,

@@ -202,22 +202,25 @@ impl Library {
     }
 
     /// Keeps a question and its answer, in one step: at the end of a conversation, or with `None` in
-    /// a new one that the question gives its title. Gives the conversation.
+    /// a new one that the question gives its title. Gives the conversation. The same question of the
+    /// same moment is kept once, as when a browser's engine ended before it could say so.
     ///
     /// # Errors
     /// When the conversation is not there or is full, or the store cannot be written.
     pub fn keep_exchange(
         &mut self,
         conversation: Option<u64>,
-        question: &str,
+        (question, asked_unix_ms): (&str, i64),
         answer: &Answer,
     ) -> Result<u64> {
-        let now = platform::unix_ms();
+        if let Some(kept) = self.kept_in(conversation, question, asked_unix_ms)? {
+            return Ok(kept);
+        }
         let message = |role, text: &str, details| Message {
             role,
             text: text.to_owned(),
             details,
-            created_unix_ms: now,
+            created_unix_ms: asked_unix_ms,
         };
         let details = serde_json::to_value(answer).unwrap_or(serde_json::Value::Null);
         let exchange = [
@@ -226,10 +229,30 @@ impl Library {
         ];
         let id = match conversation {
             Some(id) => ConversationId(id),
-            None => self.db.create_conversation(&title(question), now)?,
+            None => self.db.create_conversation(&title(question), asked_unix_ms)?,
         };
         self.db.append_messages(id, &exchange)?;
         Ok(id.0)
+    }
+
+    /// The conversation that has this very question already.
+    fn kept_in(&self, conversation: Option<u64>, question: &str, asked_unix_ms: i64) -> Result<Option<u64>> {
+        let begun = |listed: &Conversation| listed.created_unix_ms == asked_unix_ms;
+        let candidates: Vec<ConversationId> = match conversation {
+            Some(id) => vec![ConversationId(id)],
+            None => self.db.conversations()?.iter().filter(|listed| begun(listed)).map(|c| c.id).collect(),
+        };
+        for id in candidates {
+            let is_it = |message: &Message| {
+                message.role == Role::Question
+                    && message.created_unix_ms == asked_unix_ms
+                    && message.text == question
+            };
+            if self.db.messages(id)?.iter().any(is_it) {
+                return Ok(Some(id.0));
+            }
+        }
+        Ok(None)
     }
 
     /// Gives a conversation another title.
@@ -294,20 +317,34 @@ impl Library {
         Ok(documents)
     }
 
-    /// Writes the whole knowledge base, but for the queue of files, to `out`.
+    /// Writes the whole knowledge base, but for the queue of files, to `out`. Others are let in between two
+    /// documents; dropping the future gives it up.
     ///
     /// # Errors
     /// When it cannot be read, or `out` not written.
-    pub fn export(&self, out: &mut dyn Write) -> Result<Exported> {
-        Ok(self.db.export(out, platform::unix_ms())?)
+    pub async fn export(&self, out: &mut dyn Write) -> Result<Exported> {
+        let mut export = self.db.begin_export(out, platform::unix_ms())?;
+        loop {
+            if let Some(exported) = export.step()? {
+                return Ok(exported);
+            }
+            platform::yield_now().await;
+        }
     }
 
     /// Takes in what [`Library::export`] wrote and merges it with what is here: all of it or nothing.
+    /// Others are let in between two documents; dropping the future gives it up.
     ///
     /// # Errors
     /// When the stream is no whole export or of another embedder, or the store cannot be written.
-    pub fn import(&mut self, input: &mut dyn Read) -> Result<Imported> {
-        Ok(self.db.import(input)?)
+    pub async fn import(&mut self, input: &mut dyn Read) -> Result<Imported> {
+        let mut import = self.db.begin_import(input)?;
+        loop {
+            if let Some(imported) = import.step()? {
+                return Ok(imported);
+            }
+            platform::yield_now().await;
+        }
     }
 
     /// Makes the file as small as what it holds allows; gives how many bytes it lost.

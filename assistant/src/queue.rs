@@ -1,6 +1,7 @@
 //! The queue of files: it is kept in the knowledge base, so that work goes on after a reload where it
 //! was, to the passage.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use ingest::Hint;
@@ -44,9 +45,13 @@ pub struct QueueState {
     pub n_jobs: usize,
     /// How many of them wait or are at work.
     pub n_open: usize,
-    /// Bytes of all files that wait, are at work, or are done.
+    /// How many are paused.
+    pub n_paused: usize,
+    /// How many are done, and not cleared yet.
+    pub n_done: usize,
+    /// Bytes of all files that wait, are at work, are paused, or are done.
     pub total_bytes: u64,
-    /// Those that are done; of the file at work the share of its passages that is embedded.
+    /// Those that are done; of a file that is begun the share of its passages that is embedded.
     pub done_bytes: u64,
     /// Pages of the files that were read.
     pub n_pages: u64,
@@ -59,8 +64,8 @@ pub struct QueueState {
     pub left_ms: Option<f64>,
 }
 
-/// Jobs that [`Assistant::queue`] lists: it is told several times a second.
-pub const MAX_LISTED_JOBS: usize = 500;
+/// Jobs that [`Assistant::queue`] lists: 50 kB, told several times a second.
+pub const MAX_LISTED_JOBS: usize = 100;
 
 /// What was measured since the knowledge base was opened.
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,7 +97,8 @@ impl Rates {
 
 impl Assistant {
     /// Puts a file at the end of the queue. Its bytes are kept beside the knowledge base until it is
-    /// read. A file whose content is stored or waits already is not taken.
+    /// read. A file whose content is stored or waits already is not taken; one whose job asks for the
+    /// file again is given to it. A job of the same name that has failed goes.
     ///
     /// # Errors
     /// When the queue is full or cannot be written. A file whose bytes cannot be kept is taken, and
@@ -105,10 +111,20 @@ impl Assistant {
             return Ok(Enqueued::AlreadyThere { document: known.name.clone() });
         }
         let waits = |job: &&Job| job.file.sha256 == sha256 && is_open(job);
-        if let Some(job) = self.library.db.jobs().find(waits) {
+        let waiting = self.library.db.jobs().find(waits).cloned();
+        if let Some(job) = waiting {
+            if job.stage == JobStage::NeedsFile && self.staging.keep(sha256, &file.bytes).await? {
+                self.set_stage(job.id, JobStage::Waiting, None)?;
+                return Ok(Enqueued::Waiting { job: job.id.0 });
+            }
             return Ok(Enqueued::AlreadyWaiting { job: job.id.0 });
         }
         let is_kept = self.staging.keep(sha256, &file.bytes).await?;
+        let has_failed = |job: &&Job| job.stage == JobStage::Failed && job.file.name == file.name;
+        let failed: Vec<JobId> = self.library.db.jobs().filter(has_failed).map(|job| job.id).collect();
+        if !failed.is_empty() {
+            self.library.db.remove_jobs(&failed)?;
+        }
         let new = NewJob {
             name: file.name.clone(),
             mime: file.mime.clone().unwrap_or_default(),
@@ -153,17 +169,23 @@ impl Assistant {
         })
     }
 
-    /// Lets jobs that are paused or failed wait for their turn again. One whose bytes are gone says
-    /// that its file has to be given again.
+    /// Lets jobs that are paused, locked or failed wait for their turn again. One whose bytes are gone
+    /// says that its file has to be given again.
     ///
     /// # Errors
     /// When there is no such job, or the store cannot be written.
     pub async fn resume_jobs(&mut self, jobs: &[u64]) -> Result<()> {
+        let stuck: BTreeSet<JobId> = self.stuck.keys().copied().collect();
         self.change_jobs(jobs, |job| {
-            if matches!(job.stage, JobStage::Paused | JobStage::Failed | JobStage::NeedsFile) {
+            let rests = matches!(
+                job.stage,
+                JobStage::Paused | JobStage::Failed | JobStage::NeedsFile | JobStage::Locked
+            );
+            if rests || stuck.contains(&job.id) {
                 (job.stage, job.error) = (JobStage::Waiting, None);
             }
         })?;
+        self.stuck.retain(|id, _| !jobs.contains(&id.0));
         self.check_files().await
     }
 
@@ -174,6 +196,7 @@ impl Assistant {
     pub async fn cancel_jobs(&mut self, jobs: &[u64]) -> Result<()> {
         let ids: Vec<JobId> = jobs.iter().copied().map(JobId).collect();
         self.library.db.remove_jobs(&ids)?;
+        self.stuck.retain(|id, _| !ids.contains(id));
         self.sweep().await
     }
 
@@ -190,16 +213,23 @@ impl Assistant {
 
     /// The queue, and how far it is.
     pub fn queue(&self) -> QueueState {
-        let all = self.library.db.jobs();
-        let mut state = QueueState { n_jobs: all.len(), ..QueueState::default() };
+        self.queue_now(None)
+    }
+
+    /// The same in the middle of work, with what that has done and not written down yet.
+    pub fn queue_during(&self, work: &Work) -> QueueState {
+        self.queue_now(Some(work.job()))
+    }
+
+    fn queue_now(&self, at_work: Option<&Job>) -> QueueState {
+        let mut state = QueueState { n_jobs: self.library.db.jobs().len(), ..QueueState::default() };
         let (mut n_left_chunks, mut n_unread_bytes) = (0.0, 0.0);
-        for job in all {
-            let counts = matches!(
-                job.stage,
-                JobStage::Waiting | JobStage::Reading | JobStage::Embedding | JobStage::Done
-            );
-            if !counts {
-                continue;
+        for job in self.jobs_now(at_work) {
+            match job.stage {
+                JobStage::Waiting | JobStage::Reading | JobStage::Embedding => state.n_open += 1,
+                JobStage::Paused => state.n_paused += 1,
+                JobStage::Done => state.n_done += 1,
+                JobStage::NeedsFile | JobStage::Locked | JobStage::Failed => continue,
             }
             let share = match job.stage {
                 JobStage::Done => 1.0,
@@ -211,23 +241,39 @@ impl Assistant {
             state.n_pages += u64::from(job.n_pages);
             state.n_done_chunks += u64::from(job.n_done);
             state.n_known_chunks += u64::from(job.n_total);
-            if job.stage == JobStage::Done {
+            if matches!(job.stage, JobStage::Done | JobStage::Paused) {
                 continue;
             }
-            state.n_open += 1;
             match job.n_total {
                 0 => n_unread_bytes += job.file.n_bytes as f64,
                 n_total => n_left_chunks += f64::from(n_total.saturating_sub(job.n_done)),
             }
         }
-        state.jobs = listed(self.library.db.jobs());
+        state.jobs = listed(self.jobs_now(at_work));
         state.left_ms = self.rates.left_ms(n_left_chunks, n_unread_bytes);
         state
     }
 
+    /// The jobs that are wanted, by their ids, in the order in which they came.
+    pub fn job_ids(&self, is_wanted: impl Fn(&Job) -> bool) -> Vec<u64> {
+        self.jobs_now(None).filter(|job| is_wanted(job)).map(|job| job.id.0).collect()
+    }
+
+    /// The jobs with what is not written down: the one at work, and why others are stuck.
+    fn jobs_now<'a>(&'a self, at_work: Option<&'a Job>) -> impl Iterator<Item = Cow<'a, Job>> {
+        self.library.db.jobs().map(move |job| match (at_work, self.stuck.get(&job.id)) {
+            (Some(at_work), _) if at_work.id == job.id => Cow::Borrowed(at_work),
+            (_, Some(error)) => {
+                Cow::Owned(Job { stage: JobStage::Paused, error: Some(error.clone()), ..job.clone() })
+            }
+            _ => Cow::Borrowed(job),
+        })
+    }
+
     /// The job whose turn it is.
     pub fn next_job(&self) -> Option<Job> {
-        self.library.db.jobs().find(|job| job.stage == JobStage::Waiting).cloned()
+        let is_next = |job: &&Job| job.stage == JobStage::Waiting && !self.stuck.contains_key(&job.id);
+        self.library.db.jobs().find(is_next).cloned()
     }
 
     /// The file of a job. Without its bytes the job says that they have to be given again.
@@ -279,7 +325,8 @@ impl Assistant {
     }
 
     /// Writes down why the work on a job ended: one for want of room or of a device waits to be
-    /// resumed, others have failed.
+    /// resumed, others have failed. What cannot be written is remembered while this is open, so that
+    /// a full disk is told and the job is not begun over and over.
     ///
     /// # Errors
     /// When there is no such job, or the store cannot be written.
@@ -288,7 +335,11 @@ impl Assistant {
             || error.is_device_lost()
             || error.is_out_of_memory();
         let stage = if passes { JobStage::Paused } else { JobStage::Failed };
-        self.set_stage(JobId(job), stage, Some(error.to_string()))
+        let written = self.set_stage(JobId(job), stage, Some(error.to_string()));
+        if written.is_err() && self.library.db.job(JobId(job)).is_ok() {
+            self.stuck.insert(JobId(job), error.to_string());
+        }
+        written
     }
 
     /// Brings the queue in order when the knowledge base was opened: what was at work waits again, and
@@ -301,16 +352,17 @@ impl Assistant {
         let at_work: Vec<u64> = self.library.db.jobs().filter(at_work).map(|job| job.id.0).collect();
         self.change_jobs(&at_work, |job| job.stage = JobStage::Waiting)?;
         self.check_files().await?;
-        self.sweep().await
+        // A file that a tab which has just ended still holds goes the next time.
+        let _ = self.sweep().await;
+        Ok(())
     }
 
     async fn check_files(&mut self) -> Result<()> {
-        let mut lost = Vec::new();
-        for job in self.library.db.jobs().filter(|job| job.stage == JobStage::Waiting) {
-            if !self.staging.has(&job.file.sha256, job.file.n_bytes).await? {
-                lost.push(job.id.0);
-            }
-        }
+        let kept = self.staging.kept().await?;
+        let is_lost = |job: &&Job| {
+            job.stage == JobStage::Waiting && !self.staging.has(&kept, &job.file.sha256, job.file.n_bytes)
+        };
+        let lost: Vec<u64> = self.library.db.jobs().filter(is_lost).map(|job| job.id.0).collect();
         self.change_jobs(&lost, |job| {
             (job.stage, job.error) = (JobStage::NeedsFile, Some(NEEDS_FILE.to_owned()));
         })
@@ -350,17 +402,17 @@ impl Assistant {
 const NEEDS_FILE: &str = "the file was not kept here; give it again";
 
 /// The jobs that a user wants to see most, in the order in which they came.
-fn listed<'a>(jobs: impl Iterator<Item = &'a Job>) -> Vec<Job> {
-    let mut jobs: Vec<&Job> = jobs.collect();
+fn listed<'a>(jobs: impl Iterator<Item = Cow<'a, Job>>) -> Vec<Job> {
+    let mut jobs: Vec<Cow<Job>> = jobs.collect();
     jobs.sort_by_key(|job| match job.stage {
         JobStage::Reading | JobStage::Embedding => 0,
-        JobStage::Paused | JobStage::NeedsFile | JobStage::Failed => 1,
+        JobStage::Paused | JobStage::NeedsFile | JobStage::Locked | JobStage::Failed => 1,
         JobStage::Waiting => 2,
         JobStage::Done => 3,
     });
     jobs.truncate(MAX_LISTED_JOBS);
     jobs.sort_by_key(|job| job.id);
-    jobs.into_iter().cloned().collect()
+    jobs.into_iter().map(Cow::into_owned).collect()
 }
 
 /// Whether the bytes of a job may still be needed.

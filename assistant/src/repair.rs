@@ -1,9 +1,12 @@
 //! A damaged knowledge base: finding out, and rescuing what is readable. Neither needs a model.
 
+use std::io::Write;
+
 use platform::{File, OpenMode};
 use serde::{Deserialize, Serialize};
-use vectordb::{Loss, Salvage};
+use vectordb::{Exported, Loss, Salvage};
 
+use crate::library::{Access, Library};
 use crate::{Error, Result};
 
 /// What a repair found.
@@ -64,11 +67,7 @@ pub async fn repair(damaged: &str, out: &str) -> Result<Repaired> {
 /// # Errors
 /// As [`repair`].
 pub async fn repair_in_place(path: &str) -> Result<Repaired> {
-    let fresh = format!("{path}.repaired");
-    if platform::exists(&fresh).await? {
-        // An earlier repair that was cut short.
-        platform::remove(&fresh).await?;
-    }
+    let fresh = fresh_beside(path).await?;
     let mut repaired = repair(path, &fresh).await?;
     let mut n = 1;
     while platform::exists(&format!("{path}.damaged-{n}")).await? {
@@ -79,6 +78,51 @@ pub async fn repair_in_place(path: &str) -> Result<Repaired> {
     platform::rename(&fresh, path).await?;
     path.clone_into(&mut repaired.path);
     Ok(repaired)
+}
+
+/// Removes the damaged knowledge bases that [`repair_in_place`] has kept beside the one at `path`; gives how
+/// many there were.
+///
+/// # Errors
+/// When one cannot be removed.
+pub async fn forget_damaged(path: &str) -> Result<usize> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let above = &path[..path.len() - name.len()];
+    let mut n_removed = 0;
+    for entry in platform::list(folder).await? {
+        if entry.name.strip_prefix(name).is_some_and(|rest| rest.starts_with(".damaged-")) {
+            platform::remove(&format!("{above}{}", entry.name)).await?;
+            n_removed += 1;
+        }
+    }
+    Ok(n_removed)
+}
+
+/// Exports all that is readable of a damaged knowledge base, which is left as it was. A whole copy
+/// stands beside it meanwhile.
+///
+/// # Errors
+/// As [`repair`], or when `out` cannot be written.
+pub async fn rescue(path: &str, out: &mut dyn Write) -> Result<Exported> {
+    let fresh = fresh_beside(path).await?;
+    repair(path, &fresh).await?;
+    let exported = export(&fresh, out).await;
+    platform::remove(&fresh).await?;
+    exported
+}
+
+async fn export(path: &str, out: &mut dyn Write) -> Result<Exported> {
+    Library::open(path, Access::ReadOnly).await?.export(out).await
+}
+
+/// A name for a repaired copy that no file has.
+async fn fresh_beside(path: &str) -> Result<String> {
+    let fresh = format!("{path}.repaired");
+    if platform::exists(&fresh).await? {
+        // An earlier repair that was cut short.
+        platform::remove(&fresh).await?;
+    }
+    Ok(fresh)
 }
 
 #[cfg(test)]
@@ -138,6 +182,13 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         assert!(platform::block_on(verify(&path)).is_err());
 
+        let mut saved = Vec::new();
+        let exported = platform::block_on(rescue(&path, &mut saved)).unwrap();
+        assert_eq!(exported.n_documents, 2);
+        let mut other = Db::in_memory(&tag()).unwrap();
+        assert_eq!(other.import(&mut &saved[..]).unwrap().n_added, 2);
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "it is only read");
+
         let repaired = platform::block_on(repair_in_place(&path)).unwrap();
         assert_eq!((repaired.n_documents, repaired.n_chunks, &repaired.path), (2, 2, &path));
         assert_eq!(std::fs::read(&repaired.damaged).unwrap(), bytes, "the damaged one is as it was");
@@ -145,5 +196,7 @@ mod tests {
         assert_eq!(Db::open(open(), &tag()).unwrap().stats().unwrap().n_documents, 2);
         let again = platform::block_on(repair(&path, &repaired.damaged)).unwrap_err();
         assert!(again.to_string().contains("there already"), "{again}");
+        assert_eq!(platform::block_on(forget_damaged(&path)).unwrap(), 1);
+        assert!(!std::path::Path::new(&repaired.damaged).exists() && std::path::Path::new(&path).exists());
     }
 }

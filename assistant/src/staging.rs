@@ -58,16 +58,19 @@ impl Staging {
         Ok((hash(&bytes) == *sha256).then_some(bytes))
     }
 
-    /// Whether bytes of that hash and length seem to be here.
-    pub(crate) async fn has(&self, sha256: &[u8; 32], n_bytes: u64) -> Result<bool> {
-        if self.held.contains_key(sha256) {
-            return Ok(true);
+    /// The files that are kept on the disk, with their lengths.
+    pub(crate) async fn kept(&self) -> Result<BTreeMap<String, u64>> {
+        let Some(folder) = &self.folder else { return Ok(BTreeMap::new()) };
+        if !platform::exists(folder).await? {
+            return Ok(BTreeMap::new());
         }
-        let Some(path) = self.path(sha256) else { return Ok(false) };
-        if !platform::exists(&path).await? {
-            return Ok(false);
-        }
-        Ok(File::open(&path, OpenMode::Read).await?.len()? == n_bytes)
+        let files = platform::list(folder).await?.into_iter().filter(|entry| !entry.is_dir);
+        Ok(files.map(|entry| (entry.name, entry.len)).collect())
+    }
+
+    /// Whether bytes of that hash and length seem to be here, with `kept` as it was just now.
+    pub(crate) fn has(&self, kept: &BTreeMap<String, u64>, sha256: &[u8; 32], n_bytes: u64) -> bool {
+        self.held.contains_key(sha256) || kept.get(&hex(sha256)) == Some(&n_bytes)
     }
 
     pub(crate) async fn forget(&mut self, sha256: &[u8; 32]) -> Result<()> {
@@ -81,14 +84,9 @@ impl Staging {
     /// Removes files that nobody waits for, such as those of a job that was being made in a crash.
     pub(crate) async fn sweep(&mut self, wanted: &BTreeSet<[u8; 32]>) -> Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        if !platform::exists(folder).await? {
-            return Ok(());
-        }
         let wanted: BTreeSet<String> = wanted.iter().map(hex).collect();
-        for entry in platform::list(folder).await? {
-            if !entry.is_dir && !wanted.contains(&entry.name) {
-                platform::remove(&format!("{folder}/{}", entry.name)).await?;
-            }
+        for name in self.kept().await?.into_keys().filter(|name| !wanted.contains(name)) {
+            platform::remove(&format!("{folder}/{name}")).await?;
         }
         Ok(())
     }

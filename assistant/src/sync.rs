@@ -16,8 +16,8 @@ use crate::{Error, Result};
 pub struct FolderFile {
     /// Path below the folder, with `/` between its parts.
     pub path: String,
-    /// SHA-256 of its bytes.
-    pub sha256: [u8; 32],
+    /// SHA-256 of its bytes; `None` when they cannot be read now: its document is left as it is.
+    pub sha256: Option<[u8; 32]>,
     /// Its size.
     pub n_bytes: u64,
 }
@@ -95,11 +95,13 @@ fn plan(documents: &[DocumentInfo], folder: &str, files: &[FolderFile]) -> SyncP
     let mut plan = SyncPlan::default();
     for file in files {
         let name = name(file);
-        let is_same = |info: &DocumentInfo| info.sha256 == file.sha256 && info.n_bytes == file.n_bytes;
-        let members = || documents.iter().filter(|info| info.name.starts_with(&format!("{name}/")));
+        let Some(sha256) = file.sha256 else { continue };
+        let is_same = |info: &DocumentInfo| info.sha256 == sha256 && info.n_bytes == file.n_bytes;
+        let below = format!("{name}/");
+        let members = || documents.iter().filter(|info| info.name.starts_with(&below));
         let stored = by_name.get(name.as_str()).copied().or_else(|| members().next());
         if let Some(stored) = stored {
-            match stored.sha256 == file.sha256 {
+            match stored.sha256 == sha256 {
                 true => plan.n_unchanged += 1,
                 false => plan.changed.push(name),
             }
@@ -140,7 +142,7 @@ mod tests {
     }
 
     fn file(path: &str, hash: u8) -> FolderFile {
-        FolderFile { path: path.into(), sha256: [hash; 32], n_bytes: 10 }
+        FolderFile { path: path.into(), sha256: Some([hash; 32]), n_bytes: 10 }
     }
 
     #[test]
@@ -173,6 +175,16 @@ mod tests {
         };
         assert_eq!(got, expected);
         assert!(plan(&documents[..1], "notes", &files[..1]).is_empty());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_now_is_not_gone() {
+        let documents = [document(1, "notes/a.md", 1), document(2, "notes/all.zip/inner.md", 2)];
+        let unread = ["a.md", "all.zip", "new.md"].map(|path| FolderFile { sha256: None, ..file(path, 0) });
+        assert!(plan(&documents, "notes", &unread).is_empty());
+        let copy = [unread[0].clone(), file("copy.md", 1)];
+        let got = plan(&documents[..1], "notes", &copy);
+        assert_eq!((got.duplicates, got.moved), (vec!["notes/copy.md".to_owned()], vec![]));
     }
 
     #[test]

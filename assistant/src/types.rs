@@ -83,11 +83,16 @@ pub struct NearCopy {
 impl Added {
     /// Sentences for the user: what was lost, and what else is stored that is (nearly) the same.
     pub fn notes(&self) -> Vec<String> {
+        self.warnings.iter().cloned().chain(self.copies()).collect()
+    }
+
+    /// Sentences for the user: what else is stored that is (nearly) the same.
+    pub fn copies(&self) -> Vec<String> {
         let same = self.same_as.iter().map(|name| format!("it is the same file as {name}, and stored once"));
         let near = self.near.iter().map(|NearCopy { name, percent, .. }| {
             format!("it shares {percent} % of its words with {name}: is one an older version of the other?")
         });
-        self.warnings.iter().cloned().chain(same).chain(near).collect()
+        same.chain(near).collect()
     }
 }
 
@@ -104,10 +109,19 @@ impl AddedAll {
     /// Sentences for the user about what was lost. Files of kinds that are not read, such as the
     /// pictures of an archive, are only counted.
     pub fn warnings(&self) -> Vec<String> {
+        self.told(Added::notes)
+    }
+
+    /// The same without what is kept with the documents themselves.
+    pub fn notices(&self) -> Vec<String> {
+        self.told(Added::copies)
+    }
+
+    fn told(&self, notes: impl Fn(&Added) -> Vec<String>) -> Vec<String> {
         let mut told = Vec::new();
         for added in &self.added {
             let is_only_one = self.added.len() == 1;
-            told.extend(added.notes().into_iter().map(|note| match is_only_one {
+            told.extend(notes(added).into_iter().map(|note| match is_only_one {
                 true => note,
                 false => format!("{}: {note}", added.name),
             }));

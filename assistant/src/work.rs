@@ -99,7 +99,7 @@ impl Work {
     }
 
     /// Embeds some passages, or stores a document whose passages all are. `None` when nothing is
-    /// left: the job is done then, or has failed if its file gave no document.
+    /// left: the job is done then, or has failed if its file gave no document, or waits for a password.
     ///
     /// # Errors
     /// When embedding or storing fails. What was written down stays; the work can be begun again.
@@ -136,6 +136,11 @@ impl Work {
     /// What became of the file so far.
     pub fn into_outcome(self) -> AddedAll {
         self.all
+    }
+
+    /// The job as far as it is done, written down or not.
+    pub(crate) fn job(&self) -> &Job {
+        &self.job
     }
 
     /// Takes up a document, with the vectors that were kept of it.
@@ -202,12 +207,19 @@ impl Work {
             assistant.remove_older_members(&self.job.file.name, self.job.file.sha256)?;
         }
         if self.job.stage != JobStage::Done {
-            let first = self.all.refused.first().map(ToString::to_string);
-            let is_failed = self.all.added.is_empty();
-            self.job.stage = if is_failed { JobStage::Failed } else { JobStage::Done };
-            self.job.error = first.filter(|_| is_failed);
+            let first = self.all.refused.first();
+            self.job.stage = match first {
+                _ if !self.all.added.is_empty() => JobStage::Done,
+                Some(Refusal::PasswordNeeded { .. } | Refusal::WrongPassword { .. }) => JobStage::Locked,
+                _ => JobStage::Failed,
+            };
+            let is_done = self.job.stage == JobStage::Done;
+            self.job.error = first.map(ToString::to_string).filter(|_| !is_done);
             self.job.changed_unix_ms = platform::unix_ms();
             assistant.library.db.finish_job(self.job.clone())?;
+        }
+        if self.job.stage == JobStage::Locked {
+            return Ok(());
         }
         assistant.staging.forget(&self.job.file.sha256).await
     }

@@ -151,6 +151,54 @@ fn jobs_are_paused_cancelled_and_ask_for_lost_files() {
 }
 
 #[test]
+fn a_locked_file_waits_for_its_password_and_a_lost_one_may_be_added_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut assistant = open(folder.path());
+    let bytes = std::fs::read("../fixtures/docs/locked.pdf").unwrap();
+    let locked = SourceFile { name: "locked.pdf".into(), mime: None, bytes };
+    let job = waiting(enqueue(&mut assistant, &locked));
+    run(&mut assistant, job);
+    assert_eq!(stage(&assistant, job), JobStage::Locked);
+    assert_eq!(enqueue(&mut assistant, &locked), Enqueued::AlreadyWaiting { job });
+    drop(assistant);
+
+    let mut assistant = open(folder.path());
+    assert!(assistant.next_job().is_none(), "nobody knows the password");
+    block_on(assistant.resume_jobs(&[job])).unwrap();
+    let all = block_on(async {
+        let file = assistant.job_file(job).await.unwrap().unwrap();
+        let hint = ingest::Hint { name: &file.name, mime: None, password: Some("lighthouse") };
+        let entries = ingest::ingest_all(&file.bytes, &hint, &ingest::Limits::default());
+        let mut work = Work::begin(&mut assistant, job, entries, 1.0).await.unwrap();
+        while work.step(&mut assistant).await.unwrap().is_some() {
+            assert!(assistant.queue_during(&work).n_known_chunks > 0);
+        }
+        work.into_outcome()
+    });
+    assert_eq!((all.added.len(), all.notices().len()), (1, 0));
+    assert_eq!(stage(&assistant, job), JobStage::Done);
+    let state = assistant.queue();
+    assert_eq!((state.n_done, state.n_open, state.n_paused), (1, 0, 0));
+
+    // A file whose bytes were lost, and that is simply added once more.
+    let lost = document("lost.txt", "lost", 40);
+    let job = waiting(enqueue(&mut assistant, &lost));
+    let queue = folder.path().join("kb.footnote.queue");
+    std::fs::remove_dir_all(&queue).unwrap();
+    run(&mut assistant, job);
+    assert_eq!(stage(&assistant, job), JobStage::NeedsFile);
+    assert_eq!(enqueue(&mut assistant, &lost), Enqueued::Waiting { job });
+    run(&mut assistant, job);
+    assert_eq!(stage(&assistant, job), JobStage::Done);
+    // One that says nearly the same is told of.
+    let mut copy = document("copy.txt", "lost", 40);
+    copy.bytes.extend(b" And one more.");
+    let job = waiting(enqueue(&mut assistant, &copy));
+    let all = block_on(assistant.run_job(job, &mut |_| {})).unwrap().unwrap();
+    assert!(all.notices().iter().any(|note| note.contains("lost.txt")), "{:?}", all.notices());
+}
+
+#[test]
 fn a_question_is_asked_of_a_part_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let mut assistant = open(folder.path());
@@ -203,8 +251,13 @@ fn a_question_is_asked_of_a_part_and_kept() {
     });
     assert!(!answer.quotes.is_empty() && answer.quotes.iter().all(|quote| quote.document_id != ox));
     let library = assistant.library_mut();
-    let conversation = library.keep_exchange(None, question, &answer).unwrap();
-    assert_eq!(library.keep_exchange(Some(conversation), "And the dog?", &answer).unwrap(), conversation);
+    let conversation = library.keep_exchange(None, (question, 1), &answer).unwrap();
+    // Kept twice, as by an engine that takes over from one that could not say that it has done it.
+    assert_eq!(library.keep_exchange(None, (question, 1), &answer).unwrap(), conversation);
+    for _ in 0..2 {
+        let asked = ("And the dog?", 2);
+        assert_eq!(library.keep_exchange(Some(conversation), asked, &answer).unwrap(), conversation);
+    }
     drop(assistant);
 
     let path = folder.path().join("kb.footnote").display().to_string();

@@ -32,7 +32,8 @@ pub async fn run(shared: &Shared, args: &AskArgs) -> Result<ExitCode> {
             AnswerEvent::Token(_) => {}
             AnswerEvent::Done(answer) => {
                 if args.keep || args.conversation.is_some() {
-                    let id = assistant.library_mut().keep_exchange(args.conversation, question, &answer)?;
+                    let asked = (question.as_str(), platform::unix_ms());
+                    let id = assistant.library_mut().keep_exchange(args.conversation, asked, &answer)?;
                     reporter.note(&format!("kept in conversation {id}"));
                 }
                 if args.json {

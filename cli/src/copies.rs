@@ -25,7 +25,7 @@ struct Compacted {
 
 pub async fn export(_shared: &Shared, args: &ExportArgs) -> Result<ExitCode> {
     let library = setup::library(&args.kb.kb, Access::ReadOnly).await?;
-    let exported = write(&library, &args.out);
+    let exported = write(&library, &args.out).await;
     if exported.is_err() && !matches!(&exported, Err(crate::error::Error::File { .. })) {
         // A part of an export is of no use to anybody.
         drop(std::fs::remove_file(&args.out));
@@ -39,9 +39,9 @@ pub async fn export(_shared: &Shared, args: &ExportArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn write(library: &Library, path: &Path) -> Result<assistant::Exported> {
+async fn write(library: &Library, path: &Path) -> Result<assistant::Exported> {
     let file = File::create_new(path).at(path)?;
-    let exported = library.export(&mut BufWriter::with_capacity(BUFFER_BYTES, &file))?;
+    let exported = library.export(&mut BufWriter::with_capacity(BUFFER_BYTES, &file)).await?;
     file.sync_all().at(path)?;
     Ok(exported)
 }
@@ -52,13 +52,13 @@ pub async fn import(shared: &Shared, args: &ImportArgs) -> Result<ExitCode> {
     let is_there = platform::exists(kb).await.is_ok_and(|is_there| is_there);
     let mut input = BufReader::with_capacity(BUFFER_BYTES, file);
     let imported = if is_there {
-        setup::library(kb, Access::ReadWrite).await?.import(&mut input)?
+        setup::library(kb, Access::ReadWrite).await?.import(&mut input).await?
     } else {
         // A new one is made for the embedder that this program has.
         let mut reporter = Reporter::new(shared.quiet);
         let place = Place::File(kb.clone());
         let mut assistant = setup::open(shared, place, false, &mut reporter).await?;
-        let imported = assistant.library_mut().import(&mut input);
+        let imported = assistant.library_mut().import(&mut input).await;
         drop(assistant);
         if imported.is_err() {
             drop(std::fs::remove_file(kb));

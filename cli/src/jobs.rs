@@ -115,13 +115,13 @@ async fn add(
 
 /// Lists the queue; fails when a job has.
 fn tell_queue(kb: &KbArgs, assistant: &Assistant) -> Result<ExitCode> {
-    let queue = assistant.queue();
+    let jobs = assistant.library().jobs();
     if kb.json {
-        output::json(&queue)?;
+        output::json(&assistant.queue())?;
     } else {
-        tell(kb, &queue.jobs)?;
+        tell(kb, &jobs)?;
     }
-    let has_failed = queue.jobs.iter().any(|job| job.error.is_some());
+    let has_failed = jobs.iter().any(|job| job.error.is_some());
     Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

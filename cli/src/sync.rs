@@ -63,14 +63,15 @@ fn list(
             continue;
         }
         let path = files::name_below(&found.path, Some(dir));
-        match index::read(&found.path) {
-            Ok(bytes) => {
-                let n_bytes = bytes.len() as u64;
-                listed.push(FolderFile { path: path.clone(), sha256: sha256(&bytes), n_bytes });
-                paths.insert(path, found.path);
+        let (hash, n_bytes) = match index::read(&found.path) {
+            Ok(bytes) => (Some(sha256(&bytes)), bytes.len() as u64),
+            Err(reason) => {
+                reporter.note(&format!("left out: {reason}"));
+                (None, 0)
             }
-            Err(reason) => reporter.note(&format!("left out: {reason}")),
-        }
+        };
+        listed.push(FolderFile { path: path.clone(), sha256: hash, n_bytes });
+        paths.insert(path, found.path);
     }
     Ok((listed, paths))
 }

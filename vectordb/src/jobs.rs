@@ -36,7 +36,7 @@ pub struct NewJob {
 }
 
 /// Where a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobStage {
     /// It waits for its turn.
@@ -49,6 +49,8 @@ pub enum JobStage {
     Paused,
     /// Its bytes were not kept: the file has to be given again.
     NeedsFile,
+    /// Its file opens with a password, which has to be given.
+    Locked,
     /// It gave no document; `error` says why.
     Failed,
     /// Its documents are stored.
@@ -56,12 +58,13 @@ pub enum JobStage {
 }
 
 impl JobStage {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Waiting,
         Self::Reading,
         Self::Embedding,
         Self::Paused,
         Self::NeedsFile,
+        Self::Locked,
         Self::Failed,
         Self::Done,
     ];
@@ -73,6 +76,7 @@ impl JobStage {
             Self::Embedding => "embedding",
             Self::Paused => "paused",
             Self::NeedsFile => "needs_file",
+            Self::Locked => "locked",
             Self::Failed => "failed",
             Self::Done => "done",
         }

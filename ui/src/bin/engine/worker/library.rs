@@ -71,7 +71,7 @@ pub async fn serve(
             return Ok(Event::Library(LibraryEvent::Messages { conversation, messages }));
         }
         LibraryRequest::Export => return export(assistant, asker).await,
-        LibraryRequest::Import => return import(assistant, asker, file),
+        LibraryRequest::Import => return import(assistant, asker, file).await,
         LibraryRequest::Compact => {
             let n_bytes = library.compact().map_err(told)?;
             return Ok(Event::Library(LibraryEvent::Compacted { n_bytes }));
@@ -104,18 +104,18 @@ async fn export(assistant: &Assistant, asker: &Asker) -> Result<Event, String> {
     let inner = StoredFile { file, at: 0 };
     let out = Counted { inner, asker: asker.clone(), done_bytes: 0, total_bytes: None };
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, out);
-    let exported = assistant.library().export(&mut out).map_err(told)?;
+    let exported = assistant.library().export(&mut out).await.map_err(told)?;
     Ok(Event::Library(LibraryEvent::Exported { path: EXPORT.to_owned(), exported }))
 }
 
-fn import(assistant: &mut Assistant, asker: &Asker, file: Option<&File>) -> Result<Event, String> {
+async fn import(assistant: &mut Assistant, asker: &Asker, file: Option<&File>) -> Result<Event, String> {
     let file = file.ok_or("the export came without its file; choose it again")?;
     let reader = FileReaderSync::new().map_err(|error| format!("files cannot be read here ({error:?})"))?;
     let total_bytes = Some(file.size() as u64);
     let inner = GivenFile { file: file.clone(), reader, at: 0.0 };
     let input = Counted { inner, asker: asker.clone(), done_bytes: 0, total_bytes };
     let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
-    let imported = assistant.library_mut().import(&mut input).map_err(told)?;
+    let imported = assistant.library_mut().import(&mut input).await.map_err(told)?;
     tell_shelf(assistant)?;
     Ok(Event::Library(LibraryEvent::Imported(imported)))
 }

@@ -135,9 +135,10 @@ impl Queue {
         let (mut listed, mut by_name) = (Vec::new(), Vec::new());
         for (path, file) in paths.into_iter().zip(given) {
             let name = format!("{folder}/{path}");
-            // A file that cannot be read now is left as it is.
-            let Ok(bytes) = files::read(&file, &name).await else { continue };
-            let sha256 = files::hash(&bytes).await?;
+            let sha256 = match files::read(&file, &name).await {
+                Ok(bytes) => Some(files::hash(&bytes).await?),
+                Err(_) => None,
+            };
             listed.push(FolderFile { path, sha256, n_bytes: file.size() as u64 });
             by_name.push((name, file));
             let done_bytes = listed.iter().map(|file| file.n_bytes).sum();

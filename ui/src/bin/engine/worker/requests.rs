@@ -207,7 +207,8 @@ async fn ask(
                     Keep::New => None,
                     Keep::In(conversation) => Some(conversation),
                 };
-                let kept = assistant.library_mut().keep_exchange(conversation, question, &answer);
+                let asked = (question, platform::unix_ms());
+                let kept = assistant.library_mut().keep_exchange(conversation, asked, &answer);
                 wire::post(
                     asker,
                     Event::Library(match kept {
