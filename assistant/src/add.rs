@@ -55,11 +55,7 @@ impl Assistant {
         self.add_entries(&file.name, sha256, entries, progress).await
     }
 
-    /// The same for a file that was parsed elsewhere. `sha256` is that of the whole file.
-    ///
-    /// # Errors
-    /// As [`Assistant::add_all`].
-    pub async fn add_entries(
+    async fn add_entries(
         &mut self,
         file_name: &str,
         sha256: [u8; 32],

@@ -118,7 +118,7 @@ impl Site {
                const { id, event } = JSON.parse(message.data);
                const kind = typeof event === 'string' ? event : Object.keys(event)[0];
                if (id === 0) told.push([kind, Date.now()]);
-               const isLast = id !== 0 && !['Starting', 'Begun', 'Adding', 'Quotes', 'Piece'].includes(kind);
+               const isLast = id !== 0 && !['Starting', 'Begun', 'Quotes', 'Piece'].includes(kind);
                if (isLast || kind === 'Fatal') replies.set(kind === 'Fatal' ? 'fatal' : id, event);
              };
              engine.onerror = (error) => replies.set('fatal', error.message ?? 'the worker did not load');",

@@ -20,7 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod desk;
-mod estimate;
+mod folder;
 mod inline;
 mod library_messages;
 mod messages;
@@ -28,11 +28,11 @@ mod reading;
 pub mod words;
 
 pub use desk::{Asker, Cancelled, Desk, Turn};
-pub use estimate::{Estimate, Portion, estimate};
+pub use folder::{MAX_FOLDER_FILES, is_readable};
 pub use inline::{Style, inline, without_line_marks};
-pub use library_messages::{FileName, LibraryEvent, LibraryRequest, QueueRequest, Shelf};
+pub use library_messages::{FileName, Jobs, LibraryEvent, LibraryRequest, QueueRequest, Shelf};
 pub use messages::{
-    DocumentRow, Event, FromEngine, FromIngest, Keep, PasswordWanted, Request, RequestId, Setup, Stage,
-    StateLine, Step, Storage, TierChoice, ToEngine, ToIngest,
+    DocumentRow, Event, FromEngine, FromIngest, Keep, Request, RequestId, Setup, StateLine, Step, Storage,
+    TierChoice, ToEngine, ToIngest,
 };
 pub use reading::{Part, Sheet, answer_parts, answer_sentences, sheets};

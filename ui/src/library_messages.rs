@@ -2,7 +2,8 @@
 //! files, its copies. What changes the shelf, the conversations or the queue is told to every tab.
 
 use assistant::{
-    Collection, Contents, Conversation, Enqueued, Exported, Imported, Message, QueueState, SyncPlan, Tag,
+    Collection, Contents, Conversation, Enqueued, Exported, Imported, Message, NearCopy, QueueState,
+    Repaired, SyncPlan, Tag,
 };
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,11 @@ pub enum LibraryRequest {
         /// The documents.
         documents: Vec<u64>,
     },
+    /// The documents that say nearly the same as one. Answered by `Copies`.
+    Copies {
+        /// The document.
+        document: u64,
+    },
     /// The kept conversations. Answered by `Conversations`, as all changes of them are.
     Conversations,
     /// The messages of a conversation. Answered by `Messages`.
@@ -76,6 +82,13 @@ pub enum LibraryRequest {
     Import,
     /// Make the file of the knowledge base small. Answered by `Compacted`.
     Compact,
+    /// Write what is readable of a damaged knowledge base to a file of the origin. Answered by `Exported`.
+    Rescue,
+    /// Put what is readable of a damaged knowledge base in its place, and keep that beside it. Answered by
+    /// `Rebuilt`, which is told to every tab; the engine has to be opened again.
+    Rebuild,
+    /// Delete what `Rebuild` has kept. Answered by `Shelf`.
+    ForgetDamaged,
 }
 
 /// A part of [`crate::Request`]. Answered by `Queue`, where nothing else is said.
@@ -91,22 +104,29 @@ pub enum QueueRequest {
         /// Where their documents go.
         collection: Option<u64>,
     },
-    /// Stop jobs until they are resumed.
+    /// Stop jobs until they are resumed: without a list all that wait or are at work.
     Pause {
         /// The jobs.
-        jobs: Vec<u64>,
+        jobs: Jobs,
     },
-    /// Let jobs that are paused or have failed wait for their turn.
+    /// Let jobs that are paused or have failed wait for their turn: without a list all that are paused.
     Resume {
         /// The jobs.
-        jobs: Vec<u64>,
+        jobs: Jobs,
     },
-    /// Take jobs out of the queue.
+    /// Take jobs out of the queue: without a list all that wait, are at work or are paused.
     Cancel {
         /// The jobs.
-        jobs: Vec<u64>,
+        jobs: Jobs,
     },
-    /// Take those that are done out of the list.
+    /// Try a job that waits for a password with this one, which is kept nowhere.
+    Unlock {
+        /// The job.
+        job: u64,
+        /// The password of its file.
+        password: String,
+    },
+    /// Take those that are done out of the list. The engine does it when nothing is left to do.
     ClearDone,
     /// Give the file of a job that needs it again; it comes beside this message.
     GiveFile {
@@ -114,20 +134,30 @@ pub enum QueueRequest {
         job: u64,
     },
     /// Compare a folder, whose files come beside this message in the same order, with the documents
-    /// that came from it. Answered by `SyncPlanned`; the engine keeps the files until another plan.
+    /// that came from it. Nothing is changed. Answered by `Comparing`.. and `SyncPlanned`.
     PlanSync {
         /// The folder's name.
         folder: String,
         /// Paths of its files below it.
         paths: Vec<String>,
     },
-    /// Do what was planned. Answered by `Synced`.
+    /// Do what a plan says about documents that are stored; the files to be read are put into the queue
+    /// by `Enqueue`. Answered by `Synced`.
     ApplySync {
+        /// The plan.
+        plan: SyncPlan,
         /// Remove the documents whose files are gone.
         delete_gone: bool,
-        /// Where new documents go.
-        collection: Option<u64>,
     },
+}
+
+/// Which jobs of the queue are meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Jobs {
+    /// All to which it applies.
+    All,
+    /// These; what is not in the queue any more is passed over.
+    These(Vec<u64>),
 }
 
 /// A file that comes beside a message.
@@ -144,6 +174,13 @@ pub struct FileName {
 pub enum LibraryEvent {
     /// What is stored now.
     Shelf(Shelf),
+    /// The documents that say nearly the same as one, the nearest first.
+    Copies {
+        /// The document.
+        document: u64,
+        /// The others.
+        near: Vec<NearCopy>,
+    },
     /// The kept conversations, the last changed first.
     Conversations(Vec<Conversation>),
     /// A conversation. The `details` of an answer are its `Answer`.
@@ -179,6 +216,8 @@ pub enum LibraryEvent {
     },
     /// An export was taken in.
     Imported(Imported),
+    /// A damaged knowledge base was replaced by what is readable of it.
+    Rebuilt(Repaired),
     /// The file was made small.
     Compacted {
         /// How many bytes it lost.
@@ -186,19 +225,31 @@ pub enum LibraryEvent {
     },
     /// The queue has changed; also told by itself, under id 0.
     Queue(QueueState),
+    /// A file of the queue was read, and its documents are stored; told to every tab, under id 0.
+    Read {
+        /// The file's name.
+        name: String,
+        /// Sentences for the user: copies that were noticed, parts that could not be read.
+        notes: Vec<String>,
+    },
     /// Files were put into the queue, or not.
     Enqueued {
         /// In the order of the files; an error says why one cannot be taken.
         files: Vec<Result<Enqueued, String>>,
     },
+    /// How far the comparison of a folder is.
+    Comparing {
+        /// Files that were read.
+        n_done: usize,
+        /// All of them.
+        n_total: usize,
+    },
     /// What has to be done for a folder.
     SyncPlanned(SyncPlan),
-    /// It was done; files to be read wait in the queue.
+    /// It was done to the documents that are stored.
     Synced {
         /// Documents that were removed.
         n_removed: usize,
-        /// Files that were put into the queue.
-        n_enqueued: usize,
     },
 }
 

@@ -30,30 +30,20 @@ pub struct FromEngine {
     pub event: Event,
 }
 
-/// What a page may ask of the engine. Requests are served one after the other, in order, files after
-/// everything else; only [`Request::Cancel`] is heard at once.
+/// What a page may ask of the engine. Requests are served one after the other, in order, those that
+/// bring files after everything else; only [`Request::Cancel`] is heard at once.
 ///
 /// One engine serves all tabs. When it moves to another tab, pages send again what was not answered
 /// ([`Event::Moved`]): so every request does the same when it is served twice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// The first request: get ready. Answered by `Starting`.. and one of `Ready`, `Failed`. Where the
+    /// The first request: get ready. Answered by `Starting`.. and one of `Ready`, `Damaged`, `Failed`. Where the
     /// engine is open already, as for a second tab, the settings change nothing.
     Open(Setup),
     /// Give up the request with this id, waiting or running. It is answered by `Stopped`.
     Cancel {
         /// The request to give up.
         id: RequestId,
-    },
-    /// Read and store a file, which comes beside this message. Answered by `Adding`.. and `Added`,
-    /// `Refused` or `Failed`.
-    Add {
-        /// The file's name.
-        name: String,
-        /// The media type the browser claims; empty when it knows none.
-        mime: String,
-        /// Opens an encrypted document.
-        password: Option<String>,
     },
     /// Forget a document. Answered by `Removed`.
     Remove {
@@ -70,6 +60,10 @@ pub enum Request {
         /// Whether question and answer are kept; `LibraryEvent::Kept` tells where.
         #[serde(default)]
         keep: Keep,
+        /// When it was asked, in milliseconds since 1970 (UTC): the same question of the same moment is kept
+        /// once. Now, where it is not said.
+        #[serde(default)]
+        asked_unix_ms: Option<i64>,
     },
     /// Something about the knowledge base as a whole.
     Library(LibraryRequest),
@@ -153,22 +147,6 @@ pub enum Event {
     Begun,
     /// Belongs to no request: what is stored has changed, by whichever tab.
     Documents(Vec<DocumentRow>),
-    /// Progress of an `Add`.
-    Adding(Stage),
-    /// A file is stored; `Documents` has been told before.
-    Added {
-        /// Whether the very same file was stored before.
-        already_there: bool,
-        /// Sentences for the user about what could not be read.
-        warnings: Vec<String>,
-    },
-    /// A file gives no document.
-    Refused {
-        /// Names the file and says what to do.
-        message: String,
-        /// Whether a password would help.
-        password: PasswordWanted,
-    },
     /// A document is gone; `Documents` has been told before.
     Removed,
     /// The passages an answer rests on, best first.
@@ -202,6 +180,12 @@ pub enum Event {
         /// Says what to do.
         message: String,
     },
+    /// The knowledge base is damaged, and nothing is served but [`LibraryRequest::Rescue`] and
+    /// [`LibraryRequest::Rebuild`]. Also told to every tab, under id 0, when it is found later.
+    Damaged {
+        /// What was found to be wrong.
+        message: String,
+    },
     /// The engine has died; a new one has to be started.
     Fatal {
         /// What it died of.
@@ -218,12 +202,15 @@ impl Event {
                 | Self::Begun
                 | Self::Documents(_)
                 | Self::Starting(_)
-                | Self::Adding(_)
                 | Self::Quotes(_)
                 | Self::Piece(_)
                 | Self::Fatal { .. }
                 | Self::Library(
-                    LibraryEvent::Copying { .. } | LibraryEvent::Kept { .. } | LibraryEvent::NotKept { .. }
+                    LibraryEvent::Copying { .. }
+                        | LibraryEvent::Kept { .. }
+                        | LibraryEvent::NotKept { .. }
+                        | LibraryEvent::Read { .. }
+                        | LibraryEvent::Comparing { .. }
                 )
         )
     }
@@ -261,6 +248,8 @@ pub struct StateLine {
     pub state: State,
     /// Room of this origin; `None` where the browser does not tell.
     pub storage: Option<Storage>,
+    /// Whether what is stored outlives the tab: some private windows give a site no files.
+    pub keeps_files: bool,
 }
 
 /// How much this origin stores, as far as the browser tells.
@@ -299,38 +288,6 @@ pub enum Step {
     Store,
 }
 
-/// Where a file is on its way into the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Stage {
-    /// Its bytes are read and parsed.
-    Reading,
-    /// Its text is cut into passages.
-    Splitting {
-        /// Pages; 0 where there are none.
-        n_pages: u32,
-    },
-    /// Its passages are embedded.
-    Embedding {
-        /// Passages that are done.
-        n_done: u64,
-        /// All passages.
-        n_total: u64,
-    },
-    /// It is written to the store.
-    Storing,
-}
-
-/// Whether a password would open a refused file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PasswordWanted {
-    /// It would not help.
-    No,
-    /// One is needed and none was given.
-    Needed,
-    /// The given one is wrong.
-    Wrong,
-}
-
 /// What the ingest worker is asked; the file's bytes come beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToIngest {
@@ -357,6 +314,7 @@ pub enum FromIngest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Jobs;
 
     fn survives<T>(message: T)
     where
@@ -372,8 +330,14 @@ mod tests {
         survives(ToEngine { id: 1, request: Request::Open(setup) });
         let scope = Scope { tags: vec!["été".into()], ..Scope::default() };
         let question = "Où? 世界 \u{1F980}\0".to_owned();
-        survives(ToEngine { id: 2, request: Request::Ask { question, scope, keep: Keep::In(7) } });
-        survives(ToEngine { id: 3, request: Request::Queue(QueueRequest::Pause { jobs: vec![1, 2] }) });
+        survives(ToEngine {
+            id: 2,
+            request: Request::Ask { question, scope, keep: Keep::In(7), asked_unix_ms: Some(1) },
+        });
+        survives(ToEngine {
+            id: 3,
+            request: Request::Queue(QueueRequest::Pause { jobs: Jobs::These(vec![1, 2]) }),
+        });
         let queue = assistant::QueueState { left_ms: Some(0.5), ..assistant::QueueState::default() };
         survives(FromEngine { id: 0, event: Event::Library(LibraryEvent::Queue(queue)) });
         survives(FromEngine { id: 2, event: Event::Piece("\n“x” [1]".into()) });
@@ -410,6 +374,6 @@ mod tests {
         let request =
             serde_json::from_str::<ToEngine>(ask).expect("pages that embed the engine ask so").request;
         let (question, scope, keep) = ("Why?".into(), Scope::default(), Keep::No);
-        assert_eq!(request, Request::Ask { question, scope, keep });
+        assert_eq!(request, Request::Ask { question, scope, keep, asked_unix_ms: None });
     }
 }

@@ -1,9 +1,18 @@
 //! Every text of the page, in one place. Messages about a file or a failure come from the crates
 //! below, which know what happened; here stands what the page itself says.
 
-use assistant::{Answer, ModelState, TierState};
+use assistant::{Answer, Loss, ModelState, Repaired, TierState};
 
-use crate::{Estimate, Stage, Storage};
+use crate::Storage;
+
+mod files;
+
+pub use files::{
+    ACCEPTED, ADDING, CANCEL_ALL, CHOOSE, CHOOSE_FOLDER, CHOOSE_FOLDER_HINT, DISMISS_ALL, DROP_HERE,
+    GIVE_FILE, NOTHING_USABLE, PAUSE, PAUSED, READING, RESUME, WAITING, added, already_there,
+    already_waiting, arriving, compared, comparing, embedding, empty_folder, file_facts, gone_from,
+    large_folder, more_names, more_waiting, near_copy, noted, paused_at, queue, queue_passages, time_left,
+};
 
 /// Under the name.
 pub const TAGLINE: &str = "Ask your own documents. They stay in this browser.";
@@ -28,7 +37,7 @@ pub const NEW_COLLECTION: &str = "New collection";
 /// Label of the field for another name.
 pub const COLLECTION_NAME: &str = "Name of the collection";
 /// A collection without documents.
-pub const EMPTY_COLLECTION: &str = "Nothing is in this collection yet. Move documents into it by their “…”.";
+pub const EMPTY_COLLECTION: &str = "Nothing is in this collection yet. Add files while it is chosen, or move documents into it by their “…”.";
 /// Deletes a collection and keeps what is in it.
 pub const DELETE_COLLECTION: &str = "Delete the collection";
 /// Label of a document's tags.
@@ -61,17 +70,6 @@ pub const IMPORTING: &str = "Importing…";
 pub const IMPORTED: &str = "The export was taken in.";
 /// A copy that the browser does not hand out.
 pub const NO_DOWNLOAD: &str = "The browser did not offer the export for download; try again.";
-/// What the file chooser offers. Other files can be dropped: their content decides.
-pub const ACCEPTED: &str = ".pdf,.docx,.pptx,.xlsx,.odt,.ods,.odp,.epub,.html,.htm,.md,.markdown,.rst,.txt,.log,\
-    .csv,.tsv,.json,.jsonl,.xml,.yaml,.toml,.eml,.mbox,.srt,.vtt,text/*,application/json";
-/// The button that opens the file dialog.
-pub const CHOOSE: &str = "Choose files";
-/// Beside it.
-pub const DROP_HERE: &str = "or drop them here. PDF, Office, books, web pages, tables, letters, text.";
-/// Gives up on all files that wait or are being read.
-pub const CANCEL_ALL: &str = "Cancel all";
-/// Heading of the queue.
-pub const ADDING: &str = "Adding";
 /// Label of the question field.
 pub const QUESTION: &str = "Question";
 /// In the empty field.
@@ -86,9 +84,7 @@ pub const STOP: &str = "Stop";
 pub const ASK_HINT: &str = "Enter asks, Shift+Enter starts a new line, Esc stops.";
 /// Under the field while documents are being read.
 pub const ASK_WAITS: &str =
-    "A question asked now is answered after the file that is being read, from what is stored by then.";
-/// A file's row before its turn comes.
-pub const WAITING: &str = "Waiting…";
+    "Files are being read: an answer rests on those that are in the list below by then.";
 /// Welcome without documents.
 pub const WELCOME: &str = "Answers with footnotes, from your own files";
 /// Its text.
@@ -129,6 +125,28 @@ pub const LOADING: &str = "Loading the models";
 pub const OPENING_STORE: &str = "Opening your documents";
 /// The engine could not start.
 pub const OPEN_FAILED: &str = "Footnote could not get ready";
+/// The knowledge base is damaged.
+pub const DAMAGED: &str = "The knowledge base is damaged";
+/// What can be done.
+pub const DAMAGED_TEXT: &str = "Rebuilding copies all that is still readable to a new knowledge base, tells what is missing, and keeps the damaged one beside it. To be careful, save what is readable as a file first.";
+/// Does it.
+pub const REBUILD: &str = "Rebuild it";
+/// Meanwhile.
+pub const REBUILDING: &str = "Rebuilding…";
+/// Heading afterwards.
+pub const REBUILT: &str = "The knowledge base was rebuilt";
+/// Deletes the file that could not be read whole.
+pub const FORGET_DAMAGED: &str = "Delete the damaged file";
+/// Keeps it.
+pub const KEEP_DAMAGED: &str = "Keep it";
+/// Offers what is readable for download.
+pub const RESCUE: &str = "Save what is readable";
+/// The browser gives this window no files.
+pub const NOT_KEPT: &str = "Nothing is kept in this window";
+/// What that means.
+pub const NOT_KEPT_TEXT: &str = "The browser gives sites no storage here, as in some private windows. Documents, answers and models are in memory, and gone when this tab is closed. Open Footnote in an ordinary window to keep them.";
+/// The state line's words for it.
+pub const IN_MEMORY: &str = "in memory only, gone with this tab";
 /// The engine died.
 pub const FATAL: &str = "The engine stopped unexpectedly";
 /// Why, where its script did not load.
@@ -278,23 +296,6 @@ pub fn done_of(done_bytes: u64, total_bytes: u64) -> String {
     format!("{} of {}", size(done_bytes), size(total_bytes))
 }
 
-/// Announced when a file is in.
-pub fn added(name: &str, warnings: &[String]) -> String {
-    format!("{name} is ready. {}", warnings.join(" ")).trim_end().to_owned()
-}
-
-/// What a file's row says while it is worked on.
-pub fn stage(stage: &Stage) -> String {
-    match stage {
-        Stage::Reading => "Reading…".to_owned(),
-        Stage::Splitting { .. } => "Finding passages…".to_owned(),
-        Stage::Embedding { n_done, n_total } => {
-            format!("Understanding passage {} of {}", grouped(*n_done), grouped(*n_total))
-        }
-        Stage::Storing => "Saving…".to_owned(),
-    }
-}
-
 /// Announced when quotes arrive.
 pub fn found(n_quotes: u64) -> String {
     format!("{} found. The answer follows.", count(n_quotes, "passage", "passages"))
@@ -348,6 +349,19 @@ pub fn asking_within(name: &str) -> String {
     format!("Asks the collection “{name}” only.")
 }
 
+/// What became of a damaged knowledge base.
+pub fn rebuilt(repaired: &Repaired) -> Vec<String> {
+    let documents = count(repaired.n_documents, "document", "documents");
+    let passages = count(repaired.n_chunks, "passage", "passages");
+    let missing = if repaired.losses.is_empty() { "Nothing is missing." } else { "Something is missing:" };
+    let lost = repaired.losses.iter().map(|Loss { document, what }| match document {
+        Some(document) => format!("{document}: {what}"),
+        None => what.clone(),
+    });
+    let first = format!("It has {documents} with {passages}. {missing}");
+    std::iter::once(first).chain(lost).collect()
+}
+
 /// How far a copy is.
 pub fn copying(done_bytes: u64, total_bytes: Option<u64>) -> String {
     match total_bytes {
@@ -364,39 +378,6 @@ pub fn tags_of(text: &str) -> Vec<String> {
 /// Page divider in a source.
 pub fn page(n: u32) -> String {
     format!("Page {n}")
-}
-
-/// Announced when something was dropped that is no file.
-pub const NOTHING_USABLE: &str = "Nothing that can be read was dropped. Drop files, not folders or links.";
-
-/// The line above the queue.
-pub fn queue(found: &Estimate) -> String {
-    let files = format!("{} of {}", grouped(found.n_done), count(found.n_total, "file", "files"));
-    format!("{files} · {}", done_of(found.done_bytes, found.total_bytes))
-}
-
-/// How long the rest of the queue takes.
-pub fn time_left(left_ms: f64) -> String {
-    let s = left_ms / 1_000.0;
-    match s {
-        _ if s < 10.0 => "a few seconds left".to_owned(),
-        _ if s < 55.0 => format!("about {:.0} s left", (s / 5.0).ceil() * 5.0),
-        _ if s < 3_600.0 => format!("about {:.0} min left", (s / 60.0).ceil()),
-        _ => format!("about {:.1} h left", s / 3_600.0),
-    }
-}
-
-/// Size and pages of a file in the queue.
-pub fn file_facts(n_bytes: u64, n_pages: u32) -> String {
-    match n_pages {
-        0 => size(n_bytes),
-        n => format!("{} · {}", size(n_bytes), count(n.into(), "page", "pages")),
-    }
-}
-
-/// Under the files of the queue that are shown.
-pub fn more_waiting(n_files: u64) -> String {
-    format!("and {} waiting", count(n_files, "more file", "more files"))
 }
 
 #[cfg(test)]
@@ -418,16 +399,6 @@ mod tests {
         assert_eq!(count(1, "page", "pages"), "1 page");
         assert_eq!(count(12_345, "page", "pages"), "12,345 pages");
         assert_eq!([grouped(0), grouped(999), grouped(1_000_000)], ["0", "999", "1,000,000"]);
-        for (left_ms, text) in [
-            (3_000.0, "a few seconds left"),
-            (31_000.0, "about 35 s left"),
-            (61_000.0, "about 2 min left"),
-            (5_400_000.0, "about 1.5 h left"),
-        ] {
-            assert_eq!(time_left(left_ms), text);
-        }
-        assert_eq!(file_facts(2_000, 0), "2.0 kB");
-        assert_eq!(file_facts(2_000, 1), "2.0 kB · 1 page");
         assert_eq!(tags_of(" a, b c ,, "), ["a", "b c"]);
         assert_eq!(conversation_meta(2, "1/2/2026"), "1 question · 1/2/2026");
         assert_eq!(document_meta("pdf", 1, 2), "PDF · 1 page · 2 passages");

@@ -1,9 +1,9 @@
 //! Files that are none, a full disk, a damaged model: a message that names the file and says what
 //! to do, and everything else goes on.
 
-use std::path::{Path, PathBuf};
-
 use browser::{Browser, Site, document, models_folder, target_folder};
+
+use crate::files::write;
 
 #[test]
 fn each_bad_file_is_told_and_the_others_are_added() {
@@ -77,10 +77,14 @@ fn a_full_disk_is_told_and_costs_nothing_else() {
     browser.wait_for("the failure is told", "document.querySelector('.job.failed') !== null", 240);
     let reason = browser.text(".job.failed .reason");
     assert!(reason.contains("large-log.txt") && reason.contains("room"), "{reason}");
-    browser.limit_storage(&site.origin(), None);
     browser.ask("How high is the tower?", 60);
     assert!(browser.texts(".quote .words").concat().contains("41.5"), "the rest goes on");
-    assert_eq!(browser.wait_for_documents(1, 10), ["harbour.md"]);
+    assert_eq!(browser.texts("#documents .doc .name"), ["harbour.md"]);
+    // When there is room, it goes on where it was.
+    browser.limit_storage(&site.origin(), None);
+    browser.click("#jobs .resume");
+    browser.wait_for_documents(2, 120);
+    assert_eq!(browser.texts("#jobs .reason"), [] as [&str; 0]);
 }
 
 #[test]
@@ -103,13 +107,6 @@ fn a_damaged_model_is_told_and_can_be_tried_again() {
     std::fs::copy(whole.join("model.safetensors"), damaged.join("model.safetensors")).expect("a copy");
     browser.click(".notice.bad button");
     browser.wait_for("the engine is ready", "document.querySelector('#tier') !== null", 120);
-}
-
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
-    std::fs::create_dir_all(folder).expect("the build folder can be written");
-    let path = folder.join(name);
-    std::fs::write(&path, bytes).expect("the build folder can be written");
-    path
 }
 
 /// A picture of one pixel.

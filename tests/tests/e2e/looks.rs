@@ -2,6 +2,8 @@
 
 use browser::{Browser, Site, document, target_folder};
 
+use crate::files::log_book;
+
 #[test]
 fn the_page_fits_desktop_and_phone() {
     let site = Site::start();
@@ -92,6 +94,34 @@ fn the_shelf_fits_desktop_and_phone() {
     shoot(&mut browser, "collections-390");
     browser.emulate(1280, 800, false);
     shoot(&mut browser, "collections-1280");
+}
+
+#[test]
+fn the_queue_fits_desktop_and_phone() {
+    let site = Site::start();
+    let mut browser = Browser::plain();
+    browser.emulate(1280, 800, false);
+    site.open(&mut browser, "?tier=cpu&generator=off");
+    browser.drop_files("#drop", &[document("locked.pdf"), document("scanned.pdf"), document("harbour.md")]);
+    browser.wait_for_documents(1, 60);
+    // The first takes so long that it is at work until it is paused.
+    let books: Vec<_> =
+        [9_000, 30, 40, 50, 60, 70, 80].into_iter().zip(30..).map(|(n, at)| log_book(at, n)).collect();
+    browser.drop_files("#drop", &books);
+    browser.drop_files("#drop", &[document("harbour.md")]);
+    let at_work = "document.querySelector('#jobs .job progress[value]') !== null && document.querySelector('#notes') !== null";
+    browser.wait_for("a file is at work and a copy is told", at_work, 30);
+    shoot(&mut browser, "queue-working");
+    browser.click("#pause");
+    browser.wait_for("it is paused", "document.querySelector('#pause').innerText === 'Go on'", 30);
+    for (width, height) in [(1280, 800), (390, 844)] {
+        for dark in [false, true] {
+            browser.emulate(width, height, dark);
+            let name = format!("{width}-{}", if dark { "dark" } else { "light" });
+            check_fit(&mut browser, &name);
+            shoot(&mut browser, &format!("queue-{name}"));
+        }
+    }
 }
 
 fn shoot(browser: &mut Browser, name: &str) {

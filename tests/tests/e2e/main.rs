@@ -2,10 +2,14 @@
 
 mod answers;
 mod bad_input;
+mod damage;
 mod engine;
+mod files;
+mod folders;
 mod gpu;
 mod library;
 mod looks;
 mod offline;
+mod queue;
 mod tabs;
 mod threads;

@@ -1,10 +1,10 @@
 //! What the service worker gives: a start without a network, threads on a host that sets no headers,
 //! and never files of two versions together.
 
-use std::path::{Path, PathBuf};
-
 use browser::{Browser, Site, document, target_folder};
 use serde_json::json;
+
+use crate::files::{copy_folder, rewrite};
 
 const KEPT: &str = "(async () => {
     const registration = await navigator.serviceWorker.getRegistration();
@@ -79,13 +79,13 @@ fn a_new_version_comes_as_a_whole_and_when_no_tab_has_the_old_one() {
     // The server is in the middle of an update: a new file, and a list that names another one.
     let old_style = std::fs::read_to_string(app.join("style.css")).expect("the app has a style");
     let new_style = format!("{NEW_STYLE}{old_style}");
-    write(&app, "style.css", &new_style);
+    rewrite(&app, "style.css", &new_style);
     let old_list = std::fs::read_to_string(app.join("service-worker.js")).expect("the app has one");
     let [old_hash, new_hash] = [&old_style, &new_style].map(|text| integrity(&mut browser, text));
     assert!(old_list.contains(&old_hash), "the list has the hash of the style");
     let named =
         |list: &str, version| list.replace("const VERSION = \"", &format!("const VERSION = \"{version}"));
-    write(&app, "service-worker.js", &named(&old_list, "half"));
+    rewrite(&app, "service-worker.js", &named(&old_list, "half"));
     browser.eval("navigator.serviceWorker.getRegistration().then((all) => all.update()).then(() => true)");
     browser.wait_for("the half is refused", &format!("await {KEPT}"), 60);
     browser.reload();
@@ -96,7 +96,7 @@ fn a_new_version_comes_as_a_whole_and_when_no_tab_has_the_old_one() {
     let second = browser.open_page();
     let first = browser.switch_to(&second);
     open(&mut browser, &site.origin());
-    write(&app, "service-worker.js", &named(&old_list.replace(&old_hash, &new_hash), "new"));
+    rewrite(&app, "service-worker.js", &named(&old_list.replace(&old_hash, &new_hash), "new"));
     browser.eval("navigator.serviceWorker.getRegistration().then((all) => all.update()).then(() => true)");
     let waits = "(await navigator.serviceWorker.getRegistration()).waiting !== null";
     browser.wait_for("the new version waits", waits, 60);
@@ -126,25 +126,4 @@ fn integrity(browser: &mut Browser, text: &str) -> String {
         json!(text)
     );
     browser.eval(&script).as_str().expect("a hash").to_owned()
-}
-
-/// Writes a file and removes its compressed neighbours, which hold the old text.
-fn write(folder: &Path, name: &str, text: &str) {
-    std::fs::write(folder.join(name), text).expect("the build folder can be written");
-    for extension in ["br", "gz"] {
-        // Gone already after the first change.
-        let _ = std::fs::remove_file(folder.join(format!("{name}.{extension}")));
-    }
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("the build folder can be written");
-    for entry in std::fs::read_dir(from).expect("the app is built") {
-        let path: PathBuf = entry.expect("the app can be listed").path();
-        let copy = to.join(path.file_name().expect("an entry has a name"));
-        match path.is_dir() {
-            true => copy_folder(&path, &copy),
-            false => drop(std::fs::copy(&path, copy).expect("a file can be copied")),
-        }
-    }
 }

@@ -19,7 +19,7 @@ use std::rc::Rc;
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
-use ui::{Asker, Cancelled, Desk, Event, Request, Setup, Turn};
+use ui::{Asker, Cancelled, Desk, Event, QueueRequest, Request, Setup, Turn};
 use web_sys::File;
 
 use requests::Engine;
@@ -124,8 +124,7 @@ impl Office {
         let Mail { asker, message, files } = mail;
         match message.request {
             Request::Cancel { id } => self.cancel(&Asker { id, ..asker }),
-            request @ Request::Add { .. } => self.queue(asker, Turn::Patient, request, files),
-            request => self.queue(asker, Turn::Soon, request, files),
+            request => self.queue(asker, turn(&request), request, files),
         }
     }
 
@@ -207,5 +206,13 @@ impl Office {
             // The sender goes only when a request has come.
             let _ = woken.await;
         }
+    }
+}
+
+/// Files are read and kept when nothing else is asked, also those of a tab that has gone meanwhile.
+fn turn(request: &Request) -> Turn {
+    match request {
+        Request::Queue(QueueRequest::Enqueue { .. } | QueueRequest::PlanSync { .. }) => Turn::Patient,
+        _ => Turn::Soon,
     }
 }

@@ -4,6 +4,8 @@ mod ask;
 mod collections;
 mod conversations;
 mod copies;
+mod files;
+mod folders;
 mod library;
 mod link;
 mod model;
@@ -75,6 +77,15 @@ fn listen_everywhere(app: App, link: Link) {
     for name in ["dragover", "dragleave", "drop"] {
         target.add_event_listener_with_callback(name, on_drag.unchecked_ref()).expect("events have names");
     }
+    // Files that the engine has not taken yet are nowhere else.
+    let on_leave = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
+        if link.n_arriving() > 0 || link.comparing().is_some() {
+            event.prevent_default();
+        }
+    });
+    target
+        .add_event_listener_with_callback("beforeunload", on_leave.into_js_value().unchecked_ref())
+        .expect("events have names");
     // The engine lets go of the store at once when the page goes, and another tab's takes it.
     let on_hide = Closure::<dyn FnMut()>::new(move || link.end());
     target

@@ -1,5 +1,5 @@
-//! From a file the user chose to a parsed document: read it, hash it, and let a disposable worker
-//! parse it, so that a hostile file costs one file.
+//! From a file the user chose to a parsed document: its bytes, their hash, and a disposable worker that
+//! parses them, so that a hostile file costs one file.
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
@@ -18,20 +18,6 @@ use super::wire;
 /// Ten seconds, and two more for each megabyte: a hundred times what ordinary files take.
 const MAX_PARSE_MS: f64 = 10_000.0;
 const MAX_PARSE_MS_PER_BYTE: f64 = 2e-3;
-
-/// A parsed file.
-pub struct Parsed {
-    pub sha256: [u8; 32],
-    pub entries: Vec<ingest::Entry>,
-}
-
-/// Reads, hashes and parses a file.
-pub async fn parse(file: &File, request: &ToIngest) -> Result<Parsed, Refusal> {
-    let bytes = read(file, &request.name).await?;
-    let unreadable = |reason: String| Refusal::Unreadable { name: request.name.clone(), reason };
-    let sha256 = hash(&bytes).await.map_err(unreadable)?;
-    Ok(Parsed { sha256, entries: parse_bytes(&bytes, request).await? })
-}
 
 /// The bytes of a file that may be read.
 pub async fn read(file: &File, name: &str) -> Result<ArrayBuffer, Refusal> {

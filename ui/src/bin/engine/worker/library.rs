@@ -9,7 +9,7 @@ use ui::{Asker, Event, LibraryEvent, LibraryRequest, Shelf};
 use wasm_bindgen::prelude::*;
 use web_sys::{Blob, File};
 
-use super::requests::{rows, told};
+use super::requests::{KNOWLEDGE_BASE, rows, told};
 use super::wire;
 
 #[wasm_bindgen]
@@ -22,8 +22,9 @@ extern "C" {
     fn read_as_array_buffer(this: &FileReaderSync, blob: &Blob) -> Result<ArrayBuffer, JsValue>;
 }
 
-/// Where an export is written, for the page to offer it.
+/// Where an export is written, for the page to offer it. It is in nobody's way until the next start.
 const EXPORT: &str = "exports/knowledge base.footnote-export";
+const EXPORTS: &str = "exports";
 /// Bytes that are read, written and told at once.
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -55,6 +56,10 @@ pub async fn serve(
             library.move_documents(&documents, to).map_err(told)?;
         }
         LibraryRequest::SetTags { document, tags } => library.set_tags(document, &tags).map_err(told)?,
+        LibraryRequest::Copies { document } => {
+            let near = library.near_copies(document);
+            return Ok(Event::Library(LibraryEvent::Copies { document, near }));
+        }
         LibraryRequest::Conversations => return conversations(assistant),
         LibraryRequest::RenameConversation { conversation, title } => {
             library.rename_conversation(conversation, &title).map_err(told)?;
@@ -76,9 +81,22 @@ pub async fn serve(
             let n_bytes = library.compact().map_err(told)?;
             return Ok(Event::Library(LibraryEvent::Compacted { n_bytes }));
         }
+        LibraryRequest::ForgetDamaged => {
+            assistant::forget_damaged(KNOWLEDGE_BASE).await.map_err(told)?;
+        }
+        // Served before this is reached, with the knowledge base closed.
+        LibraryRequest::Rescue | LibraryRequest::Rebuild => return Ok(Event::Stopped),
     }
     tell_shelf(assistant)?;
     shelf(assistant)
+}
+
+/// Removes what was offered for download in an earlier visit.
+pub async fn tidy() {
+    if platform::exists(EXPORTS).await.is_ok_and(|is_there| is_there) {
+        // A file that is still being saved goes the next time.
+        let _ = platform::remove(EXPORTS).await;
+    }
 }
 
 /// Tells every tab what is stored now.
@@ -100,12 +118,31 @@ fn conversations(assistant: &Assistant) -> Result<Event, String> {
 }
 
 async fn export(assistant: &Assistant, asker: &Asker) -> Result<Event, String> {
+    let mut out = output(asker).await?;
+    let exported = assistant.library().export(&mut out).await.map_err(told)?;
+    Ok(Event::Library(LibraryEvent::Exported { path: EXPORT.to_owned(), exported }))
+}
+
+/// Exports what is readable of a damaged knowledge base that is not open.
+pub async fn rescue(asker: &Asker) -> Result<Event, String> {
+    let mut out = output(asker).await?;
+    let exported = assistant::rescue(KNOWLEDGE_BASE, &mut out).await.map_err(|error| error.to_string())?;
+    Ok(Event::Library(LibraryEvent::Exported { path: EXPORT.to_owned(), exported }))
+}
+
+/// Replaces a damaged knowledge base that is not open by what is readable of it.
+pub async fn rebuild() -> Result<Event, String> {
+    let repaired = assistant::repair_in_place(KNOWLEDGE_BASE).await.map_err(|error| error.to_string())?;
+    wire::post_all(Event::Library(LibraryEvent::Rebuilt(repaired.clone())));
+    Ok(Event::Library(LibraryEvent::Rebuilt(repaired)))
+}
+
+/// Where an export is written, which tells who asked how far it is.
+async fn output(asker: &Asker) -> Result<BufWriter<Counted<StoredFile>>, String> {
     let file = platform::File::open(EXPORT, OpenMode::Create).await.map_err(|error| error.to_string())?;
     let inner = StoredFile { file, at: 0 };
     let out = Counted { inner, asker: asker.clone(), done_bytes: 0, total_bytes: None };
-    let mut out = BufWriter::with_capacity(BUFFER_BYTES, out);
-    let exported = assistant.library().export(&mut out).await.map_err(told)?;
-    Ok(Event::Library(LibraryEvent::Exported { path: EXPORT.to_owned(), exported }))
+    Ok(BufWriter::with_capacity(BUFFER_BYTES, out))
 }
 
 async fn import(assistant: &mut Assistant, asker: &Asker, file: Option<&File>) -> Result<Event, String> {

@@ -1,8 +1,10 @@
 //! The queue of files: requests about it, and the work on it while nothing is asked.
 
-use assistant::{Assistant, Enqueued, Error, FolderFile, Job, SourceFile, SyncPlan, Work};
+use std::collections::BTreeMap;
+
+use assistant::{Assistant, Enqueued, Error, FolderFile, Job, JobStage, SourceFile, Work};
 use js_sys::Uint8Array;
-use ui::{Asker, Event, FileName, LibraryEvent, QueueRequest, ToIngest};
+use ui::{Asker, Event, FileName, Jobs, LibraryEvent, QueueRequest, ToIngest};
 use web_sys::File;
 
 use super::requests::told;
@@ -11,18 +13,13 @@ use super::{files, library, wire};
 /// How often progress is told.
 const TELL_MS: f64 = 200.0;
 
-/// What is at work, and what was planned.
+/// What is at work.
 #[derive(Default)]
 pub struct Queue {
     work: Option<(Job, Work)>,
+    /// Those that were given for jobs whose turn has not come since.
+    passwords: BTreeMap<u64, String>,
     told_ms: f64,
-    plan: Option<Plan>,
-}
-
-/// A plan for a folder, with its files by the names of documents.
-struct Plan {
-    plan: SyncPlan,
-    files: Vec<(String, File)>,
 }
 
 impl Queue {
@@ -34,18 +31,28 @@ impl Queue {
         given: Vec<File>,
     ) -> Result<Event, String> {
         match request {
-            QueueRequest::State => return Ok(state(assistant)),
+            QueueRequest::State => {}
             QueueRequest::Enqueue { files, collection } => {
-                return enqueue(assistant, files, given, collection).await;
+                return self.enqueue(assistant, files, given, collection).await;
             }
             QueueRequest::Pause { jobs } => {
+                let jobs = ids(assistant, &jobs, is_busy);
                 self.let_go(&jobs);
                 assistant.pause_jobs(&jobs).map_err(told)?;
             }
-            QueueRequest::Resume { jobs } => assistant.resume_jobs(&jobs).await.map_err(told)?,
+            QueueRequest::Resume { jobs } => {
+                let jobs = ids(assistant, &jobs, is_paused);
+                assistant.resume_jobs(&jobs).await.map_err(told)?;
+            }
             QueueRequest::Cancel { jobs } => {
+                let jobs = ids(assistant, &jobs, |job| is_busy(job) || is_paused(job));
                 self.let_go(&jobs);
                 assistant.cancel_jobs(&jobs).await.map_err(told)?;
+            }
+            QueueRequest::Unlock { job, password } => {
+                self.passwords.insert(job, password);
+                let jobs = ids(assistant, &Jobs::These(vec![job]), is_busy);
+                assistant.resume_jobs(&jobs).await.map_err(told)?;
             }
             QueueRequest::ClearDone => {
                 assistant.clear_done_jobs().map_err(told)?;
@@ -56,14 +63,25 @@ impl Queue {
                 assistant.give_file(job, &Uint8Array::new(&bytes).to_vec()).await.map_err(told)?;
             }
             QueueRequest::PlanSync { folder, paths } => {
-                return self.plan(assistant, asker, &folder, paths, given).await;
+                return plan(assistant, asker, &folder, paths, given).await;
             }
-            QueueRequest::ApplySync { delete_gone, collection } => {
-                return self.apply(assistant, delete_gone, collection).await;
+            QueueRequest::ApplySync { plan, delete_gone } => {
+                let n_removed = assistant.library_mut().apply_sync(&plan, delete_gone).map_err(told)?;
+                library::tell_shelf(assistant)?;
+                return Ok(Event::Library(LibraryEvent::Synced { n_removed }));
             }
         }
-        wire::post_all(state(assistant));
-        Ok(state(assistant))
+        clear_if_idle(assistant);
+        wire::post_all(self.state(assistant));
+        Ok(self.state(assistant))
+    }
+
+    fn state(&self, assistant: &Assistant) -> Event {
+        let state = match &self.work {
+            Some((_, work)) => assistant.queue_during(work),
+            None => assistant.queue(),
+        };
+        Event::Library(LibraryEvent::Queue(state))
     }
 
     /// Does a step of work; `false` when there is none.
@@ -75,6 +93,7 @@ impl Queue {
                 None => return false,
             },
         };
+        let name = job.file.name.clone();
         let stepped = match &mut self.work {
             Some((_, work)) => work.step(assistant).await.map(|step| step.is_some()),
             None => self.begin(assistant, job.clone()).await,
@@ -82,21 +101,26 @@ impl Queue {
         let goes_on = match stepped {
             Ok(goes_on) => goes_on,
             Err(error) => {
-                // If this cannot be written either, the job waits where it was.
+                self.work = None;
+                // If this cannot be written either, it is remembered, and told with the queue.
                 let _ = assistant.note_job_error(job.id.0, &error);
                 told(error);
                 false
             }
         };
         if !goes_on {
-            self.work = None;
             // A store that cannot be read is told when it is asked.
             let _ = library::tell_shelf(assistant);
+            let all = self.work.take().map(|(_, work)| work.into_outcome());
+            if let Some(all) = all.filter(|all| !all.added.is_empty()) {
+                wire::post_all(Event::Library(LibraryEvent::Read { name, notes: all.notices() }));
+            }
+            clear_if_idle(assistant);
         }
         let now = platform::now_ms();
         if !goes_on || now - self.told_ms > TELL_MS {
             self.told_ms = now;
-            wire::post_all(state(assistant));
+            wire::post_all(self.state(assistant));
         }
         true
     }
@@ -106,15 +130,40 @@ impl Queue {
         let Some(SourceFile { name, mime, bytes }) = assistant.job_file(job.id.0).await? else {
             return Ok(false);
         };
-        wire::post_all(state(assistant));
+        wire::post_all(self.state(assistant));
         let started = platform::now_ms();
         let buffer = Uint8Array::from(bytes.as_slice()).buffer();
         drop(bytes);
-        let request = ToIngest { name, mime: mime.unwrap_or_default(), password: None };
+        let request =
+            ToIngest { name, mime: mime.unwrap_or_default(), password: self.passwords.remove(&job.id.0) };
         let entries = files::parse_bytes(&buffer, &request).await?;
         let work = Work::begin(assistant, job.id.0, entries, platform::now_ms() - started).await?;
         self.work = Some((job, work));
         Ok(true)
+    }
+
+    async fn enqueue(
+        &mut self,
+        assistant: &mut Assistant,
+        names: Vec<FileName>,
+        given: Vec<File>,
+        collection: Option<u64>,
+    ) -> Result<Event, String> {
+        let mut outcomes: Vec<Result<Enqueued, String>> = Vec::new();
+        let mut given = given.into_iter();
+        for FileName { name, mime } in names {
+            let outcome = match given.next() {
+                Some(file) => take(assistant, &file, name, mime, collection).await,
+                None => Err(format!("{name} came without its file; add it again")),
+            };
+            outcomes.push(outcome);
+            if platform::now_ms() - self.told_ms > TELL_MS {
+                self.told_ms = platform::now_ms();
+                wire::post_all(self.state(assistant));
+            }
+        }
+        wire::post_all(self.state(assistant));
+        Ok(Event::Library(LibraryEvent::Enqueued { files: outcomes }))
     }
 
     /// Drops the work on these jobs; what it has written down stays.
@@ -123,79 +172,56 @@ impl Queue {
             self.work = None;
         }
     }
-
-    async fn plan(
-        &mut self,
-        assistant: &Assistant,
-        asker: &Asker,
-        folder: &str,
-        paths: Vec<String>,
-        given: Vec<File>,
-    ) -> Result<Event, String> {
-        let (mut listed, mut by_name) = (Vec::new(), Vec::new());
-        for (path, file) in paths.into_iter().zip(given) {
-            let name = format!("{folder}/{path}");
-            let sha256 = match files::read(&file, &name).await {
-                Ok(bytes) => Some(files::hash(&bytes).await?),
-                Err(_) => None,
-            };
-            listed.push(FolderFile { path, sha256, n_bytes: file.size() as u64 });
-            by_name.push((name, file));
-            let done_bytes = listed.iter().map(|file| file.n_bytes).sum();
-            wire::post(asker, Event::Library(LibraryEvent::Copying { done_bytes, total_bytes: None }));
-        }
-        let plan = assistant.library().plan_sync(folder, &listed).map_err(told)?;
-        self.plan = Some(Plan { plan: plan.clone(), files: by_name });
-        Ok(Event::Library(LibraryEvent::SyncPlanned(plan)))
-    }
-
-    async fn apply(
-        &mut self,
-        assistant: &mut Assistant,
-        delete_gone: bool,
-        collection: Option<u64>,
-    ) -> Result<Event, String> {
-        let Plan { plan, files } = self.plan.take().ok_or("there is no plan; compare the folder again")?;
-        let n_removed = assistant.library_mut().apply_sync(&plan, delete_gone).map_err(told)?;
-        let wanted = |name: &String| plan.added.contains(name) || plan.changed.contains(name);
-        let (names, given): (Vec<_>, Vec<_>) = files
-            .into_iter()
-            .filter(|(name, _)| wanted(name))
-            .map(|(name, file)| (FileName { name, mime: file.type_() }, file))
-            .unzip();
-        let n_enqueued = names.len();
-        enqueue(assistant, names, given, collection).await?;
-        library::tell_shelf(assistant)?;
-        Ok(Event::Library(LibraryEvent::Synced { n_removed, n_enqueued }))
-    }
 }
 
-fn state(assistant: &Assistant) -> Event {
-    Event::Library(LibraryEvent::Queue(assistant.queue()))
-}
-
-async fn enqueue(
-    assistant: &mut Assistant,
-    names: Vec<FileName>,
+async fn plan(
+    assistant: &Assistant,
+    asker: &Asker,
+    folder: &str,
+    paths: Vec<String>,
     given: Vec<File>,
-    collection: Option<u64>,
 ) -> Result<Event, String> {
-    let mut outcomes: Vec<Result<Enqueued, String>> = Vec::new();
+    let (mut listed, n_total) = (Vec::new(), paths.len());
     let mut told_ms = platform::now_ms();
-    let mut given = given.into_iter();
-    for FileName { name, mime } in names {
-        let outcome = match given.next() {
-            Some(file) => take(assistant, &file, name, mime, collection).await,
-            None => Err(format!("{name} came without its file; add it again")),
+    for (path, file) in paths.into_iter().zip(given) {
+        let sha256 = match files::read(&file, &path).await {
+            Ok(bytes) => Some(files::hash(&bytes).await?),
+            Err(_) => None,
         };
-        outcomes.push(outcome);
+        listed.push(FolderFile { path, sha256, n_bytes: file.size() as u64 });
         if platform::now_ms() - told_ms > TELL_MS {
             told_ms = platform::now_ms();
-            wire::post_all(state(assistant));
+            let n_done = listed.len();
+            wire::post(asker, Event::Library(LibraryEvent::Comparing { n_done, n_total }));
         }
     }
-    wire::post_all(state(assistant));
-    Ok(Event::Library(LibraryEvent::Enqueued { files: outcomes }))
+    let plan = assistant.library().plan_sync(folder, &listed).map_err(told)?;
+    Ok(Event::Library(LibraryEvent::SyncPlanned(plan)))
+}
+
+fn is_busy(job: &Job) -> bool {
+    matches!(job.stage, JobStage::Waiting | JobStage::Reading | JobStage::Embedding)
+}
+
+fn is_paused(job: &Job) -> bool {
+    job.stage == JobStage::Paused
+}
+
+/// The jobs that are meant and there: of all those that `applies` to.
+fn ids(assistant: &Assistant, jobs: &Jobs, applies: fn(&Job) -> bool) -> Vec<u64> {
+    assistant.job_ids(|job| match jobs {
+        Jobs::All => applies(job),
+        Jobs::These(ids) => ids.contains(&job.id.0),
+    })
+}
+
+/// Those that are done are of one batch with those that are still to be done, and go with the last.
+fn clear_if_idle(assistant: &mut Assistant) {
+    let state = assistant.queue();
+    if state.n_done > 0 && state.n_open + state.n_paused == 0 {
+        // What stays is cleared with the next batch.
+        let _ = assistant.clear_done_jobs();
+    }
 }
 
 async fn take(
@@ -208,5 +234,7 @@ async fn take(
     let bytes = files::read(file, &name).await.map_err(|refusal| refusal.to_string())?;
     let bytes = Uint8Array::new(&bytes).to_vec();
     let mime = Some(mime).filter(|mime| !mime.is_empty());
-    assistant.enqueue(&SourceFile { name, mime, bytes }, collection).await.map_err(told)
+    let source = SourceFile { name: name.clone(), mime, bytes };
+    let outcome = assistant.enqueue(&source, collection).await;
+    outcome.map_err(|error| format!("{name} was not added: {}", told(error)))
 }

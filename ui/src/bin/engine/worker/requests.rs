@@ -1,18 +1,17 @@
 //! What each request does. The assistant does the work; this translates.
 
 use assistant::{AnswerEvent, AskOptions, Assistant, Error, Options, Place, Progress, Scope};
-use ingest::Refusal;
 use ui::{
-    Asker, DocumentRow, Event, Keep, LibraryEvent, PasswordWanted, Request, Setup, Stage, StateLine, Step,
-    Storage, TierChoice, ToIngest,
+    Asker, DocumentRow, Event, Keep, LibraryEvent, LibraryRequest, Request, Setup, StateLine, Step, Storage,
+    TierChoice,
 };
 use web_sys::File;
 
 use super::queue::Queue;
-use super::{files, library, wire};
+use super::{library, wire};
 
 /// Where the knowledge base lies in the origin's private file system.
-const KNOWLEDGE_BASE: &str = "kb/default.footnote";
+pub const KNOWLEDGE_BASE: &str = "kb/default.footnote";
 /// Where models are kept there.
 const MODELS: &str = "models";
 /// Where the page's own server offers them.
@@ -34,10 +33,14 @@ impl Engine {
     pub async fn serve(&mut self, asker: &Asker, request: Request, files: Vec<File>) {
         let outcome = match (request, files.first()) {
             (Request::Open(setup), _) => self.open(asker, &setup).await,
-            (Request::Add { name, mime, password }, Some(file)) => {
-                self.add(asker, file, ToIngest { name, mime, password }).await
+            (Request::Library(LibraryRequest::Rescue), _) => {
+                self.close();
+                library::rescue(asker).await
             }
-            (Request::Add { name, .. }, None) => Err(format!("{name} came without its file; add it again")),
+            (Request::Library(LibraryRequest::Rebuild), _) => {
+                self.close();
+                library::rebuild().await
+            }
             (Request::Library(request), file) => match &mut self.assistant {
                 Some(assistant) => library::serve(assistant, asker, request, file).await,
                 None => Err(NOT_OPEN.to_owned()),
@@ -82,43 +85,27 @@ impl Engine {
         if self.assistant.is_none() {
             // Request 0: this engine takes over from one that has ended, and others wait already.
             let is_urgent = asker.id == 0;
-            let assistant = open_assistant(setup, setup.generator && !is_urgent).await?;
-            self.assistant = Some(assistant);
+            match open_assistant(setup, setup.generator && !is_urgent).await {
+                Ok(assistant) => self.assistant = Some(assistant),
+                Err(error) if error.is_damaged() => {
+                    return Ok(Event::Damaged { message: error.to_string() });
+                }
+                Err(error) => return Err(error.to_string()),
+            }
             self.owes_generator = setup.generator && is_urgent;
+            if !is_urgent {
+                library::tidy().await;
+            }
         }
         let assistant = self.assistant()?;
         Ok(Event::Ready { state: state_line(assistant).await?, documents: rows(assistant)? })
     }
 
-    async fn add(&mut self, asker: &Asker, file: &File, request: ToIngest) -> Result<Event, String> {
-        let assistant = self.assistant()?;
-        wire::post(asker, Event::Adding(Stage::Reading));
-        let parsed = match files::parse(file, &request).await {
-            Ok(parsed) => parsed,
-            Err(refusal) => return Ok(refused(&refusal)),
-        };
-        let n_pages = parsed.entries.iter().filter_map(|entry| entry.outcome.as_ref().ok());
-        let n_pages = n_pages.map(|(document, _)| document.page_starts.len() as u32).sum();
-        wire::post(asker, Event::Adding(Stage::Splitting { n_pages }));
-        let mut progress = |progress| {
-            if let Some(stage) = stage(&progress) {
-                wire::post(asker, Event::Adding(stage));
-            }
-        };
-        let files::Parsed { sha256, entries } = parsed;
-        let added = assistant.add_entries(&request.name, sha256, entries, &mut progress).await;
-        wire::post_all(Event::Documents(rows(assistant)?));
-        match added {
-            Ok(all) => match all.refused.first() {
-                Some(refusal) if all.added.is_empty() => Ok(refused(refusal)),
-                _ => Ok(Event::Added {
-                    already_there: all.added.iter().all(|added| added.already_there),
-                    warnings: all.warnings(),
-                }),
-            },
-            Err(error) if error.is_device_lost() => Err(told(error)),
-            Err(error) => Err(format!("{} was not added: {error}", request.name)),
-        }
+    /// Lets go of the knowledge base; its file can be replaced then.
+    fn close(&mut self) {
+        self.assistant = None;
+        self.queue = Queue::default();
+        self.owes_generator = false;
     }
 
     async fn answer(&mut self, asker: &Asker, request: Request) -> Result<Event, String> {
@@ -127,8 +114,9 @@ impl Engine {
         }
         let assistant = self.assistant()?;
         match request {
-            Request::Ask { question, scope, keep } => {
-                ask(assistant, asker, &question, scope, keep).await.map_err(told)
+            Request::Ask { question, scope, keep, asked_unix_ms } => {
+                let asked = (question.as_str(), asked_unix_ms.unwrap_or_else(platform::unix_ms));
+                ask(assistant, asker, asked, scope, keep).await.map_err(told)
             }
             Request::Remove { document } => {
                 assistant.remove(document).map_err(told)?;
@@ -147,11 +135,9 @@ impl Engine {
                 Ok(Event::Generated { tokens, text })
             }
             // Served before this is reached: `Cancel` by the queue, the others by `serve`.
-            Request::Cancel { .. }
-            | Request::Open(_)
-            | Request::Add { .. }
-            | Request::Library(_)
-            | Request::Queue(_) => Ok(Event::Stopped),
+            Request::Cancel { .. } | Request::Open(_) | Request::Library(_) | Request::Queue(_) => {
+                Ok(Event::Stopped)
+            }
         }
     }
 
@@ -161,7 +147,7 @@ impl Engine {
 }
 
 /// Opens runtime, models and store; every tab sees how far that is.
-async fn open_assistant(setup: &Setup, with_generator: bool) -> Result<Assistant, String> {
+async fn open_assistant(setup: &Setup, with_generator: bool) -> Result<Assistant, Error> {
     wire::post_all(Event::Starting(Step::Runtime));
     platform::start_threads(setup.threads).await;
     let models_url = format!("{}{MODELS_URL}", wire::scope().location().origin());
@@ -181,13 +167,13 @@ async fn open_assistant(setup: &Setup, with_generator: bool) -> Result<Assistant
             wire::post_all(Event::Starting(step));
         }
     };
-    Assistant::open(options, &mut progress).await.map_err(|error| error.to_string())
+    Assistant::open(options, &mut progress).await
 }
 
 async fn ask(
     assistant: &mut Assistant,
     asker: &Asker,
-    question: &str,
+    (question, asked_unix_ms): (&str, i64),
     scope: Scope,
     keep: Keep,
 ) -> Result<Event, Error> {
@@ -207,7 +193,7 @@ async fn ask(
                     Keep::New => None,
                     Keep::In(conversation) => Some(conversation),
                 };
-                let asked = (question, platform::unix_ms());
+                let asked = (question, asked_unix_ms);
                 let kept = assistant.library_mut().keep_exchange(conversation, asked, &answer);
                 wire::post(
                     asker,
@@ -227,11 +213,14 @@ async fn ask(
 }
 
 /// The words of an error. A lost device is told to the page at once, which offers a fresh start:
-/// the models on it are gone, the documents are not.
+/// the models on it are gone, the documents are not. A damaged knowledge base is told to all.
 pub fn told(error: Error) -> String {
     let message = error.to_string();
     if error.is_device_lost() {
         wire::post(&wire::own(0), Event::Fatal { message: message.clone() });
+    }
+    if error.is_damaged() {
+        wire::post_all(Event::Damaged { message: message.clone() });
     }
     message
 }
@@ -260,16 +249,7 @@ async fn state_line(assistant: &mut Assistant) -> Result<StateLine, String> {
         quota_bytes: estimate.quota_bytes,
         persisted: estimate.persisted,
     });
-    Ok(StateLine { state, storage })
-}
-
-fn refused(refusal: &Refusal) -> Event {
-    let password = match refusal {
-        Refusal::PasswordNeeded { .. } => PasswordWanted::Needed,
-        Refusal::WrongPassword { .. } => PasswordWanted::Wrong,
-        _ => PasswordWanted::No,
-    };
-    Event::Refused { message: refusal.to_string(), password }
+    Ok(StateLine { state, storage, keeps_files: platform::keeps_files().await })
 }
 
 fn step(progress: Progress) -> Option<Step> {
@@ -281,16 +261,6 @@ fn step(progress: Progress) -> Option<Step> {
             total_bytes: fetch.total_bytes,
         }),
         Progress::Loading { model } => Some(Step::Loading { model }),
-        _ => None,
-    }
-}
-
-fn stage(progress: &Progress) -> Option<Stage> {
-    match *progress {
-        Progress::Embedding { n_done, n_total, .. } => {
-            Some(Stage::Embedding { n_done: n_done.into(), n_total: n_total.into() })
-        }
-        Progress::Storing { .. } => Some(Stage::Storing),
         _ => None,
     }
 }

@@ -33,8 +33,24 @@ pub fn view(app: App, link: Link) -> View {
             input(id="import", r#type="file", hidden=true, aria-label=words::IMPORT, accept=".footnote-export",
                 r#ref=input, on:change=take)
             p(class="meta", role="status") { (app.copying.get_clone().unwrap_or_default()) }
+            (cancel(app, link))
         }
     }
+}
+
+fn cancel(app: App, link: Link) -> View {
+    let is_copying = create_selector(move || app.copying.with(Option::is_some) && link.copy().is_some());
+    View::from_dynamic(move || match is_copying.get() {
+        false => View::new(),
+        true => {
+            let cancel = move |_| {
+                if let Some(id) = link.copy() {
+                    link.cancel(id);
+                }
+            };
+            view! { button(class="link", id="cancel-copy", r#type="button", on:click=cancel) { (words::CANCEL) } }
+        }
+    })
 }
 
 /// Hands a file of the origin to the user as a download.

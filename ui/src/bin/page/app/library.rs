@@ -8,8 +8,8 @@ use ui::{Keep, LibraryEvent, LibraryRequest, Request, RequestId, words};
 use web_sys::File;
 
 use super::copies;
-use super::link::Link;
-use super::model::{App, Exchange, Outcome};
+use super::link::{Link, Pending};
+use super::model::{App, Exchange, Outcome, Phase};
 
 impl Link {
     /// Asks for something that needs no file.
@@ -24,6 +24,7 @@ impl Link {
     /// Takes in a copy of a knowledge base.
     pub fn import(self, file: File) {
         self.app().problem.set(None);
+        self.ask_to_keep();
         self.app().copying.set(Some(words::IMPORTING.into()));
         self.send(Request::Library(LibraryRequest::Import), vec![file]);
     }
@@ -32,6 +33,34 @@ impl Link {
     pub fn export(self) {
         self.app().copying.set(Some(words::EXPORTING.into()));
         self.library(LibraryRequest::Export);
+    }
+
+    /// Offers what is readable of a damaged knowledge base for download.
+    pub fn rescue(self) {
+        self.app().copying.set(Some(words::EXPORTING.into()));
+        self.library(LibraryRequest::Rescue);
+    }
+
+    /// Replaces a damaged knowledge base by what is readable of it.
+    pub fn rebuild(self) {
+        self.app().copying.set(Some(words::REBUILDING.into()));
+        self.library(LibraryRequest::Rebuild);
+    }
+
+    /// Deletes the damaged knowledge base that was kept.
+    pub fn forget_damaged(self) {
+        self.library(LibraryRequest::ForgetDamaged);
+        self.refresh();
+    }
+
+    /// The export or import that is not done yet.
+    pub(super) fn copy(self) -> Option<RequestId> {
+        self.with_pending(|all| {
+            let is_copy = |pending: &Pending| {
+                matches!(pending.request, Request::Library(LibraryRequest::Export | LibraryRequest::Import))
+            };
+            all.iter().find(|(_, pending)| is_copy(pending)).map(|(id, _)| *id)
+        })
     }
 
     /// Which documents a question is asked of: those of the collection that is looked at.
@@ -59,6 +88,7 @@ impl Link {
                 app.documents.set(shelf.documents);
                 app.collections.set(shelf.collections);
             }
+            LibraryEvent::Copies { document, near } => app.near.set((document, near)),
             LibraryEvent::Conversations(conversations) => app.conversations.set(conversations),
             LibraryEvent::Messages { conversation, messages } => self.show(conversation, messages),
             LibraryEvent::Kept { conversation } => {
@@ -80,14 +110,24 @@ impl Link {
                     }
                 });
             }
+            LibraryEvent::Rebuilt(repaired) => {
+                app.copying.set(None);
+                // The answer and what is told to all say the same.
+                if app.phase.with_untracked(|phase| matches!(phase, Phase::Damaged(_))) {
+                    app.rebuilt.set(words::rebuilt(&repaired));
+                    self.reopen();
+                }
+            }
             LibraryEvent::Imported(_) => {
                 app.copying.set(None);
                 app.announcement.set(words::IMPORTED.into());
                 self.library(LibraryRequest::Conversations);
             }
-            // The queue of files, and folders, are not shown yet by this page.
+            LibraryEvent::Comparing { n_done, n_total } => app.comparing.set(Some((n_done, n_total))),
+            // Heard where the files are, or seen in the list.
             LibraryEvent::Compacted { .. }
             | LibraryEvent::Queue(_)
+            | LibraryEvent::Read { .. }
             | LibraryEvent::Enqueued { .. }
             | LibraryEvent::SyncPlanned(_)
             | LibraryEvent::Synced { .. } => {}

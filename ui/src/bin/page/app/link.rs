@@ -6,13 +6,13 @@ use std::rc::Rc;
 use js_sys::Array;
 use sycamore::prelude::*;
 use ui::{
-    Event, FromEngine, LibraryRequest, PasswordWanted, Request, RequestId, Setup, Stage, Step, TierChoice,
-    ToEngine, sheets, words,
+    Event, FromEngine, Jobs, LibraryEvent, LibraryRequest, QueueRequest, Request, RequestId, Setup, Step,
+    TierChoice, ToEngine, sheets, words,
 };
 use wasm_bindgen::prelude::*;
 use web_sys::{ErrorEvent, File, MessageEvent, UrlSearchParams, Worker, WorkerOptions, WorkerType};
 
-use super::model::{App, Exchange, Job, JobState, Outcome, Phase, Source};
+use super::model::{App, Exchange, Outcome, Phase, Source};
 
 /// How often a request may be begun: an engine that ends while it works on it may do so because of it.
 const MAX_BEGUN: u32 = 3;
@@ -28,14 +28,16 @@ pub struct Link {
     /// What is not answered yet. It is sent again to the next engine when this one ends.
     pending: Signal<BTreeMap<RequestId, Pending>>,
     n_restarts: Signal<u32>,
+    /// Jobs that two engines have ended at, one after the other.
+    suspects: Signal<Vec<u64>>,
     /// The request that gets the engine ready.
     opening: Signal<RequestId>,
 }
 
-struct Pending {
-    request: Request,
-    files: Vec<File>,
-    n_begun: u32,
+pub(super) struct Pending {
+    pub(super) request: Request,
+    pub(super) files: Vec<File>,
+    pub(super) n_begun: u32,
     is_cancelled: bool,
 }
 
@@ -47,6 +49,7 @@ impl Link {
             last_id: create_signal(0),
             pending: create_signal(BTreeMap::new()),
             n_restarts: create_signal(0),
+            suspects: create_signal(Vec::new()),
             opening: create_signal(0),
         }
     }
@@ -80,9 +83,12 @@ impl Link {
         self.worker.set(Some(worker));
         self.pending.update(|all| all.retain(|_, pending| !matches!(pending.request, Request::Open(_))));
         self.opening.set(self.send(Request::Open(setup()), Vec::new()));
-        platform::spawn_local(async move {
-            app.persisted.set(platform::request_persistence().await);
-        });
+    }
+
+    /// Gets the engine ready once more, which has closed its knowledge base.
+    pub(super) fn reopen(self) {
+        self.app.phase.set(Phase::Starting(Rc::default()));
+        self.opening.set(self.send(Request::Open(setup()), Vec::new()));
     }
 
     /// Ends the engine, if one runs.
@@ -90,25 +96,6 @@ impl Link {
         if let Some(worker) = self.worker.take() {
             worker.terminate();
         }
-    }
-
-    /// Adds files under the names that their documents shall have.
-    pub fn add(self, files: Vec<(String, File)>, password: Option<&str>) {
-        let mut jobs = Vec::with_capacity(files.len());
-        for (name, file) in files {
-            let (mime, password) = (file.type_(), password.map(str::to_owned));
-            let id = self.send(Request::Add { name: name.clone(), mime, password }, vec![file.clone()]);
-            let n_bytes = file.size() as u64;
-            jobs.push(self.app.scope.run_in(|| Job {
-                id,
-                name,
-                n_bytes,
-                file,
-                state: create_signal(JobState::Waiting),
-                n_pages: create_signal(0),
-            }));
-        }
-        self.app.jobs.update(|all| all.extend(jobs));
     }
 
     pub fn cancel(self, id: RequestId) {
@@ -127,7 +114,9 @@ impl Link {
     pub fn ask(self, question: String) {
         self.stop();
         let (scope, keep) = (self.scope(), self.keep());
-        let id = self.send(Request::Ask { question: question.clone(), scope, keep }, Vec::new());
+        let asked_unix_ms = Some(platform::unix_ms());
+        let id =
+            self.send(Request::Ask { question: question.clone(), scope, keep, asked_unix_ms }, Vec::new());
         let exchange = self.app.scope.run_in(|| Exchange {
             id,
             question,
@@ -157,6 +146,11 @@ impl Link {
 
     pub(super) fn app(self) -> App {
         self.app
+    }
+
+    /// What is not answered yet.
+    pub(super) fn with_pending<R>(self, read: impl FnOnce(&BTreeMap<RequestId, Pending>) -> R) -> R {
+        self.pending.with(read)
     }
 
     pub(super) fn next_id(self) -> RequestId {
@@ -222,9 +216,7 @@ impl Link {
     fn take(self, message: FromEngine) {
         let app = self.app;
         let FromEngine { id, event } = message;
-        if event.is_last() {
-            self.pending.update(|all| all.remove(&id));
-        }
+        let ended = if event.is_last() { self.pending.update(|all| all.remove(&id)) } else { None };
         match event {
             Event::Moved => self.send_again(),
             Event::Begun => self.begin(id),
@@ -238,26 +230,13 @@ impl Link {
                 app.state.set(Some(state));
                 app.documents.set(documents);
                 app.phase.set(Phase::Ready);
+                let suspects = self.suspects.take();
+                if !suspects.is_empty() {
+                    self.queue(QueueRequest::Pause { jobs: Jobs::These(suspects) });
+                }
+                self.queue(QueueRequest::State);
                 self.library(LibraryRequest::Shelf);
                 self.library(LibraryRequest::Conversations);
-            }
-            Event::Adding(stage) => self.working(id, stage),
-            Event::Added { warnings, .. } => {
-                self.n_restarts.set(0);
-                if let Some(job) = app.job(id) {
-                    app.announcement.set(words::added(&job.name, &warnings));
-                    app.drop_job(id);
-                    app.job_ended(&job);
-                }
-                self.refresh();
-            }
-            Event::Refused { message, password: PasswordWanted::No } => {
-                app.announcement.set(message.clone());
-                self.job_state(id, JobState::Failed(message));
-            }
-            Event::Refused { message, .. } => {
-                app.announcement.set(message.clone());
-                self.job_state(id, JobState::Locked(message));
             }
             Event::Removed => self.refresh(),
             Event::Source(text) => app.source.update(|source| {
@@ -267,10 +246,24 @@ impl Link {
                 }
             }),
             Event::State(state) => app.state.set(Some(state)),
+            Event::Damaged { message } => app.phase.set(Phase::Damaged(message)),
             Event::Fatal { message } => self.die(message),
             Event::Quotes(_) | Event::Piece(_) | Event::Answered(_) => self.take_answer(id, event),
-            Event::Stopped => self.give_up(id, Outcome::Stopped),
+            Event::Stopped => {
+                if self.copy().is_none() {
+                    app.copying.set(None);
+                }
+                self.give_up(id, Outcome::Stopped);
+            }
             Event::Failed { message } => self.give_up(id, Outcome::Failed(message)),
+            Event::Library(LibraryEvent::Queue(queue)) => app.queue.set(queue),
+            Event::Library(LibraryEvent::Enqueued { files }) => self.take_enqueued(ended, files),
+            Event::Library(LibraryEvent::SyncPlanned(plan)) => self.take_plan(ended, plan),
+            Event::Library(LibraryEvent::Read { name, notes }) => {
+                self.n_restarts.set(0);
+                self.take_read(&name, notes);
+                self.refresh();
+            }
             Event::Library(event) => self.take_library(id, event),
             // Asked for by pages that embed the engine; this one does not.
             Event::Embedded { .. } | Event::Generated { .. } => {}
@@ -310,17 +303,6 @@ impl Link {
                 app.announcement.set(words::STOPPED.into());
                 self.answered(id);
             }
-        } else if let Some(job) = app.job(id) {
-            match outcome {
-                Outcome::Failed(message) => {
-                    app.announcement.set(message.clone());
-                    self.job_state(id, JobState::Failed(message));
-                }
-                _ => {
-                    app.drop_job(id);
-                    app.job_ended(&job);
-                }
-            }
         } else if let Outcome::Failed(message) = outcome {
             app.copying.set(None);
             // Request 0: this tab's engine was to take over.
@@ -339,27 +321,7 @@ impl Link {
         }
     }
 
-    fn job_state(self, id: RequestId, state: JobState) {
-        if let Some(job) = self.app.job(id) {
-            let has_ended = matches!(state, JobState::Failed(_) | JobState::Locked(_));
-            job.state.set(state);
-            if has_ended {
-                self.app.job_ended(&job);
-            }
-        }
-    }
-
-    fn working(self, id: RequestId, stage: Stage) {
-        self.app.batch.update(|batch| {
-            batch.since_ms.get_or_insert_with(platform::now_ms);
-        });
-        if let (Stage::Splitting { n_pages }, Some(job)) = (stage, self.app.job(id)) {
-            job.n_pages.set(n_pages);
-        }
-        self.job_state(id, JobState::Working(stage));
-    }
-
-    fn refresh(self) {
+    pub(super) fn refresh(self) {
         self.send(Request::State, Vec::new());
     }
 
@@ -374,6 +336,9 @@ impl Link {
         let n_restarts = self.n_restarts.get_untracked();
         if app.phase.with_untracked(|phase| *phase == Phase::Ready) && n_restarts < MAX_RESTARTS {
             self.n_restarts.set(n_restarts + 1);
+            if n_restarts > 0 {
+                self.suspects.set(self.at_work());
+            }
             web_sys::console::warn_1(&format!("The engine is started again: {message}").into());
             return self.start();
         }

@@ -2,10 +2,9 @@
 
 use std::rc::Rc;
 
-use assistant::{Answer, Collection, Conversation, Quote};
+use assistant::{Answer, Collection, Conversation, NearCopy, QueueState, Quote};
 use sycamore::prelude::*;
-use ui::{DocumentRow, Portion, RequestId, Sheet, Stage, StateLine, Step};
-use web_sys::File;
+use ui::{DocumentRow, RequestId, Sheet, StateLine, Step};
 
 /// All of it. Copies share the same signals.
 #[derive(Clone, Copy)]
@@ -13,9 +12,20 @@ pub struct App {
     pub phase: Signal<Phase>,
     pub state: Signal<Option<StateLine>>,
     pub documents: Signal<Vec<DocumentRow>>,
-    pub jobs: Signal<Vec<Job>>,
-    /// What came of the queue since it was empty.
-    pub batch: Signal<Batch>,
+    /// The files that are to be read, of all tabs.
+    pub queue: Signal<QueueState>,
+    /// Files of this tab that were not taken, until they are dismissed.
+    pub left_out: Signal<Vec<LeftOut>>,
+    /// What became of a damaged knowledge base, until it is said what becomes of its file.
+    pub rebuilt: Signal<Vec<String>>,
+    /// The document that was looked at last, and those that say nearly the same.
+    pub near: Signal<(u64, Vec<NearCopy>)>,
+    /// How many files of a folder were compared, and of how many.
+    pub comparing: Signal<Option<(usize, usize)>>,
+    /// Documents whose files have gone from their folder, until it is said what becomes of them.
+    pub gone: Signal<Option<Gone>>,
+    /// What was noticed about files, such as copies of others, until it is dismissed.
+    pub notes: Signal<Vec<String>>,
     pub collections: Signal<Vec<Collection>>,
     /// The collection that is looked at and asked; all documents without one.
     pub within: Signal<Option<u64>>,
@@ -35,8 +45,8 @@ pub struct App {
     pub asking: Signal<Option<RequestId>>,
     pub source: Signal<Option<Source>>,
     pub dragging: Signal<bool>,
-    /// Whether the browser promised to keep the files.
-    pub persisted: Signal<bool>,
+    /// Whether the browser promised to keep the files; `None` before it was asked in this visit.
+    pub persisted: Signal<Option<bool>>,
     /// Spoken by screen readers when it changes.
     pub announcement: Signal<String>,
     /// The scope that new signals belong to, also those made when an event comes.
@@ -49,8 +59,13 @@ impl App {
             phase: create_signal(Phase::Starting(Rc::default())),
             state: create_signal(None),
             documents: create_signal(Vec::new()),
-            jobs: create_signal(Vec::new()),
-            batch: create_signal(Batch::default()),
+            queue: create_signal(QueueState::default()),
+            left_out: create_signal(Vec::new()),
+            rebuilt: create_signal(Vec::new()),
+            near: create_signal((0, Vec::new())),
+            comparing: create_signal(None),
+            gone: create_signal(None),
+            notes: create_signal(Vec::new()),
             collections: create_signal(Vec::new()),
             within: create_signal(None),
             conversations: create_signal(Vec::new()),
@@ -62,7 +77,7 @@ impl App {
             asking: create_signal(None),
             source: create_signal(None),
             dragging: create_signal(false),
-            persisted: create_signal(false),
+            persisted: create_signal(None),
             announcement: create_signal(String::new()),
             scope: use_current_scope(),
         }
@@ -72,32 +87,14 @@ impl App {
         self.exchanges.with_untracked(|all| all.iter().find(|e| e.id == id).cloned())
     }
 
-    pub fn job(&self, id: RequestId) -> Option<Job> {
-        self.jobs.with_untracked(|all| all.iter().find(|job| job.id == id).cloned())
-    }
-
-    /// Whether files are on their way in, so that questions wait.
+    /// Whether files are on their way in.
     pub fn is_reading(&self) -> bool {
-        self.jobs.with(|all| all.iter().any(Job::is_busy))
-    }
-
-    /// A file has left the queue, well or badly.
-    pub fn job_ended(&self, job: &Job) {
-        let portion = Portion { n_bytes: job.n_bytes, done: 1.0 };
-        let is_over = self.jobs.with_untracked(|all| !all.iter().any(Job::is_busy));
-        match is_over {
-            true => self.batch.set(Batch::default()),
-            false => self.batch.update(|batch| batch.ended.push(portion)),
-        }
+        self.queue.with(|queue| queue.n_open > 0)
     }
 
     /// Whether something can be asked: an engine that is getting ready serves it then.
     pub fn is_open(&self) -> bool {
         self.phase.with(|phase| matches!(phase, Phase::Ready | Phase::Starting(_)))
-    }
-
-    pub fn drop_job(&self, id: RequestId) {
-        self.jobs.update(|all| all.retain(|job| job.id != id));
     }
 }
 
@@ -108,62 +105,25 @@ pub enum Phase {
     Starting(Rc<Vec<Step>>),
     Ready,
     OpenFailed(String),
+    /// The knowledge base is damaged.
+    Damaged(String),
     Fatal(String),
 }
 
-/// A file on its way in.
-#[derive(Clone)]
-pub struct Job {
-    pub id: RequestId,
-    pub name: String,
-    pub n_bytes: u64,
-    pub file: File,
-    pub state: Signal<JobState>,
-    /// Pages of the file; 0 before it is read and where there are none.
-    pub n_pages: Signal<u32>,
-}
-
-impl Job {
-    /// Whether it waits or is worked on.
-    pub fn is_busy(&self) -> bool {
-        self.state.with(|state| matches!(state, JobState::Waiting | JobState::Working(_)))
-    }
-
-    /// Its size, and how much of it is done. Embedding takes nearly all of the time.
-    pub fn portion(&self) -> Portion {
-        let done = self.state.with(|state| match state {
-            JobState::Working(Stage::Embedding { n_done, n_total }) => {
-                *n_done as f64 / (*n_total).max(1) as f64
-            }
-            JobState::Working(Stage::Storing) => 0.99,
-            _ => 0.0,
-        });
-        Portion { n_bytes: self.n_bytes, done }
-    }
-}
-
-impl PartialEq for Job {
-    fn eq(&self, other: &Self) -> bool {
-        self.id == other.id
-    }
-}
-
+/// A file that the engine did not take.
 #[derive(Clone, PartialEq)]
-pub enum JobState {
-    Waiting,
-    Working(Stage),
-    Failed(String),
-    /// It needs a password; the message says whether one was wrong.
-    Locked(String),
+pub struct LeftOut {
+    /// Tells it from others.
+    pub n: u32,
+    pub name: String,
+    pub reason: String,
 }
 
-/// What came of the queue since it was empty.
-#[derive(Clone, Default)]
-pub struct Batch {
-    /// When the first file was begun.
-    pub since_ms: Option<f64>,
-    /// The files that have left it.
-    pub ended: Vec<Portion>,
+/// Documents whose files have gone from their folder.
+#[derive(Clone, PartialEq)]
+pub struct Gone {
+    pub folder: String,
+    pub names: Vec<String>,
 }
 
 /// A question and what came of it.

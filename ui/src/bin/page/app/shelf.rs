@@ -3,11 +3,11 @@
 use sycamore::prelude::*;
 use ui::{DocumentRow, LibraryRequest, words};
 use wasm_bindgen::prelude::*;
-use web_sys::{DragEvent, FileList, HtmlInputElement, KeyboardEvent, SubmitEvent};
+use web_sys::{DragEvent, File, HtmlInputElement, KeyboardEvent, SubmitEvent};
 
 use super::link::Link;
 use super::model::{App, Source};
-use super::{collections, conversations, copies, focus, queue, source};
+use super::{collections, conversations, copies, focus, folders, queue, source};
 
 pub fn view(app: App, link: Link) -> View {
     let is_open = create_signal(false);
@@ -80,21 +80,35 @@ fn switch(app: App) -> View {
 
 fn drop_zone(app: App, link: Link) -> View {
     let input = create_node_ref();
+    let folder = create_node_ref();
     let class = move || if app.dragging.get() { "drop over" } else { "drop" };
     let is_off = move || !app.is_open();
     let choose = move |_| input_of(input).click();
     let take = move |_| {
         let input = input_of(input);
-        take_files(app, link, input.files());
+        let files = folders::listed(input.files()).into_iter().map(|file| (file.name(), file));
+        take_files(app, link, &files.collect::<Vec<_>>());
         // The same file may be chosen again after a failure.
+        input.set_value("");
+    };
+    let choose_folder = move |_| input_of(folder).click();
+    let take_folder = move |_| {
+        let input = input_of(folder);
+        folders::take_chosen(app, link, input.files());
         input.set_value("");
     };
     view! {
         div(class=class, id="drop") {
-            button(class="button", r#type="button", on:click=choose, disabled=is_off) { (words::CHOOSE) }
+            div(class="pair") {
+                button(class="button", r#type="button", on:click=choose, disabled=is_off) { (words::CHOOSE) }
+                button(class="button", id="choose-folder", r#type="button", title=words::CHOOSE_FOLDER_HINT,
+                    on:click=choose_folder, disabled=is_off) { (words::CHOOSE_FOLDER) }
+            }
             p { (words::DROP_HERE) }
             input(id="files", r#type="file", multiple=true, hidden=true, aria-label=words::CHOOSE,
                 accept=words::ACCEPTED, r#ref=input, on:change=take)
+            input(id="folder", r#type="file", hidden=true, aria-label=words::CHOOSE_FOLDER, "webkitdirectory"="",
+                r#ref=folder, on:change=take_folder)
         }
     }
 }
@@ -103,20 +117,22 @@ fn input_of(input: NodeRef) -> HtmlInputElement {
     input.get().unchecked_into()
 }
 
-/// Files dropped anywhere on the page.
+/// Files and folders dropped anywhere on the page.
 pub fn take_drop(app: App, link: Link, event: &DragEvent) {
-    take_files(app, link, event.data_transfer().and_then(|data| data.files()));
+    match event.data_transfer() {
+        Some(data) => folders::take_drop(app, link, &data),
+        None => app.announcement.set(words::NOTHING_USABLE.into()),
+    }
 }
 
-fn take_files(app: App, link: Link, files: Option<FileList>) {
+/// Adds files under their names.
+pub fn take_files(app: App, link: Link, files: &[(String, File)]) {
     if !app.is_open() {
         return;
     }
-    let files = files.into_iter().flat_map(|list| (0..list.length()).filter_map(move |i| list.get(i)));
-    let files: Vec<_> = files.map(|file| (file.name(), file)).collect();
     match files.is_empty() {
         true => app.announcement.set(words::NOTHING_USABLE.into()),
-        false => link.add(files, None),
+        false => link.add(files),
     }
 }
 
@@ -133,7 +149,7 @@ fn documents(app: App, link: Link) -> View {
     };
     view! {
         ul(class="rows", id="documents") {
-            Keyed(list=shown, key=|row| (row.id, row.collection, row.tags.clone()),
+            Keyed(list=shown, key=|row| (row.id, row.name.clone(), row.collection, row.tags.clone()),
                 view=move |row| document_row(app, link, row, (asked, opened)))
         }
         (empty)
@@ -174,7 +190,13 @@ fn document_row(app: App, link: Link, info: DocumentRow, (asked, opened): Open) 
         false => View::new(),
     };
     let expanded = move || if opened.get() == Some(id) { "true" } else { "false" };
-    let toggle = move |_| opened.update(|open| *open = if *open == Some(id) { None } else { Some(id) });
+    let toggle = move |_| {
+        let is_open = opened.get_untracked() == Some(id);
+        opened.set((!is_open).then_some(id));
+        if !is_open {
+            link.library(LibraryRequest::Copies { document: id });
+        }
+    };
     let notes =
         warnings.into_iter().map(|warning| view! { p(class="note") { (warning) } }).collect::<Vec<_>>();
     view! {
@@ -234,8 +256,21 @@ fn details(app: App, link: Link, (id, collection): (u64, Option<u64>), tags: &[S
                 input(id=tags_id, r#type="text", placeholder=words::TAGS_HINT, autocomplete="off", bind:value=text)
                 button(class="button small", r#type="submit") { (words::SAVE) }
             }
+            (near(app, id))
         }
     }
+}
+
+/// The documents that say nearly the same.
+fn near(app: App, id: u64) -> View {
+    View::from_dynamic(move || {
+        let near = app.near.with(|(document, near)| if *document == id { near.clone() } else { Vec::new() });
+        let lines = near.into_iter().map(|copy| {
+            let text = words::near_copy(&copy);
+            view! { p(class="near") { (text) } }
+        });
+        View::from(lines.collect::<Vec<_>>())
+    })
 }
 
 fn confirm_view(link: Link, id: u64, question: String, asked: Signal<Option<u64>>) -> View {
