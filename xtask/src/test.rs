@@ -58,7 +58,8 @@ fn gpu_again() -> Outcome {
         say(&format!("left out: there is no {SWIFTSHADER}, which comes with Debian's chromium"));
         return Ok(());
     }
-    let mut tests = cargo(&["test", "--package", "runtime", "--lib", "--"]);
+    // Of the whole workspace, which is built; the package alone would be built with other features.
+    let mut tests = cargo(&["test", "--workspace", "--tests", "--"]);
     tests.args(["gpu::tests::linear", "gpu::tests::rest", "gpu::tests::variants"]);
     run_tests(tests.env("VK_ICD_FILENAMES", SWIFTSHADER))
 }
