@@ -26,9 +26,7 @@ pub fn cargo(args: &[&str]) -> Command {
 
 /// Runs a command to its end; anything but success is an error that shows the command.
 pub fn run(command: &mut Command) -> Outcome {
-    let shown = shown(command);
-    let status = command.status().map_err(|e| format!("`{shown}` cannot be started: {e}"))?;
-    if status.success() { Ok(()) } else { Err(format!("`{shown}` failed ({status})").into()) }
+    run_beside(command, || Ok(()))
 }
 
 /// Runs a command beside `work` and waits for both; when `work` fails, the command is ended.
