@@ -62,15 +62,7 @@ impl Assistant {
             embedder = embedder.with_dimensions(dimensions)?;
         }
         let embedder_bytes = Embedder::forecast(&runtime, &files).await?.total_bytes();
-        let fields = embedder.tag();
-        let tag = EmbedderTag {
-            id: fields.id,
-            revision: fields.revision,
-            dimensions: fields.dimensions,
-            pooling: fields.pooling,
-            prefix: fields.prefix,
-        };
-        let library = Library::of_embedder(&options, &tag).await?;
+        let library = Library::of_embedder(&options, &tag_of(&embedder)).await?;
         let reranker = rerank::load(&runtime, &options, progress).await?;
         let wants_generator = options.generator;
         let mut assistant = Self {
@@ -271,5 +263,17 @@ impl Assistant {
 
     pub(crate) fn tier(&self) -> Tier {
         self.runtime.tier()
+    }
+}
+
+/// What the vectors of an embedder may be compared with, as the store has it.
+pub(crate) fn tag_of(embedder: &Embedder) -> EmbedderTag {
+    let fields = embedder.tag();
+    EmbedderTag {
+        id: fields.id,
+        revision: fields.revision,
+        dimensions: fields.dimensions,
+        pooling: fields.pooling,
+        prefix: fields.prefix,
     }
 }

@@ -208,12 +208,13 @@ fn sort(candidates: &mut [Candidate]) {
 mod tests {
     use super::*;
     use crate::add::embed_chunks;
+    use crate::assistant::tag_of;
     use crate::passages;
     use crate::retrieve;
     use crate::types::SearchOptions;
     use models::ModelFiles;
     use runtime::{Options, Runtime, TierChoice};
-    use vectordb::{About, EmbedderTag, Filter, NewChunk, NewDocument, SentenceVectors};
+    use vectordb::{About, Filter, NewChunk, NewDocument, SentenceVectors};
 
     const TEXT: &str = "Bees dance. A worker bee lives for six weeks in summer. The queen may live for five years. \
         The drones of a hive are thrown out in autumn. Wax is made by young bees of the hive. A swarm leaves \
@@ -228,18 +229,10 @@ mod tests {
 
     /// A store of one passage, with the vectors of its sentences or without.
     async fn store(embedder: &Embedder, with_sentences: bool) -> Db {
-        let fields = embedder.tag();
-        let tag = EmbedderTag {
-            id: fields.id,
-            revision: fields.revision,
-            dimensions: fields.dimensions,
-            pooling: fields.pooling,
-            prefix: fields.prefix,
-        };
         let span = Span::new(0, TEXT.chars().count() as u32);
         let chunk = ingest::Chunk { span, page: None, heading_path: Vec::new(), text: TEXT.to_owned() };
         let vectors = embed_chunks(embedder, &[chunk], "").await.unwrap().remove(0);
-        let mut db = Db::in_memory(&tag).unwrap();
+        let mut db = Db::in_memory(&tag_of(embedder)).unwrap();
         let document = NewDocument {
             name: "bees.txt".into(),
             kind: "text".into(),
