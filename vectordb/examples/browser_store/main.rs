@@ -124,6 +124,8 @@ async fn take(file: &str) -> Result<(), String> {
     // The file keeps what this program adds to it.
     let n_documents = db.documents().map_err(words)?.len();
     db.set_setting("tab", &n_documents.into()).map_err(words)?;
+    // A base is written to once more when it is closed, and a browser reads no file that just changed.
+    drop(db);
     post("done");
     Ok(())
 }
