@@ -83,14 +83,18 @@ impl Bench<'_> {
     /// Bytes per second of adding two vectors, in GB: the median, which speeds are compared with.
     fn bandwidth(&self, rows: &mut Rows) -> Outcome<f64> {
         const FEW: usize = 4;
-        const MANY: usize = 24;
+        const MOST: usize = 6144;
         let mut figures = Vec::new();
-        // The first two warm up. What both numbers of sums have in common cancels out.
+        // What both numbers of sums have in common, above all bringing the vectors to the card, cancels out;
+        // so many are needed that it is the lesser part.
         self.add_vectors(FEW)?;
-        self.add_vectors(MANY)?;
+        let mut many = 24;
+        while many < MOST && self.add_vectors(many)? < 3.0 * self.add_vectors(FEW)? {
+            many *= 4;
+        }
         for _ in 0..self.n_runs {
-            let ms = self.add_vectors(MANY)? - self.add_vectors(FEW)?;
-            let n_bytes = 3 * 4 * self.extent.vector_len * (MANY - FEW);
+            let ms = self.add_vectors(many)? - self.add_vectors(FEW)?;
+            let n_bytes = 3 * 4 * self.extent.vector_len * (many - FEW);
             figures.push(n_bytes as f64 / ms.max(1e-3) / 1e6);
         }
         let row = Row::new(format!("memory, adding vectors, {}", self.on), "GB/s", figures);
