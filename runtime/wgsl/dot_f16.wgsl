@@ -3,5 +3,5 @@ const UNIT4: u32 = 1u;
 
 // Dot product of weight unit `flat` (counted over all rows) with unit `unit` of the activations.
 fn dot_unit(flat: u32, unit: u32, x0: u32) -> f32 {
-  return dot(weight4(flat), x[x0 + unit]);
+  return dot(weight4(flat), x_at(x0 + unit));
 }

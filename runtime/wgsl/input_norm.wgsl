@@ -2,7 +2,16 @@
 // workgroup for itself. `N_IN4` and `WORKGROUP` come from one-line headers.
 @group(0) @binding(0) var<storage, read> input: array<vec4<f32>>;
 
-var<workgroup> x: array<vec4<f32>, N_IN4>;
+var<workgroup> x: array<vec4<f32>, (N_IN4 + 7u) / 8u * 8u>;
+
+// Where vector `i` lies: neighbours that read 4 or 8 vectors apart meet different memory banks.
+fn place(i: u32) -> u32 {
+  return i ^ ((i >> 3u) & 7u);
+}
+
+fn x_at(i: u32) -> vec4<f32> {
+  return x[place(i)];
+}
 
 fn load_x(lane: u32) {
   var squares = 0.0;
@@ -13,7 +22,7 @@ fn load_x(lane: u32) {
   let mean_square = wide_sum(squares, lane) / f32(4u * N_IN4);
   let scale = 1.0 / sqrt(mean_square + params.eps);
   for (var i = lane; i < N_IN4; i += WORKGROUP) {
-    x[i] = input[i] * scale * gamma[i];
+    x[place(i)] = input[i] * scale * gamma[i];
   }
   workgroupBarrier();
 }

@@ -15,6 +15,10 @@ struct Params {
 @group(0) @binding(5) var<uniform> params: Params;
 
 const WORKGROUP: u32 = 64u;
+fn x_at(i: u32) -> vec4<f32> {
+  return x[i];
+}
+
 override LANES: u32 = 16u;
 var<workgroup> partial: array<f32, WORKGROUP>;
 

@@ -100,6 +100,23 @@ fn logit_of(id: u32) -> f32 {
   return logit;
 }
 
+// Four tokens from `first` on, WORKGROUP apart; those beyond the last are the last.
+fn four_ids(first: u32) -> vec4<u32> {
+  return min(first + vec4<u32>(0u, WORKGROUP, 2u * WORKGROUP, 3u * WORKGROUP), vec4<u32>(params.n_vocab - 1u));
+}
+
+// Their logits as they are, without a branch, so that many loads are under way together.
+fn raw_logits(ids: vec4<u32>) -> vec4<f32> {
+  return vec4<f32>(logits[ids.x], logits[ids.y], logits[ids.z], logits[ids.w]);
+}
+
+fn with_penalty(raw: vec4<f32>, ids: vec4<u32>) -> vec4<f32> {
+  if (params.has_penalty == 0u) {
+    return raw;
+  }
+  return vec4<f32>(logit_of(ids.x), logit_of(ids.y), logit_of(ids.z), logit_of(ids.w));
+}
+
 fn times(a: u32, b: u32) -> u32 {
   return (a * b) >> 16u;
 }
@@ -146,30 +163,38 @@ fn fill_bins(kind: u32, round: u32, lane: u32) {
   atomicStore(&bins_low[lane], 0u);
   atomicStore(&bins_high[lane], 0u);
   workgroupBarrier();
-  for (var id = lane; id < params.n_vocab; id += WORKGROUP) {
-    let logit = logit_of(id);
-    let key = key_of(logit);
-    let is_kept = key > last_key || (key == last_key && id <= last_id);
-    var digit = 0u;
-    var has_digits = true;
-    if (round < 4u) {
-      let shift = 24u - 8u * round;
-      digit = (key >> shift) & 255u;
-      has_digits = round == 0u || ((key ^ found_key) >> (shift + 8u)) == 0u;
-    } else {
-      let shift = 16u - 8u * (round - 4u);
-      digit = (id >> shift) & 255u;
-      has_digits = key == found_key && ((id ^ found_id) >> (shift + 8u)) == 0u;
-    }
-    if (is_kept && has_digits) {
-      let n = counts(kind, logit, key);
-      let before = atomicAdd(&bins_low[digit], n);
-      if (before + n < before) {
-        atomicAdd(&bins_high[digit], 1u);
-      }
-    }
+  for (var first = lane; first < params.n_vocab; first += 4u * WORKGROUP) {
+    let ids = four_ids(first);
+    let logits4 = with_penalty(raw_logits(ids), ids);
+    fill_bin(kind, round, first, logits4.x);
+    fill_bin(kind, round, first + WORKGROUP, logits4.y);
+    fill_bin(kind, round, first + 2u * WORKGROUP, logits4.z);
+    fill_bin(kind, round, first + 3u * WORKGROUP, logits4.w);
   }
   workgroupBarrier();
+}
+
+fn fill_bin(kind: u32, round: u32, id: u32, logit: f32) {
+  let key = key_of(logit);
+  let is_kept = key > last_key || (key == last_key && id <= last_id);
+  var digit = 0u;
+  var has_digits = true;
+  if (round < 4u) {
+    let shift = 24u - 8u * round;
+    digit = (key >> shift) & 255u;
+    has_digits = round == 0u || ((key ^ found_key) >> (shift + 8u)) == 0u;
+  } else {
+    let shift = 16u - 8u * (round - 4u);
+    digit = (id >> shift) & 255u;
+    has_digits = key == found_key && ((id ^ found_id) >> (shift + 8u)) == 0u;
+  }
+  if (is_kept && has_digits && id < params.n_vocab) {
+    let n = counts(kind, logit, key);
+    let before = atomicAdd(&bins_low[digit], n);
+    if (before + n < before) {
+      atomicAdd(&bins_high[digit], 1u);
+    }
+  }
 }
 
 // Bin `i` in the order of the search: keys fall, ids rise.
@@ -199,15 +224,13 @@ fn choose_digit(kind: u32, round: u32) {
   }
   var rest = missing;
   var block = 0u;
-  while (block < 15u && less64(sums[block], rest)) {
+  for (; block < 15u && less64(sums[block], rest); block++) {
     rest = sub64(rest, sums[block]);
-    block++;
   }
   var i = 16u * block;
   let end = i + 15u;
-  while (i < end && less64(bin(i, round), rest)) {
+  for (; i < end && less64(bin(i, round), rest); i++) {
     rest = sub64(rest, bin(i, round));
-    i++;
   }
   missing = rest;
   if (round < 4u) {
@@ -246,33 +269,67 @@ fn search(kind: u32, lane: u32) {
   workgroupBarrier();
 }
 
-fn find_best(lane: u32) {
-  var key = 0u;
-  var id = NO_TOKEN;
-  var n_bad = 0u;
-  for (var i = lane; i < params.n_vocab; i += WORKGROUP) {
-    let own = key_of(logit_of(i));
-    if (own > key) {
-      key = own;
-      id = i;
+// The best of (key, id) and four tokens, and the first of equals.
+fn better(found: vec2<u32>, logits4: vec4<f32>, ids4: vec4<u32>) -> vec2<u32> {
+  let keys4 = vec4<u32>(key_of(logits4.x), key_of(logits4.y), key_of(logits4.z), key_of(logits4.w));
+  var best_of = select(found, vec2<u32>(keys4.x, ids4.x), keys4.x > found.x);
+  best_of = select(best_of, vec2<u32>(keys4.y, ids4.y), keys4.y > best_of.x);
+  best_of = select(best_of, vec2<u32>(keys4.z, ids4.z), keys4.z > best_of.x);
+  return select(best_of, vec2<u32>(keys4.w, ids4.w), keys4.w > best_of.x);
+}
+
+fn count_bad(logits4: vec4<f32>) -> u32 {
+  let bits = bitcast<vec4<u32>>(logits4);
+  let is_any_bad =
+    has_no_number(bits.x) || has_no_number(bits.y) || has_no_number(bits.z) || has_no_number(bits.w);
+  return select(0u, 1u, is_any_bad);
+}
+
+// Joins the findings of 16 invocations, `stride` apart, in the place of the first.
+fn take_best(first: u32, stride: u32) {
+  for (var i = first + stride; i < first + 16u * stride; i += stride) {
+    bad[first] |= bad[i];
+    if (keys[i] > keys[first] || (keys[i] == keys[first] && ids[i] < ids[first])) {
+      keys[first] = keys[i];
+      ids[first] = ids[i];
     }
-    n_bad |= select(0u, 1u, has_no_number(bitcast<u32>(logits[i])));
   }
-  keys[lane] = key;
-  ids[lane] = id;
+}
+
+fn find_best(lane: u32) {
+  var found = vec2<u32>(0u, NO_TOKEN);
+  var n_bad = 0u;
+  for (var first = lane; first < params.n_vocab; first += 16u * WORKGROUP) {
+    let ids_a = four_ids(first);
+    let ids_b = four_ids(first + 4u * WORKGROUP);
+    let ids_c = four_ids(first + 8u * WORKGROUP);
+    let ids_d = four_ids(first + 12u * WORKGROUP);
+    let raw_a = raw_logits(ids_a);
+    let raw_b = raw_logits(ids_b);
+    let raw_c = raw_logits(ids_c);
+    let raw_d = raw_logits(ids_d);
+    found = better(found, with_penalty(raw_a, ids_a), ids_a);
+    found = better(found, with_penalty(raw_b, ids_b), ids_b);
+    found = better(found, with_penalty(raw_c, ids_c), ids_c);
+    found = better(found, with_penalty(raw_d, ids_d), ids_d);
+    n_bad |= count_bad(raw_a) | count_bad(raw_b) | count_bad(raw_c) | count_bad(raw_d);
+  }
+  keys[lane] = found.x;
+  ids[lane] = found.y;
   bad[lane] = n_bad;
   workgroupBarrier();
+  // In two strides: 16 invocations take 16 each, one takes theirs.
+  if (lane < 16u) {
+    take_best(lane, 16u);
+  }
+  workgroupBarrier();
   if (lane == 0u) {
-    for (var i = 1u; i < WORKGROUP; i++) {
-      n_bad |= bad[i];
-      if (keys[i] > key || (keys[i] == key && ids[i] < id)) {
-        key = keys[i];
-        id = ids[i];
-      }
-    }
+    take_best(0u, 1u);
+    let key = keys[0];
+    let id = ids[0];
     best_id = id;
     best = logit_of(min(id, params.n_vocab - 1u));
-    is_bad = select(n_bad, 1u, id == NO_TOKEN || key <= MINUS_INFINITY_KEY);
+    is_bad = select(bad[0], 1u, id == NO_TOKEN || key <= MINUS_INFINITY_KEY);
     last_key = 0u;
     last_id = NO_TOKEN;
   }

@@ -22,6 +22,8 @@ struct Params {
 @group(0) @binding(8) var<uniform> params: Params;
 
 const LANES: u32 = 16u;
+// Rows of a weight that are taken at a time.
+const PLACES: u32 = WORKGROUP / LANES;
 const HEAD_DIM: u32 = 4u * HEAD_DIM4;
 // For the sums over values, SLOTS keys are taken at a time, each by HEAD_DIM4 invocations.
 const SLOTS: u32 = WORKGROUP / HEAD_DIM4;
@@ -33,24 +35,68 @@ var<workgroup> projected: array<f32, 3u * HEAD_DIM>;
 var<workgroup> weights_of_keys: array<f32, WORKGROUP>;
 var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
 
-// HEAD_DIM rows of the weight from `first_row` on.
-fn project(first_row: u32, at: u32, lane: u32) {
-  let n_units = N_IN4 / UNIT4;
-  for (var base = 0u; base < HEAD_DIM; base += WORKGROUP / LANES) {
-    let own = base + lane / LANES;
-    let row = first_row + own;
+// Where four rows of the weight begin, PLACES apart; rows beyond the head are the last one again.
+fn row_starts(first_row: u32, base: u32, lane: u32) -> vec4<u32> {
+  let own = base + lane / LANES + vec4<u32>(0u, PLACES, 2u * PLACES, 3u * PLACES);
+  return (first_row + min(own, vec4<u32>(HEAD_DIM - 1u))) * (N_IN4 / UNIT4);
+}
+
+fn four_products(starts: vec4<u32>, unit: u32) -> vec4<f32> {
+  return vec4<f32>(
+    dot_unit(starts.x + unit, unit, 0u),
+    dot_unit(starts.y + unit, unit, 0u),
+    dot_unit(starts.z + unit, unit, 0u),
+    dot_unit(starts.w + unit, unit, 0u),
+  );
+}
+
+// Adds up what LANES neighbours have of 4 * PLACES rows.
+fn join(partial: vec4<f32>, first_row: u32, at: u32, base: u32, lane: u32) {
+  sums[lane] = partial;
+  workgroupBarrier();
+  let row = base + lane;
+  if (lane < 4u * PLACES && row < HEAD_DIM) {
     var sum = 0.0;
-    if (own < HEAD_DIM) {
-      for (var unit = lane % LANES; unit < n_units; unit += LANES) {
-        sum += dot_unit(row * n_units + unit, unit, 0u);
+    for (var i = 0u; i < LANES; i++) {
+      sum += sums[lane % PLACES * LANES + i][lane / PLACES];
+    }
+    if (params.has_bias != 0u) {
+      sum += gamma[N_IN4 + ((first_row + row) >> 2u)][(first_row + row) & 3u];
+    }
+    projected[at + row] = sum;
+  }
+  workgroupBarrier();
+}
+
+// Query of the head, and its key and value if `has_new`: four rows of each at a time to LANES neighbours,
+// so that many loads are under way together.
+fn project(head: u32, kv_head: u32, has_new: bool, lane: u32) {
+  let n_kv_heads = params.n_heads / params.heads_per_kv;
+  let q_row = head * HEAD_DIM;
+  let k_row = (params.n_heads + kv_head) * HEAD_DIM;
+  let v_row = (params.n_heads + n_kv_heads + kv_head) * HEAD_DIM;
+  for (var base = 0u; base < HEAD_DIM; base += 4u * PLACES) {
+    let q_starts = row_starts(q_row, base, lane);
+    let k_starts = row_starts(k_row, base, lane);
+    let v_starts = row_starts(v_row, base, lane);
+    var q = vec4<f32>(0.0);
+    var k = vec4<f32>(0.0);
+    var v = vec4<f32>(0.0);
+    if (has_new) {
+      for (var unit = lane % LANES; unit < N_IN4 / UNIT4; unit += LANES) {
+        q += four_products(q_starts, unit);
+        k += four_products(k_starts, unit);
+        v += four_products(v_starts, unit);
+      }
+    } else {
+      for (var unit = lane % LANES; unit < N_IN4 / UNIT4; unit += LANES) {
+        q += four_products(q_starts, unit);
       }
     }
-    sum = lanes_sum(sum, lane, LANES);
-    if (own < HEAD_DIM && lane % LANES == 0u) {
-      if (params.has_bias != 0u) {
-        sum += gamma[N_IN4 + (row >> 2u)][row & 3u];
-      }
-      projected[at + own] = sum;
+    join(q, q_row, 0u, base, lane);
+    if (has_new) {
+      join(k, k_row, HEAD_DIM, base, lane);
+      join(v, v_row, 2u * HEAD_DIM, base, lane);
     }
   }
 }
@@ -86,10 +132,7 @@ fn score(key: u32, kv_col: u32) -> f32 {
   return params.scale * dot(products, vec4<f32>(1.0));
 }
 
-fn value(key: u32, kv_col: u32, dim: u32) -> vec4<f32> {
-  if (key == params.pos) {
-    return projected4(2u * HEAD_DIM + 4u * dim);
-  }
+fn cached(key: u32, kv_col: u32, dim: u32) -> vec4<f32> {
   return values[key * params.kv_stride4 + kv_col + dim];
 }
 
@@ -120,7 +163,6 @@ fn step_attention(
 ) {
   let head = group.x;
   let split = group.y;
-  let n_kv_heads = params.n_heads / params.heads_per_kv;
   let kv_head = head / params.heads_per_kv;
   let kv_col = kv_head * HEAD_DIM4;
   let n_keys = params.pos + 1u;
@@ -128,14 +170,10 @@ fn step_attention(
   let start = min(split * split_keys, n_keys);
   let end = min(start + split_keys, n_keys);
   let has_new = start < n_keys && end == n_keys;
+  let end_cached = select(end, params.pos, has_new);
 
   load_x(lane);
-  project(head * HEAD_DIM, 0u, lane);
-  if (has_new) {
-    project((params.n_heads + kv_head) * HEAD_DIM, HEAD_DIM, lane);
-    project((params.n_heads + n_kv_heads + kv_head) * HEAD_DIM, 2u * HEAD_DIM, lane);
-  }
-  workgroupBarrier();
+  project(head, kv_head, has_new, lane);
   if (lane < HEAD_DIM / 2u) {
     rotate(0u, lane);
     if (has_new) {
@@ -168,10 +206,29 @@ fn step_attention(
     total *= keep;
     sum *= keep;
     if (slot < SLOTS) {
-      let n = min(WORKGROUP, end - chunk);
-      for (var i = slot; i < n; i += SLOTS) {
-        total += weights_of_keys[i];
-        sum += weights_of_keys[i] * value(chunk + i, kv_col, dim);
+      // Four keys at a time, whose loads are under way together.
+      for (var i = slot; chunk + i < end_cached && i < WORKGROUP; i += 4u * SLOTS) {
+        let n = i + vec4<u32>(0u, SLOTS, 2u * SLOTS, 3u * SLOTS);
+        let is_there = n < vec4<u32>(min(WORKGROUP, end_cached - chunk));
+        let at = select(vec4<u32>(i), n, is_there);
+        let weight = select(
+          vec4<f32>(0.0),
+          vec4<f32>(
+            weights_of_keys[at.x],
+            weights_of_keys[at.y],
+            weights_of_keys[at.z],
+            weights_of_keys[at.w],
+          ),
+          is_there,
+        );
+        total += dot(weight, vec4<f32>(1.0));
+        sum += weight.x * cached(chunk + at.x, kv_col, dim) + weight.y * cached(chunk + at.y, kv_col, dim)
+          + weight.z * cached(chunk + at.z, kv_col, dim) + weight.w * cached(chunk + at.w, kv_col, dim);
+      }
+      if (has_new && slot == 0u && chunk + WORKGROUP >= end) {
+        let weight = weights_of_keys[params.pos - chunk];
+        total += weight;
+        sum += weight * projected4(2u * HEAD_DIM + 4u * dim);
       }
     }
     workgroupBarrier();

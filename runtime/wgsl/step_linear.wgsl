@@ -1,6 +1,7 @@
 // out[out_col + r] = activation(sum_k x[k] * w[r, k] + bias[out_col + r]) + residual[out_col + r]
 // for the one row x that `input_*.wgsl` provides. LANES neighbours share a weight row; with LANES = 1
-// (software adapters) no barrier is met.
+// (software adapters) no barrier is met. A workgroup takes `n_repeats` times as many rows as it has places
+// for, so that x is not made anew for each few of a large vocabulary.
 struct Params {
   n_in4: u32,
   n_weight_rows: u32,
@@ -11,6 +12,7 @@ struct Params {
   eps: f32,
   n_splits: u32,
   stats_at: u32,
+  n_repeats: u32,
 }
 @group(0) @binding(3) var<storage, read> gamma: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
@@ -27,27 +29,31 @@ fn step_linear(
   @builtin(local_invocation_index) lane: u32,
 ) {
   load_x(lane);
-  let row = (group.x + group.y * n_groups.x) * (WORKGROUP / LANES) + lane / LANES;
-  let valid = row < params.n_weight_rows;
+  let n_places = WORKGROUP / LANES;
+  let first_row = (group.x + group.y * n_groups.x) * n_places * params.n_repeats + lane / LANES;
   let n_units = params.n_in4 / UNIT4;
-  var sum = 0.0;
-  if (valid) {
-    for (var unit = lane % LANES; unit < n_units; unit += LANES) {
-      sum += dot_unit(row * n_units + unit, unit, 0u);
+  for (var i = 0u; i < params.n_repeats; i++) {
+    let row = first_row + i * n_places;
+    let valid = row < params.n_weight_rows;
+    var sum = 0.0;
+    if (valid) {
+      for (var unit = lane % LANES; unit < n_units; unit += LANES) {
+        sum += dot_unit(row * n_units + unit, unit, 0u);
+      }
     }
-  }
-  if (LANES > 1u) {
-    sum = lanes_sum(sum, lane, LANES);
-  }
-  if (valid && lane % LANES == 0u) {
-    let col = params.out_col + row;
-    if (params.has_bias != 0u) {
-      sum += bias[col];
+    if (LANES > 1u) {
+      sum = lanes_sum(sum, lane, LANES);
     }
-    sum = activate(sum, params.activation);
-    if (params.has_residual != 0u) {
-      sum += residual[col];
+    if (valid && lane % LANES == 0u) {
+      let col = params.out_col + row;
+      if (params.has_bias != 0u) {
+        sum += bias[col];
+      }
+      sum = activate(sum, params.activation);
+      if (params.has_residual != 0u) {
+        sum += residual[col];
+      }
+      out[col] = sum;
     }
-    out[col] = sum;
   }
 }

@@ -21,6 +21,13 @@ const MAX_SPLITS: usize = 16;
 const MIN_SPLIT_KEYS: usize = 128;
 /// Invocations that share a weight row on a GPU.
 const STEP_LANES: u32 = 16;
+/// The same for rows of at least `MIN_LONG_WIDTH` elements.
+const LONG_STEP_LANES: u32 = 32;
+const MIN_LONG_WIDTH: usize = 4096;
+/// Workgroups of a linear layer from which on each takes more rows: enough to fill a large GPU.
+const MANY_GROUPS: usize = 1024;
+/// So many times as many rows at most.
+const MAX_REPEATS: usize = 16;
 
 /// Workgroups among which the keys of a head are split.
 pub(super) fn n_splits(n_keys: usize) -> usize {
@@ -73,13 +80,23 @@ impl Planner<'_> {
         })
     }
 
-    fn lanes(&self) -> u32 {
-        if self.gpu.kernels == KernelSet::Hardware { STEP_LANES } else { 1 }
+    fn lanes(&self, width: usize) -> u32 {
+        match self.gpu.kernels {
+            KernelSet::Software => 1,
+            KernelSet::Hardware if width >= MIN_LONG_WIDTH => LONG_STEP_LANES,
+            KernelSet::Hardware => STEP_LANES,
+        }
     }
 
-    /// Workgroups for so many weight rows.
-    fn row_groups(&self, n_weight_rows: usize) -> [u32; 3] {
-        spread((n_weight_rows as u64).div_ceil(u64::from(STEP_WORKGROUP / self.lanes())))
+    /// Times that a workgroup takes as many of so many weight rows as it has places for.
+    fn n_repeats(&self, n_weight_rows: usize, lanes: u32) -> usize {
+        match self.gpu.kernels {
+            KernelSet::Software => 1,
+            KernelSet::Hardware => {
+                let n_places = (STEP_WORKGROUP / lanes) as usize;
+                (n_weight_rows / (n_places * MANY_GROUPS)).clamp(1, MAX_REPEATS)
+            }
+        }
     }
 
     fn step_linear(&mut self, node: &StepLinear<'_>) -> Result<()> {
@@ -88,7 +105,9 @@ impl Planner<'_> {
         let bias = node.bias.map(vector).transpose()?;
         let residual = node.residual.map(|residual| self.buffer(residual));
         let weight = node.weight.gpu()?;
+        let lanes = self.lanes(width);
         for part in &weight.parts {
+            let n_repeats = self.n_repeats(part.n_rows, lanes);
             let params = StepLinearParams {
                 n_in4: (width / 4) as u32,
                 n_weight_rows: part.n_rows as u32,
@@ -99,6 +118,7 @@ impl Planner<'_> {
                 eps: row.eps,
                 n_splits: row.n_splits,
                 stats_at: row.stats_at,
+                n_repeats: n_repeats as u32,
             };
             let [values, scales] = self.weight_bindings(part);
             let nothing = &self.gpu.nothing;
@@ -112,12 +132,13 @@ impl Planner<'_> {
                 self.buffer(node.out),
             ];
             let variant = Variant {
-                lanes: Some(self.lanes()),
+                lanes: Some(lanes),
                 input: Some(row.kind),
                 ..Variant::of_layout(Kernel::StepLinear, weight.layout)
             };
             let work = (part.n_rows * width) as u64;
-            self.push(variant, storage, params, self.row_groups(part.n_rows), work);
+            let grid = row_groups(part.n_rows.div_ceil(n_repeats), lanes);
+            self.push(variant, storage, params, grid, work);
             if matches!(node.input, Input::Heads { .. }) {
                 self.patch(offset_of!(StepLinearParams, n_splits) / 4, Moves::Splits);
             }
@@ -142,13 +163,14 @@ impl Planner<'_> {
         let input = self.buffer(node.input.buffer());
         let out = self.buffer(node.out);
         let storage = vec![input, gate_values, gate_scales, row.gamma, up_values, up_scales, out];
+        let lanes = self.lanes(width);
         let variant = Variant {
-            lanes: Some(self.lanes()),
+            lanes: Some(lanes),
             input: Some(row.kind),
             ..Variant::of_layout(Kernel::StepGateUp, gate.layout)
         };
         let work = 2 * (gate_part.n_rows * width) as u64;
-        self.push(variant, storage, params, self.row_groups(gate_part.n_rows), work);
+        self.push(variant, storage, params, row_groups(gate_part.n_rows, lanes), work);
         Ok(())
     }
 
@@ -237,6 +259,11 @@ impl Planner<'_> {
         packed.insert(key, Rc::downgrade(&to));
         Ok(to)
     }
+}
+
+/// Workgroups for so many weight rows.
+fn row_groups(n_weight_rows: usize, lanes: u32) -> [u32; 3] {
+    spread((n_weight_rows as u64).div_ceil(u64::from(STEP_WORKGROUP / lanes)))
 }
 
 /// `fuse` joins only what one binding shows.

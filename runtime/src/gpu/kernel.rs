@@ -71,7 +71,7 @@ pub(super) enum Part {
     Elem,
     /// `weights_<layout>.wgsl`.
     Weights,
-    /// `dot_<layout>.wgsl`.
+    /// `dot_<layout>.wgsl`, which binds the weights in its own way where they are quantised.
     Dot,
     /// `int8_<layout>.wgsl`.
     Int8,
@@ -304,8 +304,12 @@ fn weights_source(layout: Layout) -> &'static str {
 
 fn dot_source(layout: Layout) -> &'static str {
     match layout {
-        Layout::F32 => include_str!("../../wgsl/dot_f32.wgsl"),
-        Layout::F16 => include_str!("../../wgsl/dot_f16.wgsl"),
+        Layout::F32 => {
+            concat!(include_str!("../../wgsl/weights_f32.wgsl"), include_str!("../../wgsl/dot_f32.wgsl"))
+        }
+        Layout::F16 => {
+            concat!(include_str!("../../wgsl/weights_f16.wgsl"), include_str!("../../wgsl/dot_f16.wgsl"))
+        }
         Layout::Q8 => include_str!("../../wgsl/dot_q8.wgsl"),
         Layout::Q4 => include_str!("../../wgsl/dot_q4.wgsl"),
     }
@@ -314,9 +318,8 @@ fn dot_source(layout: Layout) -> &'static str {
 /// The functions of a second weight, which is bound at 4 and 5.
 fn second_dot_source(layout: Layout) -> String {
     let unit_start = |line: &&str| !line.starts_with("const UNIT4");
-    let text = format!("{}{}", weights_source(layout), dot_source(layout));
-    let text: String = text.split_inclusive('\n').filter(unit_start).collect();
-    let renamed = ["weight4", "group_scale", "dot_unit"];
+    let text: String = dot_source(layout).split_inclusive('\n').filter(unit_start).collect();
+    let renamed = ["weight4", "dot_unit"];
     let text =
         renamed.iter().fold(text, |text, name| text.replace(&format!("{name}("), &format!("{name}_2(")));
     text.replace("weights[", "weights_2[")

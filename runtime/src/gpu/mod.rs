@@ -23,6 +23,7 @@ mod matmul;
 mod plan;
 mod pool;
 mod registry;
+mod shader_module;
 mod specs;
 mod step_specs;
 mod steps;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::kernel::{Access, Variant};
 use super::pool::GpuBuffer;
+use super::shader_module;
 use super::specs::MAX_PARAMS_BYTES;
 
 /// Bind groups kept at most: a forward pass of a large model has about 1,000 distinct ones. Beyond
@@ -30,6 +31,9 @@ pub(super) struct Registry {
     /// Text to replace in kernels, so that a test sees what becomes of a wrong one.
     #[cfg(test)]
     sabotage: RefCell<Vec<(String, String)>>,
+    /// Whether kernels are compiled with loops that end in any case.
+    #[cfg(test)]
+    bounds_loops: Cell<bool>,
     /// Pipelines and bind groups that were ever created, and the pipelines alone.
     n_created: Cell<u64>,
     n_compiled: Cell<u64>,
@@ -44,6 +48,8 @@ impl Registry {
             bind_groups: RefCell::default(),
             #[cfg(test)]
             sabotage: RefCell::default(),
+            #[cfg(test)]
+            bounds_loops: Cell::new(false),
             n_created: Cell::new(0),
             n_compiled: Cell::new(0),
         }
@@ -53,6 +59,12 @@ impl Registry {
     #[cfg(test)]
     pub(super) fn sabotage(&self, right: &str, wrong: &str) {
         self.sabotage.borrow_mut().push((right.into(), wrong.into()));
+    }
+
+    /// From now on kernels are compiled with loops that end in any case.
+    #[cfg(test)]
+    pub(super) fn bound_loops(&self) {
+        self.bounds_loops.set(true);
     }
 
     /// Number of pipelines that were made.
@@ -80,10 +92,11 @@ impl Registry {
         let spec = variant.kernel.spec();
         let accesses: Vec<Access> = spec.storage.iter().map(|(_, access)| *access).collect();
         let (layout_idx, layout) = self.layout(accesses);
-        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(spec.stem),
-            source: wgpu::ShaderSource::Wgsl(self.source(variant).into()),
-        });
+        #[cfg(test)]
+        let bounds_loops = self.bounds_loops.get();
+        #[cfg(not(test))]
+        let bounds_loops = false;
+        let module = shader_module::create(&self.device, spec.stem, self.source(variant), bounds_loops);
         let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(spec.stem),
             bind_group_layouts: &[Some(&layout)],

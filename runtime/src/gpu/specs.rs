@@ -268,7 +268,7 @@ pub(super) static MATMUL_WIDE: Spec = Spec {
 pub(super) static MATVEC: Spec = Spec {
     stem: "matvec",
     body: body!("matvec"),
-    parts: &[Part::Activation, Part::Weights, Part::Dot],
+    parts: &[Part::Activation, Part::Dot],
     storage: LINEAR_STORAGE,
     params: MatvecParams::LAYOUT,
     workgroup: [64, 1, 1],

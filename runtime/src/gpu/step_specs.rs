@@ -20,6 +20,7 @@ params!(
         eps: f32,
         n_splits: u32,
         stats_at: u32,
+        n_repeats: u32,
     }
 );
 params!(
@@ -47,7 +48,7 @@ pub(super) const STEP_WORKGROUP: u32 = 128;
 pub(super) static STEP_ATTENTION: Spec = Spec {
     stem: "step_attention",
     body: body!("step_attention"),
-    parts: &[Part::HeadDim, Part::Input, Part::Weights, Part::Dot],
+    parts: &[Part::HeadDim, Part::Input, Part::Dot],
     storage: &[
         ("input", Read),
         ("weights", Read),
@@ -65,7 +66,7 @@ pub(super) static STEP_ATTENTION: Spec = Spec {
 pub(super) static STEP_GATE_UP: Spec = Spec {
     stem: "step_gate_up",
     body: body!("step_gate_up"),
-    parts: &[Part::Activation, Part::Input, Part::Weights, Part::Dot, Part::SecondDot],
+    parts: &[Part::Activation, Part::Input, Part::Dot, Part::SecondDot],
     storage: &[
         ("input", Read),
         ("weights", Read),
@@ -82,7 +83,7 @@ pub(super) static STEP_GATE_UP: Spec = Spec {
 pub(super) static STEP_LINEAR: Spec = Spec {
     stem: "step_linear",
     body: body!("step_linear"),
-    parts: &[Part::Activation, Part::Input, Part::Weights, Part::Dot],
+    parts: &[Part::Activation, Part::Input, Part::Dot],
     storage: &[
         ("input", Read),
         ("weights", Read),

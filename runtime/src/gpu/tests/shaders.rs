@@ -21,6 +21,8 @@ fn variants() -> Vec<Variant> {
     variants.into_values().collect()
 }
 
+const WGSL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/wgsl");
+
 /// A kernel with every weight layout, or with some head sizes.
 fn forms(kernel: Kernel) -> Vec<Variant> {
     let parts = kernel.spec().parts;
@@ -31,7 +33,7 @@ fn forms(kernel: Kernel) -> Vec<Variant> {
         let sizes = [1, 8, 16, 20, 36, 64];
         return sizes.map(|size| Variant { head_dim4: Some(size), ..Variant::plain(kernel) }).into();
     }
-    if !parts.contains(&Part::Weights) {
+    if !parts.contains(&Part::Weights) && !parts.contains(&Part::Dot) {
         return vec![Variant::plain(kernel)];
     }
     let is_int8 = parts.contains(&Part::Int8);
@@ -47,10 +49,10 @@ fn step_variants(kernel: Kernel) -> Vec<Variant> {
     let norm = InputKind::Norm { n_in4: 144 };
     let (inputs, lanes, head_dim4) = match kernel {
         Kernel::StepAttention => (vec![norm], vec![None], Some(16)),
-        Kernel::StepGateUp => (vec![InputKind::Plain, norm], vec![Some(1), Some(16)], None),
+        Kernel::StepGateUp => (vec![InputKind::Plain, norm], vec![Some(1), Some(16), Some(32)], None),
         _ => {
             let heads = InputKind::Heads { n_in4: 144, head_dim4: 16 };
-            (vec![InputKind::Plain, norm, heads], vec![Some(1), Some(16)], None)
+            (vec![InputKind::Plain, norm, heads], vec![Some(1), Some(16), Some(32)], None)
         }
     };
     let mut variants = vec![];
@@ -168,10 +170,39 @@ fn overrides(variant: &Variant, module: &naga::Module) {
     assert_eq!(declared, given, "{variant:?}");
 }
 
+/// What `shader_module` promises to drivers: every loop is a `for`, goes on only while its counter is below
+/// something, raises the counter each round, and nothing else in the file changes it.
+#[test]
+fn every_loop_ends() {
+    let mut n_loops = 0;
+    for file in std::fs::read_dir(WGSL).expect("the folder of kernels") {
+        let path = file.expect("an entry").path();
+        let source = std::fs::read_to_string(&path).expect("text");
+        let lines: Vec<&str> =
+            source.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+        for line in &lines {
+            let has_word = |word| line.split(|c: char| !c.is_alphanumeric()).any(|w| w == word);
+            assert!(!has_word("loop") && !has_word("while"), "{path:?}: {line}");
+            if !has_word("for") {
+                continue;
+            }
+            let header = line.trim().strip_prefix("for (").and_then(|rest| rest.strip_suffix(") {"));
+            let parts: Vec<&str> = header.expect("a loop on a line").split("; ").collect();
+            let [_, condition, step] = parts.as_slice() else { panic!("{path:?}: {line}") };
+            let counter = step.strip_suffix("++").or_else(|| step.split_once(" += ").map(|(name, _)| name));
+            let counter = counter.unwrap_or_else(|| panic!("{path:?}: {line} does not count up"));
+            assert!(condition.contains(&format!("{counter} < ")), "{path:?}: {line} may not end");
+            let changes = |other: &&&str| other.trim().starts_with(&format!("{counter} "));
+            assert_eq!(lines.iter().find(changes), None, "{path:?} changes {counter}");
+            n_loops += 1;
+        }
+    }
+    assert!(n_loops > 50, "{n_loops} loops were looked at");
+}
+
 #[test]
 fn every_file_belongs_to_a_kernel() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/wgsl");
-    let files = std::fs::read_dir(folder).expect("the folder of kernels");
+    let files = std::fs::read_dir(WGSL).expect("the folder of kernels");
     let files: BTreeSet<String> =
         files.map(|file| file.expect("an entry").file_name().into_string().expect("ASCII")).collect();
     let stems = Kernel::ALL.iter().map(|kernel| kernel.spec().stem.to_owned());

@@ -257,6 +257,27 @@ fn a_fused_step_equals_its_operations() {
     }
 }
 
+/// The twin of what is told to drivers: where loops are made to end in any case the results are the same, but
+/// for a driver's other order of sums.
+#[test]
+fn bounded_loops_give_the_same() {
+    for kernels in KERNEL_SETS {
+        let logits = [false, true].map(|bounds_loops| {
+            let decoder = Decoder::new(SMALL, kernels);
+            if bounds_loops {
+                decoder.bench.gpu.registry.bound_loops();
+            }
+            decoder.fill(SMALL.n_ctx);
+            let (program, logits) = decoder.record(5, SMALL.n_ctx - 1);
+            let nodes = decoder.fused(&program, logits);
+            decoder.read(&program, &nodes, logits)
+        });
+        let largest = logits[1].iter().fold(0f32, |max, l| max.max(l.abs()));
+        assert!(largest > 0.0);
+        assert_close(&format!("{kernels:?}"), &logits[0], &logits[1], |_| f64::from(largest) * 2e-5);
+    }
+}
+
 #[test]
 fn a_layer_is_four_dispatches() {
     let smollm2 = Config {
