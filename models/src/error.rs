@@ -57,6 +57,28 @@ pub enum Error {
         /// Every source that was asked, and why it did not give the file.
         tried: Vec<Attempt>,
     },
+    /// The disk, or what the browser grants this site, has no room for the model.
+    #[error(
+        "model {id} needs {} MB more, and {} MB are free; delete something, or choose a smaller model",
+        needed_bytes.div_ceil(1_000_000),
+        free_bytes / 1_000_000
+    )]
+    NoRoom {
+        /// The model.
+        id: String,
+        /// Bytes that are still to be written, with what is left free for other work.
+        needed_bytes: u64,
+        /// Bytes that are free.
+        free_bytes: u64,
+    },
+    /// A file that was to be imported is of no use, or its name is taken.
+    #[error("{name} cannot be taken in: {reason}")]
+    NotImported {
+        /// The file, or the model's name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// [`crate::Cancel`] was set.
     #[error(
         "fetching {file} was stopped at {done_bytes} of {total_bytes} bytes; fetch again to go on from there"

@@ -61,6 +61,25 @@ impl ModelFiles {
         self.files.iter().any(|(n, _)| n == name)
     }
 
+    /// The files' names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Sum of the files' sizes.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when one cannot be opened.
+    pub async fn n_bytes(&self) -> Result<u64> {
+        let mut n_bytes = 0;
+        for (_, path) in &self.files {
+            let file = File::open(path, OpenMode::Read).await.at(path)?;
+            n_bytes += file.len().at(path)?;
+            file.close();
+        }
+        Ok(n_bytes)
+    }
+
     /// Where the file is: a path natively, a path from the OPFS root in the browser.
     ///
     /// # Errors

@@ -75,6 +75,15 @@ const fn reranker(
     HubModel { id, kind: ModelKind::Reranker, hub_repo, licence, megabytes, defaults: PLAIN }
 }
 
+const fn generator(
+    id: &'static str,
+    hub_repo: &'static str,
+    licence: &'static str,
+    megabytes: u32,
+) -> HubModel {
+    HubModel { id, kind: ModelKind::Generator, hub_repo, licence, megabytes, defaults: PLAIN }
+}
+
 #[rustfmt::skip]
 const MODELS: &[HubModel] = &[
     embedder("all-MiniLM-L12-v2", "sentence-transformers/all-MiniLM-L12-v2", "Apache-2.0", 133, PLAIN),
@@ -104,6 +113,8 @@ const MODELS: &[HubModel] = &[
     reranker("bge-reranker-base", "BAAI/bge-reranker-base", "MIT", 1112),
     reranker("bge-reranker-large", "BAAI/bge-reranker-large", "MIT", 2239),
     reranker("bge-reranker-v2-m3", "BAAI/bge-reranker-v2-m3", "Apache-2.0", 2271),
+    generator("SmolLM2-360M-Instruct-GGUF", "HuggingFaceTB/SmolLM2-360M-Instruct-GGUF", "Apache-2.0", 386),
+    generator("SmolLM2-1.7B-Instruct-GGUF", "HuggingFaceTB/SmolLM2-1.7B-Instruct-GGUF", "Apache-2.0", 1056),
 ];
 
 #[cfg(test)]

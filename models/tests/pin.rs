@@ -89,6 +89,19 @@ fn a_model_of_the_hub_is_pinned_at_its_first_fetch() {
             assert_eq!(store.find(name).await.unwrap(), fetched, "{name}");
         }
 
+        // A hub that tells its commits is read at one of them.
+        let commit = "0a1b2c";
+        let of_main = pages.lock().unwrap().clone();
+        let renamed = of_main.iter().map(|(path, page)| (path.replace("/main", "/0a1b2c"), page.clone()));
+        let mut renamed: BTreeMap<_, _> = renamed.collect();
+        renamed.insert(format!("/api/models/{repo}"), format!(r#"{{"sha": "{commit}"}}"#).into_bytes());
+        let other = tempfile::tempdir().unwrap();
+        let of_commit = Store::open(other.path().to_str().unwrap(), None, None)
+            .with_hub(Some(&hub(&Arc::new(Mutex::new(renamed)))));
+        of_commit.fetch(repo, &mut |_| {}, &Cancel::new()).await.unwrap();
+        let kept = std::fs::read_to_string(other.path().join("bge-small-en-v1.5/pinned.json")).unwrap();
+        assert!(kept.contains(commit), "{kept}");
+
         // From now on it is what it was, whatever the hub says.
         let moved = format!("/{repo}/resolve/main/model.safetensors");
         pages.lock().unwrap().insert(moved, vec![6; 100_000]);
@@ -117,7 +130,9 @@ fn any_repository_can_be_named_and_what_it_lacks_is_told() {
         let list = "/api/models/a/pickled/tree/main?recursive=true";
         let json = r#"[{"type": "file", "size": 2, "path": "config.json"}, {"type": "file", "size": 9, "path": "pytorch_model.bin"}]"#;
         pages.lock().unwrap().insert(list.into(), json.into());
-        for (name, expect) in [("a/pickled", "it has no model.safetensors"), ("a/none", "404")] {
+        for (name, expect) in
+            [("a/pickled", "it has no model.safetensors and no GGUF file"), ("a/none", "404")]
+        {
             let error = store.fetch(name, &mut |_| {}, &Cancel::new()).await.unwrap_err().to_string();
             assert!(error.contains(expect), "{error}");
         }
@@ -125,6 +140,32 @@ fn any_repository_can_be_named_and_what_it_lacks_is_told() {
             let error = store.fetch(name, &mut |_| {}, &Cancel::new()).await.unwrap_err();
             assert!(matches!(error, Error::UnknownModel { .. }), "{name}: {error}");
         }
+    });
+}
+
+#[test]
+fn of_a_repository_with_gguf_files_one_is_taken() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let weights = vec![3; 5000];
+        let file = |path: &str| {
+            format!(
+                r#"{{"type": "file", "size": 5000, "path": "{path}", "lfs": {{"oid": "{}", "size": 5000}}}}"#,
+                sha256(&weights)
+            )
+        };
+        let names =
+            ["M-F16.gguf", "M-Q2_K.gguf", "M-Q4_0.gguf", "M-Q8_0.gguf", "M-Q4_K_M-00001-of-00002.gguf"];
+        let list = format!("[{}]", names.map(file).join(","));
+        let pages = BTreeMap::from([
+            ("/api/models/a/M-GGUF/tree/main?recursive=true".to_owned(), list.into_bytes()),
+            ("/a/M-GGUF/resolve/main/M-Q4_0.gguf".to_owned(), weights.clone()),
+        ]);
+        let url = hub(&Arc::new(Mutex::new(pages)));
+        let store = Store::open(folder.path().to_str().unwrap(), None, None).with_hub(Some(&url));
+        let fetched = store.fetch("a/M-GGUF", &mut |_| {}, &Cancel::new()).await.unwrap();
+        assert_eq!(fetched.read("model.gguf").await.unwrap(), weights);
+        assert_eq!(store.find("a/M-GGUF").await.unwrap(), fetched);
     });
 }
 

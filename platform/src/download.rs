@@ -22,7 +22,7 @@ impl Download {
     /// The next bytes of the body; `None` at its end.
     ///
     /// # Errors
-    /// `Network` when the connection breaks, or stalls for [`MAX_STALL_MS`].
+    /// `Network` when the connection breaks, or stalls for [`Asked::stall_ms`].
     pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
         let next = self.body.next().await;
         next.map_err(|reason| Error::Network { url: self.url.clone(), reason })
@@ -33,29 +33,78 @@ impl Download {
 ///
 /// # Errors
 /// `Http` for every answer but 200 and 206 (416 when `start` is at or past the end of the file),
-/// `Network` when there is no answer, or a range that was not asked for.
+/// `Busy` for 429 and 503, `Network` when there is no answer, or a range that was not asked for.
 pub async fn fetch(url: &str, start: u64) -> Result<Download> {
-    let network = |reason: String| Error::Network { url: url.to_owned(), reason };
-    let head = os::net::request(url, start).await.map_err(network)?;
-    let resumed = match head.status {
-        200 => false,
-        206 if start > 0 => true,
-        status => {
-            return Err(Error::Http { url: url.to_owned(), status });
+    Asked { start, ..Asked::new(url) }.fetch().await
+}
+
+/// Which bytes of which address, and how patiently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// The address.
+    pub url: &'a str,
+    /// The first byte.
+    pub start: u64,
+    /// The byte after the last one; `None` asks for all there are.
+    pub end: Option<u64>,
+    /// What brings no byte for this long counts as broken.
+    pub stall_ms: u32,
+}
+
+impl<'a> Asked<'a> {
+    /// The whole of `url`, with the usual patience.
+    pub fn new(url: &'a str) -> Self {
+        Self { url, start: 0, end: None, stall_ms: MAX_STALL_MS }
+    }
+
+    /// The header that asks for a part.
+    pub(crate) fn range(&self) -> Option<String> {
+        match self.end {
+            Some(end) => Some(format!("bytes={}-{}", self.start, end.saturating_sub(1))),
+            None if self.start > 0 => Some(format!("bytes={}-", self.start)),
+            None => None,
         }
-    };
-    let total_bytes = if resumed {
-        let range = head.content_range.as_deref().unwrap_or_default();
-        let (first, total) = parse_content_range(range)
-            .ok_or_else(|| network(format!("its range {range:?} cannot be read")))?;
-        if first != start {
-            return Err(network(format!("it sent bytes from {first} instead of {start}")));
-        }
-        total
-    } else {
-        head.content_length
-    };
-    Ok(Download { status: head.status, total_bytes, resumed, url: url.to_owned(), body: head.body })
+    }
+
+    /// Asks.
+    ///
+    /// # Errors
+    /// As [`fetch`].
+    pub async fn fetch(&self) -> Result<Download> {
+        let url = self.url.to_owned();
+        let head = match os::net::request(self).await {
+            Ok(head) => head,
+            Err(reason) => return Err(Error::Network { url, reason }),
+        };
+        let resumed = match head.status {
+            200 => false,
+            206 if self.range().is_some() => true,
+            status @ (429 | 503) => {
+                let wait_s = head.retry_after.and_then(|text| text.trim().parse().ok());
+                return Err(Error::Busy { url, status, wait_s });
+            }
+            status => return Err(Error::Http { url, status }),
+        };
+        let total_bytes = match (resumed, head.content_range) {
+            (false, _) => head.content_length,
+            (true, range) => match total_of(&range.unwrap_or_default(), self.start) {
+                Ok(total_bytes) => total_bytes,
+                Err(reason) => return Err(Error::Network { url, reason }),
+            },
+        };
+        Ok(Download { status: head.status, total_bytes, resumed, url, body: head.body })
+    }
+}
+
+/// The length that a `Content-Range` tells, if it begins where it should.
+fn total_of(range: &str, start: u64) -> std::result::Result<Option<u64>, String> {
+    let (first, total) =
+        parse_content_range(range).ok_or_else(|| format!("its range {range:?} cannot be read"))?;
+    if first == start { Ok(total) } else { Err(format!("it sent bytes from {first} instead of {start}")) }
+}
+
+pub(crate) fn stalled(stall_ms: u32) -> String {
+    format!("nothing arrived for {} seconds", stall_ms.div_ceil(1000))
 }
 
 /// What the two systems report of an answer.
@@ -64,6 +113,7 @@ pub(crate) struct Head {
     /// The length of the body, unless it travels compressed.
     pub content_length: Option<u64>,
     pub content_range: Option<String>,
+    pub retry_after: Option<String>,
     pub body: os::net::Body,
 }
 

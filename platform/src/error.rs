@@ -62,6 +62,16 @@ pub enum Error {
         /// The status code.
         status: u16,
     },
+    /// The server asks to be left alone for a while.
+    #[error("{url} is busy (HTTP status {status}); try again later")]
+    Busy {
+        /// The address asked for.
+        url: String,
+        /// The status code: 429 or 503.
+        status: u16,
+        /// For how many seconds, if it says so.
+        wait_s: Option<u32>,
+    },
     /// The server could not be reached, or the connection broke or stalled.
     #[error("{url} could not be downloaded: {reason}; check the connection and try again")]
     Network {

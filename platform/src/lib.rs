@@ -45,7 +45,7 @@ mod os;
 #[path = "web/mod.rs"]
 mod os;
 
-pub use download::{Download, MAX_STALL_MS, fetch};
+pub use download::{Asked, Download, MAX_STALL_MS, fetch};
 pub use error::{Error, Result};
 pub use file::{File, MAX_LOCK_WAIT_MS, OpenMode};
 pub use folder::{DirEntry, exists, list, remove, rename};
@@ -53,5 +53,5 @@ pub use folder::{DirEntry, exists, list, remove, rename};
 pub use os::tasks::block_on;
 #[cfg(target_arch = "wasm32")]
 pub use os::tasks::spawn_local;
-pub use storage::{StorageEstimate, keeps_files, request_persistence, storage_estimate};
+pub use storage::{Room, StorageEstimate, keeps_files, request_persistence, room, storage_estimate};
 pub use tasks::{n_threads, now_ms, parallel_chunks_mut, sleep_ms, start_threads, unix_ms, yield_now};

@@ -34,6 +34,11 @@ pub(crate) async fn has(path: &str) -> bool {
     path.starts_with(PREFIX) || !os::storage::keeps_files().await
 }
 
+/// What is left of all that files in memory may take.
+pub(crate) fn free_bytes() -> u64 {
+    MAX_BYTES.saturating_sub(tree().n_blocks * BLOCK_BYTES) as u64
+}
+
 /// An open file and its lock, which ends with it.
 #[derive(Debug)]
 pub(crate) struct MemoryFile {

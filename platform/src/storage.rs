@@ -1,6 +1,6 @@
 //! How much this program may keep.
 
-use crate::os;
+use crate::{memory, os};
 
 /// What the browser says about the room of this site. Estimates: browsers blur them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,23 @@ pub struct StorageEstimate {
     pub quota_bytes: u64,
     /// Whether the browser promises not to clear them when the disk runs full.
     pub persisted: bool,
+}
+
+/// How much more can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes that are free. An estimate: others write, too.
+    pub free_bytes: u64,
+    /// Whether a file takes its whole length even where nothing was written to it.
+    pub counts_holes: bool,
+}
+
+/// The room for a file at `path`, which need not be there; `None` where the system does not tell.
+pub async fn room(path: &str) -> Option<Room> {
+    if memory::has(path).await {
+        return Some(Room { free_bytes: memory::free_bytes(), counts_holes: true });
+    }
+    os::storage::room(path).await
 }
 
 /// The room of this site; `None` natively and where the browser does not tell.

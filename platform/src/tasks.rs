@@ -12,7 +12,7 @@ pub fn unix_ms() -> i64 {
     os::tasks::unix_ms()
 }
 
-/// Waits. Natively this blocks the thread.
+/// Waits; other tasks go on meanwhile.
 pub async fn sleep_ms(duration_ms: u32) {
     os::tasks::sleep_ms(duration_ms).await;
 }

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread;
 
+use futures_util::future::{Either, select};
 use platform::{Error, File, OpenMode, block_on, fetch};
 
 #[test]
@@ -41,10 +42,11 @@ fn downloads() {
     let base = serve_each(move |path, range| {
         let total = served.len();
         match (path, range) {
-            ("/file", Some(first)) if first >= total => answer("416 Nope", "", b""),
-            ("/file", Some(first)) => {
-                let range = format!("Content-Range: bytes {first}-{}/{total}\r\n", total - 1);
-                answer("206 Partial Content", &range, &served[first..])
+            ("/file", Some((first, _))) if first >= total => answer("416 Nope", "", b""),
+            ("/file", Some((first, end))) => {
+                let end = end.unwrap_or(total);
+                let range = format!("Content-Range: bytes {first}-{}/{total}\r\n", end - 1);
+                answer("206 Partial Content", &range, &served[first..end])
             }
             ("/file", None) => answer("200 OK", "", &served),
             _ => answer("404 Not Found", "", b"no"),
@@ -86,9 +88,39 @@ fn servers_that_do_not_keep_their_word() {
 
         let busy = format!("{base}/busy");
         let error = fetch(&busy, 0).await.unwrap_err();
-        assert_eq!(error, Error::Http { url: busy, status: 503 });
+        assert_eq!(error, Error::Busy { url: busy, status: 503, wait_s: None });
         let nobody = fetch("http://127.0.0.1:1/file", 0).await.unwrap_err();
         assert!(matches!(nobody, Error::Network { .. }), "{nobody:?}");
+    });
+}
+
+#[test]
+fn a_download_waits_for_the_network_and_not_for_ever() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut silent = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123").unwrap();
+            silent.push(stream);
+        }
+    });
+    block_on(async {
+        let asked = platform::Asked { stall_ms: 300, ..platform::Asked::new(&url) };
+        let mut download = asked.fetch().await.unwrap();
+        assert_eq!(download.chunk().await.unwrap().as_deref(), Some(&b"0123"[..]));
+        // Another task goes on while this one waits.
+        let waiting = std::pin::pin!(download.chunk());
+        let other = std::pin::pin!(platform::sleep_ms(20));
+        let Either::Right((_, waiting)) = select(waiting, other).await else {
+            panic!("nothing more was sent")
+        };
+        let error = waiting.await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Network { reason, .. } if reason.contains("nothing arrived")),
+            "{error:?}"
+        );
     });
 }
 
@@ -104,8 +136,11 @@ fn a_full_disk_is_told_as_such() {
     assert!(error.to_string().contains("free some disk space"), "{error}");
 }
 
-/// Answers each connection's one request with `respond(path, first byte of the range)`.
-fn serve_each(respond: impl Fn(&str, Option<usize>) -> Vec<u8> + Send + 'static) -> String {
+/// The first byte of a range, and the one after its last.
+type Range = Option<(usize, Option<usize>)>;
+
+/// Answers each connection's one request with `respond(path, range)`.
+fn serve_each(respond: impl Fn(&str, Range) -> Vec<u8> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -118,8 +153,11 @@ fn serve_each(respond: impl Fn(&str, Option<usize>) -> Vec<u8> + Send + 'static)
                     break;
                 } else if let Some(rest) = line.strip_prefix("get ") {
                     path = rest.split(' ').next().unwrap().to_owned();
-                } else if let Some(first) = line.strip_prefix("range: bytes=") {
-                    range = first.trim_end_matches('-').parse().ok();
+                } else if let Some((first, last)) =
+                    line.strip_prefix("range: bytes=").and_then(|range| range.split_once('-'))
+                {
+                    let end = last.parse::<usize>().ok().map(|last| last + 1);
+                    range = first.parse().ok().map(|first| (first, end));
                 }
             }
             // A client that gave up is no fault of the server.

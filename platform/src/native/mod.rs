@@ -6,3 +6,4 @@ pub(crate) mod net;
 pub(crate) mod storage;
 pub(crate) mod tasks;
 pub(crate) mod threads;
+pub(crate) mod timer;

@@ -1,17 +1,23 @@
 //! HTTP on a thread of its own, so that a stalled connection is noticed and dropping the
 //! [`Body`] ends the transfer.
 
+use std::future::poll_fn;
 use std::io::{ErrorKind, Read};
 use std::sync::OnceLock;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::Duration;
 
+use futures_channel::mpsc::{self, Receiver, Sender};
+use futures_channel::oneshot;
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, http};
 
+use super::tasks::block_on;
+use super::timer::Sleep;
 use crate::MAX_STALL_MS;
-use crate::download::Head;
+use crate::download::{Asked, Head};
 
 /// The most that one read brings.
 const MAX_CHUNK_BYTES: usize = 256 * 1024;
@@ -25,52 +31,59 @@ type Chunk = Result<Vec<u8>, String>;
 
 /// The rest of an answer.
 #[derive(Debug)]
-pub(crate) struct Body(Receiver<Chunk>);
+pub(crate) struct Body {
+    chunks: Receiver<Chunk>,
+    stall: Sleep,
+    stall_ms: u32,
+}
 
 impl Body {
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
-        match self.0.recv_timeout(STALL) {
-            Ok(chunk) => chunk.map(|bytes| (!bytes.is_empty()).then_some(bytes)),
-            Err(RecvTimeoutError::Timeout) => Err(stalled()),
+        self.stall.restart(Duration::from_millis(self.stall_ms.into()));
+        match select(self.chunks.next(), &mut self.stall).await {
+            Either::Left((Some(chunk), _)) => chunk.map(|bytes| (!bytes.is_empty()).then_some(bytes)),
             // The end was told already; asking again finds it again.
-            Err(RecvTimeoutError::Disconnected) => Ok(None),
+            Either::Left((None, _)) => Ok(None),
+            Either::Right(((), _)) => Err(crate::download::stalled(self.stall_ms)),
         }
     }
 }
 
-fn stalled() -> String {
-    format!("nothing arrived for {} seconds", MAX_STALL_MS / 1000)
-}
-
-pub(crate) async fn request(url: &str, start: u64) -> Result<Head, String> {
-    let (send_head, head) = mpsc::sync_channel(1);
-    let url = url.to_owned();
+pub(crate) async fn request(asked: &Asked<'_>) -> Result<Head, String> {
+    let (send_head, head) = oneshot::channel();
+    let (url, range, stall_ms) = (asked.url.to_owned(), asked.range(), asked.stall_ms);
     thread::Builder::new()
         .name("download".to_owned())
         .spawn(move || {
-            let response = match ask(&url, start) {
+            let response = match ask(&url, range.as_deref()) {
                 Ok(response) => response,
                 Err(error) => return drop(send_head.send(Err(error.to_string()))),
             };
-            let (send_chunk, chunks) = mpsc::sync_channel(MAX_QUEUED_CHUNKS);
+            let (send_chunk, chunks) = mpsc::channel(MAX_QUEUED_CHUNKS);
+            let stall = Sleep::new(Duration::ZERO);
             let head = Head {
                 status: response.status().as_u16(),
                 content_length: header(&response, "content-length").and_then(|v| v.parse().ok()),
                 content_range: header(&response, "content-range"),
-                body: Body(chunks),
+                retry_after: header(&response, "retry-after"),
+                body: Body { chunks, stall, stall_ms },
             };
             if send_head.send(Ok(head)).is_ok() {
-                pump(response.into_body().into_reader(), &send_chunk);
+                pump(response.into_body().into_reader(), send_chunk);
             }
         })
         .map_err(|e| e.to_string())?;
-    head.recv_timeout(STALL).unwrap_or_else(|_| Err(stalled()))
+    let patience = Sleep::new(Duration::from_millis(stall_ms.into()));
+    match select(head, patience).await {
+        Either::Left((head, _)) => head.unwrap_or_else(|_| Err("its thread has ended".to_owned())),
+        Either::Right(((), _)) => Err(crate::download::stalled(stall_ms)),
+    }
 }
 
-fn ask(url: &str, start: u64) -> Result<http::Response<ureq::Body>, ureq::Error> {
+fn ask(url: &str, range: Option<&str>) -> Result<http::Response<ureq::Body>, ureq::Error> {
     let mut request = agent().get(url);
-    if start > 0 {
-        request = request.header("Range", format!("bytes={start}-"));
+    if let Some(range) = range {
+        request = request.header("Range", range);
     }
     request.call()
 }
@@ -80,7 +93,7 @@ fn header(response: &http::Response<ureq::Body>, name: &str) -> Option<String> {
 }
 
 /// Sends the body in chunks and an empty one as its end; stops when nobody listens.
-fn pump(mut body: impl Read, chunks: &SyncSender<Chunk>) {
+fn pump(mut body: impl Read, mut chunks: Sender<Chunk>) {
     let mut buf = vec![0; MAX_CHUNK_BYTES];
     loop {
         let chunk = match body.read(&mut buf) {
@@ -89,7 +102,8 @@ fn pump(mut body: impl Read, chunks: &SyncSender<Chunk>) {
             Ok(n_read) => Ok(buf[..n_read].to_vec()),
         };
         let is_last = chunk.as_ref().map_or(true, Vec::is_empty);
-        if chunks.send(chunk).is_err() || is_last {
+        let is_heard = block_on(poll_fn(|context| chunks.poll_ready(context))).is_ok();
+        if !is_heard || chunks.start_send(chunk).is_err() || is_last {
             return;
         }
     }

@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::timer::Sleep;
+
 /// Runs a future to its end on this thread. Native only: a browser's threads must not wait.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     pollster::block_on(future)
@@ -24,7 +26,7 @@ pub(crate) fn unix_ms() -> i64 {
 }
 
 pub(crate) async fn sleep_ms(duration_ms: u32) {
-    std::thread::sleep(Duration::from_millis(duration_ms.into()));
+    Sleep::new(Duration::from_millis(duration_ms.into())).await;
 }
 
 pub(crate) async fn yield_now() {

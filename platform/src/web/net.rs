@@ -5,8 +5,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{AbortController, ReadableStreamDefaultReader, Request, RequestCache, RequestInit, Response};
 
 use super::js::{self, error_text, settle};
-use crate::MAX_STALL_MS;
-use crate::download::Head;
+use crate::download::{Asked, Head, stalled};
 
 /// The rest of an answer. Dropping it ends the transfer.
 #[derive(Debug)]
@@ -14,6 +13,7 @@ pub(crate) struct Body {
     /// `None` for an answer without a body.
     reader: Option<ReadableStreamDefaultReader>,
     abort: AbortController,
+    stall_ms: u32,
 }
 
 impl Body {
@@ -22,7 +22,7 @@ impl Body {
             let Some(reader) = &self.reader else {
                 return Ok(None);
             };
-            let next = unless_stalled(reader.read()).await?;
+            let next = unless_stalled(reader.read(), self.stall_ms).await?;
             let is_done = Reflect::get(&next, &"done".into()).is_ok_and(|done| done.is_truthy());
             if is_done {
                 self.reader = None;
@@ -43,19 +43,20 @@ impl Drop for Body {
     }
 }
 
-pub(crate) async fn request(url: &str, start: u64) -> Result<Head, String> {
+pub(crate) async fn request(asked: &Asked<'_>) -> Result<Head, String> {
     let text = |e: JsValue| error_text(&e);
     let abort = AbortController::new().map_err(text)?;
     let init = RequestInit::new();
     init.set_signal(Some(&abort.signal()));
     // What is downloaded is kept as a file; the browser's cache need not hold it a second time.
     init.set_cache(RequestCache::NoStore);
-    let request = Request::new_with_str_and_init(url, &init).map_err(text)?;
-    if start > 0 {
-        request.headers().set("Range", &format!("bytes={start}-")).map_err(text)?;
+    let request = Request::new_with_str_and_init(asked.url, &init).map_err(text)?;
+    if let Some(range) = asked.range() {
+        request.headers().set("Range", &range).map_err(text)?;
     }
-    let mut body = Body { reader: None, abort };
-    let response: Response = unless_stalled(js::fetch_request(&request)).await?.unchecked_into();
+    let mut body = Body { reader: None, abort, stall_ms: asked.stall_ms };
+    let response: Response =
+        unless_stalled(js::fetch_request(&request), asked.stall_ms).await?.unchecked_into();
     let headers = response.headers();
     let header = |name: &str| headers.get(name).ok().flatten();
     body.reader = response.body().map(|stream| stream.get_reader().unchecked_into());
@@ -65,22 +66,23 @@ pub(crate) async fn request(url: &str, start: u64) -> Result<Head, String> {
         status: response.status(),
         content_length: content_length.and_then(|digits| digits.parse().ok()),
         content_range: header("content-range"),
+        retry_after: header("retry-after"),
         body,
     })
 }
 
-/// Awaits `promise`, but no longer than [`MAX_STALL_MS`].
-async fn unless_stalled(promise: Promise) -> Result<JsValue, String> {
+/// Awaits `promise`, but no longer than `stall_ms`.
+async fn unless_stalled(promise: Promise, stall_ms: u32) -> Result<JsValue, String> {
     let mut timer_id = 0;
     let timer = Promise::new(&mut |resolve, _| {
-        timer_id = js::set_timeout(&resolve, MAX_STALL_MS);
+        timer_id = js::set_timeout(&resolve, stall_ms);
     });
     let first: Result<JsValue, JsValue> = settle(Promise::race(&Array::of2(&promise, &timer))).await;
     js::clear_timeout(timer_id);
     let value = first.map_err(|e| error_text(&e))?;
     // The timer alone resolves without a value.
     if value.is_undefined() {
-        return Err(format!("nothing arrived for {} seconds", MAX_STALL_MS / 1000));
+        return Err(stalled(stall_ms));
     }
     Ok(value)
 }

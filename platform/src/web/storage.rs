@@ -6,7 +6,7 @@ use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 
 use super::js::{is_worker, settle, storage_manager};
-use crate::StorageEstimate;
+use crate::{Room, StorageEstimate};
 
 pub(crate) async fn estimate() -> Option<StorageEstimate> {
     let storage = storage_manager()?;
@@ -18,6 +18,11 @@ pub(crate) async fn estimate() -> Option<StorageEstimate> {
         quota_bytes: bytes("quota")?,
         persisted: persisted.is_truthy(),
     })
+}
+
+pub(crate) async fn room(_path: &str) -> Option<Room> {
+    let StorageEstimate { usage_bytes, quota_bytes, .. } = estimate().await?;
+    Some(Room { free_bytes: quota_bytes.saturating_sub(usage_bytes), counts_holes: true })
 }
 
 pub(crate) async fn persist() -> bool {

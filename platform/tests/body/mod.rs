@@ -122,6 +122,7 @@ async fn names(root: &str) {
 
 /// Clock and tasks.
 pub async fn tasks() {
+    assert!(platform::room("tests").await.is_some_and(|room| room.free_bytes > 0));
     let began_ms = platform::now_ms();
     platform::sleep_ms(20).await;
     let slept_ms = platform::now_ms() - began_ms;
@@ -187,6 +188,16 @@ pub async fn downloads(url: &str, expected: &[u8], missing_url: &str) {
         }
         assert!(bytes == expected[start as usize..], "from {start}: other bytes than served");
         assert_eq!(download.chunk().await, Ok(None), "the end stays the end");
+    }
+    for (start, end) in [(0, 5), (70_000, 300_000), (expected.len() as u64 - 1, expected.len() as u64)] {
+        let asked = platform::Asked { start, end: Some(end), ..platform::Asked::new(url) };
+        let mut download = asked.fetch().await.expect("an answer");
+        assert_eq!((download.resumed, download.total_bytes), (true, Some(expected.len() as u64)));
+        let mut bytes = Vec::new();
+        while let Some(chunk) = download.chunk().await.expect("a chunk") {
+            bytes.extend(chunk);
+        }
+        assert!(bytes == expected[start as usize..end as usize], "{start} to {end}: other bytes than asked");
     }
     drop(platform::fetch(url, 0).await.expect("a download can be given up at once"));
     let at_end = platform::fetch(url, expected.len() as u64).await.expect_err("nothing is left");
