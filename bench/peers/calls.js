@@ -5,7 +5,7 @@ export function answer(methods) {
     try {
       self.postMessage({ id, result: await methods[method](...args) });
     } catch (error) {
-      self.postMessage({ id, error: String(error?.stack ?? error) });
+      self.postMessage({ id, error: String(error?.stack ?? error?.message ?? error) });
     }
   };
 }

@@ -30,10 +30,7 @@ const PEERS: [Peer; 4] = [
         name: "EdgeVec",
         package: "edgevec",
         script: "edgevec.js",
-        settings: || {
-            let graphs = [32, 64, 128, 256].map(|ef| (json!({"kind": "hnsw", "ef": ef}), vec![json!({})]));
-            graphs.into_iter().chain([(json!({"kind": "flat"}), vec![json!({})])]).collect()
-        },
+        settings: || [32, 64, 128, 256].map(|ef| (json!({"ef": ef}), vec![json!({})])).to_vec(),
     },
     Peer {
         name: "hnswlib-wasm",
