@@ -1,6 +1,7 @@
 //! Text to token ids and back.
 
 mod gguf;
+mod sentence_piece;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -55,8 +56,8 @@ impl Tokenizer {
         Ok(Self::new(inner, None, None))
     }
 
-    /// From a GGUF file's metadata (`tokenizer.ggml.*`): byte-level BPE with the pre-tokenizers
-    /// "smollm" and "gpt-2".
+    /// From a GGUF file's metadata (`tokenizer.ggml.*`): byte-level BPE with the pre-tokenizers "gpt-2",
+    /// "smollm", "llama-bpe", "smaug-bpe" and "qwen2", or SentencePiece's BPE.
     ///
     /// # Errors
     /// [`Error::Tokenizer`] when the metadata has none or contradicts itself,

@@ -7,6 +7,7 @@ use crate::weights::fixture::{Gguf, text};
 /// GGUF's numbers for the value types used here.
 const U32: u32 = 4;
 const I32: u32 = 5;
+const F32: u32 = 6;
 const BOOL: u32 = 7;
 const TEXT: u32 = 8;
 const ARRAY: u32 = 9;
@@ -119,7 +120,8 @@ fn every_unusable_definition_is_refused_with_its_reason() {
     let mut no_bos = without("bos_token_id");
     no_bos.push(("add_bos_token", BOOL, vec![1]));
     let cases: Vec<(&str, Vec<Entry>)> = vec![
-        ("the tokenizer `llama`", changed("model", text("llama"))),
+        ("the tokenizer `t5`", changed("model", text("t5"))),
+        ("no list `scores`", changed("model", text("llama"))),
         ("the pre-tokenizer `tekken`", changed("pre", text("tekken"))),
         ("no `model`", without("model")),
         ("no list `tokens`", without("tokens")),
@@ -148,4 +150,99 @@ fn a_tokenizer_json_loses_its_padding_and_truncation() {
         "decoder":null,"model":{"type":"WordLevel","vocab":{"[PAD]":0,"a":1,"b":2},"unk_token":"[PAD]"}}"#;
     let t = Tokenizer::from_json(json.as_bytes()).unwrap();
     assert_eq!(t.encode("a b a b", true).unwrap().ids, [1, 2, 1, 2]);
+}
+
+/// Ids by llama.cpp, and for SentencePiece by its own package, too (`fixtures/make/gguf_tokenizers.py`).
+#[derive(serde::Deserialize)]
+struct Golden {
+    texts: Vec<String>,
+    bpe: Definition,
+    sentence_piece: Definition,
+}
+
+#[derive(serde::Deserialize)]
+struct Definition {
+    tokens: Vec<String>,
+    types: Vec<i32>,
+    #[serde(default)]
+    merges: Vec<String>,
+    #[serde(default)]
+    scores: Vec<f32>,
+    /// By name of the case: of every text.
+    ids: std::collections::BTreeMap<String, Vec<Vec<u32>>>,
+}
+
+impl Definition {
+    fn entries(&self, model: &str) -> Vec<Entry> {
+        let all = |values: &[String]| texts(&values.iter().map(String::as_str).collect::<Vec<_>>());
+        let bytes = |values: Vec<[u8; 4]>| values.into_iter().map(Vec::from).collect::<Vec<_>>();
+        let scores = bytes(self.scores.iter().map(|score| score.to_le_bytes()).collect());
+        vec![
+            ("model", TEXT, text(model)),
+            ("tokens", ARRAY, all(&self.tokens)),
+            (
+                "token_type",
+                ARRAY,
+                array(I32, &bytes(self.types.iter().map(|kind| kind.to_le_bytes()).collect())),
+            ),
+            ("merges", ARRAY, all(&self.merges)),
+            ("scores", ARRAY, array(F32, &scores)),
+            ("bos_token_id", U32, 1u32.to_le_bytes().into()),
+        ]
+    }
+
+    #[track_caller]
+    fn check(&self, name: &str, t: &Tokenizer, texts: &[String]) {
+        for (text, ids) in texts.iter().zip(&self.ids[name]) {
+            let encoding = t.encode(text, false).unwrap();
+            assert_eq!(&encoding.ids, ids, "{name}: {text:?}");
+            // A space stands before each text that is between special tokens, and only the first goes.
+            if name != "prefix" || !text.contains("<|") {
+                assert_eq!(t.decode(ids, false).unwrap(), *text, "{name}");
+            }
+        }
+    }
+}
+
+fn golden() -> Golden {
+    serde_json::from_str(include_str!("../../../fixtures/golden/gguf_tokenizers.json")).unwrap()
+}
+
+#[test]
+fn every_pre_tokenizer_cuts_as_llama_cpp_does() {
+    let Golden { texts, bpe, .. } = golden();
+    assert_eq!(bpe.ids.len(), 5);
+    for pre in bpe.ids.keys() {
+        let mut entries = bpe.entries("gpt2");
+        entries.push(("pre", TEXT, text(pre)));
+        let t = tokenizer(entries).unwrap();
+        bpe.check(pre, &t, &texts);
+        let n_added = usize::from(pre == "llama-bpe");
+        assert_eq!(t.encode("a", true).unwrap().ids.len(), 1 + n_added, "{pre}");
+    }
+}
+
+#[test]
+fn sentence_piece_merges_as_its_own_package_does() {
+    let Golden { texts, sentence_piece, .. } = golden();
+    for (name, has_prefix) in [("prefix", 1), ("plain", 0)] {
+        let mut entries = sentence_piece.entries("llama");
+        entries.push(("add_space_prefix", BOOL, vec![has_prefix]));
+        let t = tokenizer(entries).unwrap();
+        sentence_piece.check(name, &t, &texts);
+        assert_eq!(t.encode("", true).unwrap().ids, [1]);
+        let mut stream = t.streamer();
+        let pieces: String =
+            t.encode("日本 x 🎉", false).unwrap().ids.into_iter().filter_map(|id| stream.push(id)).collect();
+        assert_eq!(pieces, "日本 x 🎉", "{name}");
+    }
+    let refused = |change: &dyn Fn(&mut Definition), reason: &str| {
+        let mut definition = golden().sentence_piece;
+        change(&mut definition);
+        let error = tokenizer(definition.entries("llama")).err().unwrap().to_string();
+        assert!(error.contains(reason), "{error}");
+    };
+    refused(&|d| d.scores.truncate(9), "another number of scores");
+    refused(&|d| d.tokens[5] = d.tokens[6].clone(), "a token twice");
+    refused(&|d| d.types.truncate(9), "another number of types");
 }
