@@ -57,8 +57,22 @@ impl ChatTemplate {
         Ok(Self { environment, bos: bos.into(), eos: eos.into() })
     }
 
-    /// The prompt that asks for the assistant's next turn.
-    pub(crate) fn render(&self, messages: &[Message]) -> Result<String> {
+    /// As [`Self::render`]; what a system says to a template that knows none (Gemma's, the first
+    /// Mistral's) begins the first turn of the user.
+    pub(crate) fn prompt(&self, messages: &[Message], thinking: bool) -> Result<String> {
+        match (self.render(messages, thinking), messages) {
+            (Err(refused), [system, user, rest @ ..]) if system.role == "system" && user.role == "user" => {
+                let first = Message::new("user", format!("{}\n\n{}", system.content, user.content));
+                let merged = [&[first][..], rest].concat();
+                self.render(&merged, thinking).map_err(|_| refused)
+            }
+            (rendered, _) => rendered,
+        }
+    }
+
+    /// The prompt that asks for the assistant's next turn. A template that lets the model think aloud first
+    /// does so unless it is told otherwise.
+    pub(crate) fn render(&self, messages: &[Message], thinking: bool) -> Result<String> {
         let template = self.environment.get_template(NAME).expect("added in the constructor");
         let messages =
             messages.iter().map(|m| context! { role => m.role.as_str(), content => m.content.as_str() });
@@ -67,6 +81,8 @@ impl ChatTemplate {
             tools => (),
             documents => (),
             add_generation_prompt => true,
+            // Undefined is what templates take for leave to think.
+            enable_thinking => if thinking { Value::UNDEFINED } else { Value::from(false) },
             bos_token => self.bos.as_str(),
             eos_token => self.eos.as_str(),
         };
@@ -219,7 +235,7 @@ mod tests {
         for row in golden.rows {
             let template = ChatTemplate::new(golden.templates[&row.template].clone(), "<s>", "</s>").unwrap();
             let name = format!("{} {}", row.template, row.conversation);
-            match template.render(&row.messages) {
+            match template.render(&row.messages, true) {
                 Ok(rendered) => assert_eq!(Some(rendered), row.rendered, "{name}"),
                 Err(Error::ChatTemplate { reason }) => assert_eq!(Some(reason), row.refused, "{name}"),
                 Err(other) => panic!("{name}: {other}"),
@@ -237,7 +253,7 @@ mod tests {
             "{% include 'other' %}",
         ] {
             let template = ChatTemplate::new(source.into(), "", "").unwrap();
-            let rendered = template.render(&[Message::new("user", "hi")]);
+            let rendered = template.render(&[Message::new("user", "hi")], true);
             assert!(matches!(rendered, Err(Error::ChatTemplate { .. })), "{source}: {rendered:?}");
         }
         for source in ["{% for %}", "{{ 'open", &"x".repeat(MAX_TEMPLATE_BYTES + 1)] {
@@ -256,5 +272,30 @@ mod tests {
         check(951_782_400, "Tue Tuesday 29 Feb February 02 00 2000 00:00:00 % %q");
         check(4_107_542_399, "Sun Sunday 28 Feb February 02 00 2100 23:59:59 % %q");
         check(4_107_542_400, "Mon Monday 01 Mar March 03 00 2100 00:00:00 % %q");
+    }
+
+    /// The end of Qwen 3's template.
+    #[test]
+    fn thinking_is_a_switch() {
+        let source =
+            "{%- if enable_thinking is defined and enable_thinking is false %}<think></think>{%- endif %}";
+        let template = ChatTemplate::new(source.into(), "", "").unwrap();
+        assert_eq!(template.render(&[], true).unwrap(), "");
+        assert_eq!(template.render(&[], false).unwrap(), "<think></think>");
+    }
+
+    #[test]
+    fn a_template_without_a_system_gets_its_words_in_the_first_turn() {
+        let source = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}\
+            [{{ m.role }}: {{ m.content }}]{% endfor %}";
+        let template = ChatTemplate::new(source.into(), "", "").unwrap();
+        let turns = [
+            Message::new("system", "Be brief."),
+            Message::new("user", "Why?"),
+            Message::new("assistant", "So."),
+        ];
+        assert_eq!(template.prompt(&turns, false).unwrap(), "[user: Be brief.\n\nWhy?][assistant: So.]");
+        let error = template.prompt(&turns[..1], false).unwrap_err().to_string();
+        assert!(error.contains("no system"), "{error}");
     }
 }

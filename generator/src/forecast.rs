@@ -1,6 +1,6 @@
 //! What a model will take, from its file's header and its settings alone.
 
-use crate::config::LlamaConfig;
+use crate::config::DecoderConfig;
 use runtime::{Forecast, Runtime, WeightFormat, Weights};
 
 /// Bytes of an element of a cache.
@@ -10,19 +10,19 @@ const CACHE_ELEMENT_BYTES: usize = 4;
 pub(crate) fn forecast(
     rt: &Runtime,
     weights: &Weights,
-    config: &LlamaConfig,
+    config: &DecoderConfig,
     n_ctx: usize,
     n_tokens: usize,
 ) -> Forecast {
     let c = config;
-    let (d_query, d_kv) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
+    let (d_query, d_kv) = (c.d_query(), c.d_kv());
     // The residual, a normalised copy and two more; queries, keys and values with their rotated
-    // copies; gate, up and their product. What is freed on the way stays pooled, in sizes up to a
+    // copies; gate, up and their product. A capped copy of the logits. What is freed on the way stays pooled, in sizes up to a
     // quarter larger.
     let n_per_token = (4 * c.d_model + 3 * d_query + 3 * d_kv + 3 * c.d_ffn) * 5 / 4;
     Forecast {
         weight_bytes: rt.forecast_weights(weights, WeightFormat::Native),
-        kv_bytes: (2 * c.n_layers * n_ctx * d_kv * CACHE_ELEMENT_BYTES) as u64,
-        activation_bytes: 4 * (n_tokens * n_per_token + c.n_vocab) as u64,
+        kv_bytes: (2 * c.layers.len() * n_ctx * d_kv * CACHE_ELEMENT_BYTES) as u64,
+        activation_bytes: 4 * (n_tokens * n_per_token + 2 * c.n_vocab) as u64,
     }
 }

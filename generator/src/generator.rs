@@ -1,21 +1,20 @@
 //! The generator: a loaded model and what it takes to prompt it.
 
 use crate::chat::{ChatTemplate, Message};
-use crate::config::{ChatConfig, LlamaConfig};
+use crate::chat_config::ChatConfig;
+use crate::config::DecoderConfig;
+use crate::decoder::Decoder;
 use crate::error::{Error, Result};
+use crate::families;
 use crate::forecast::forecast;
 use crate::kept::Kept;
-use crate::llama::Llama;
 use crate::sampling::Sampling;
 use crate::session::{Session, piece_tokens};
 use crate::warm_up::warm_up;
+use crate::weight_files::WeightFiles;
 use models::ModelFiles;
 use runtime::{Forecast, Runtime, Tokenizer, Weights};
 use std::rc::Rc;
-
-/// Positions of a session, however many the model was trained for: three passages, a question and an
-/// answer need about 1,200; 2,048 take 94 MB for a model with 30 layers of 3 heads of 64.
-const MAX_N_CTX: usize = 2048;
 
 /// Tokens that end a text in the families there are; models often name only one of theirs.
 const END_TOKENS: [&str; 9] = [
@@ -36,7 +35,7 @@ pub struct Generator(Rc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) rt: Runtime,
-    pub(crate) model: Llama,
+    pub(crate) model: Decoder,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) n_ctx: usize,
     chat: Option<ChatTemplate>,
@@ -47,19 +46,17 @@ pub(crate) struct Inner {
 }
 
 impl Generator {
-    /// Loads a model of the Llama family: `model.gguf`, or `model.safetensors` with `config.json`,
-    /// `tokenizer.json` and, where there are any, `tokenizer_config.json`, `generation_config.json`
-    /// and `chat_template.jinja`.
+    /// Loads a model of a family that is built here (`docs/MODELS.md`): a GGUF file, whole or split, or
+    /// `model.safetensors`, whole or in parts with an index, with `config.json`, `tokenizer.json` and, where
+    /// there are any, `tokenizer_config.json`, `generation_config.json` and `chat_template.jinja`.
     ///
     /// # Errors
     /// A missing or damaged file, and [`Error::Unsupported`] for a setting that is not built here.
     pub async fn load(rt: &Runtime, files: &ModelFiles) -> Result<Self> {
-        let is_gguf = files.has("model.gguf");
-        let name = weights_name(files);
-        let weights = Weights::open(Box::new(files.file(name).await?))?.named(files.id());
+        let WeightFiles { weights, is_gguf, name } = WeightFiles::open(files).await?;
         let (config, chat, tokenizer) = if is_gguf {
             let tokenizer = Tokenizer::from_gguf(&weights)?;
-            (LlamaConfig::from_gguf(&weights)?, ChatConfig::from_gguf(&weights, &tokenizer)?, tokenizer)
+            (families::from_gguf(&weights)?, ChatConfig::from_gguf(&weights, &tokenizer)?, tokenizer)
         } else {
             let json = files.read("config.json").await?;
             let tokenizer = Tokenizer::from_json(&files.read("tokenizer.json").await?)?;
@@ -70,7 +67,7 @@ impl Generator {
                 read_optional(files, "chat_template.jinja").await?,
                 &tokenizer,
             )?;
-            (LlamaConfig::from_json(&json)?, chat, tokenizer)
+            (families::from_json(&json)?, chat, tokenizer)
         };
         if tokenizer.n_vocab() > config.n_vocab {
             let reason = format!("{} tokens, but the model has {}", tokenizer.n_vocab(), config.n_vocab);
@@ -78,7 +75,8 @@ impl Generator {
         }
         let needed = forecast_of(rt, &weights, &config).total_bytes();
         rt.check_room(&format!("the generator {}", files.id()), needed)?;
-        let model = Llama::load(rt, &weights, config, async |model: &Llama| warm_up(rt, model).await).await?;
+        let model =
+            Decoder::load(rt, &weights, config, async |model: &Decoder| warm_up(rt, model).await).await?;
         Self::assemble(rt, model, tokenizer, chat)
     }
 
@@ -88,16 +86,16 @@ impl Generator {
     /// # Errors
     /// As [`Self::load`], but for what is only found while loading.
     pub async fn forecast(rt: &Runtime, files: &ModelFiles) -> Result<Forecast> {
-        let weights = Weights::open(Box::new(files.file(weights_name(files)).await?))?;
-        let config = if files.has("model.gguf") {
-            LlamaConfig::from_gguf(&weights)?
+        let WeightFiles { weights, is_gguf, .. } = WeightFiles::open(files).await?;
+        let config = if is_gguf {
+            families::from_gguf(&weights)?
         } else {
-            LlamaConfig::from_json(&files.read("config.json").await?)?
+            families::from_json(&files.read("config.json").await?)?
         };
         Ok(forecast_of(rt, &weights, &config))
     }
 
-    fn assemble(rt: &Runtime, model: Llama, tokenizer: Tokenizer, chat: ChatConfig) -> Result<Self> {
+    fn assemble(rt: &Runtime, model: Decoder, tokenizer: Tokenizer, chat: ChatConfig) -> Result<Self> {
         let template =
             chat.template.map(|source| ChatTemplate::new(source, &chat.bos, &chat.eos)).transpose()?;
         let mut end_ids = chat.end_ids;
@@ -106,7 +104,7 @@ impl Generator {
         end_ids.dedup();
         Ok(Self(Rc::new(Inner {
             rt: rt.clone(),
-            n_ctx: model.config().n_ctx_train.min(MAX_N_CTX),
+            n_ctx: model.config().n_ctx(),
             bos_id: tokenizer.token_id(&chat.bos),
             model,
             tokenizer,
@@ -116,13 +114,23 @@ impl Generator {
         })))
     }
 
-    /// The conversation in the model's own template, ready for its next turn.
+    /// The conversation in the model's own template, ready for its next turn. A model that is made to think
+    /// aloud first is told not to.
     ///
     /// # Errors
     /// [`Error::NoChatTemplate`], and [`Error::ChatTemplate`] where the template refuses the
     /// conversation (say, two turns of the user in a row).
     pub fn chat_prompt(&self, messages: &[Message]) -> Result<String> {
-        self.0.chat.as_ref().ok_or(Error::NoChatTemplate)?.render(messages)
+        self.0.chat.as_ref().ok_or(Error::NoChatTemplate)?.prompt(messages, false)
+    }
+
+    /// As [`Self::chat_prompt`], of a model that may think aloud before it answers, if it is made for that
+    /// (Qwen 3, SmolLM3).
+    ///
+    /// # Errors
+    /// As [`Self::chat_prompt`].
+    pub fn thinking_prompt(&self, messages: &[Message]) -> Result<String> {
+        self.0.chat.as_ref().ok_or(Error::NoChatTemplate)?.prompt(messages, true)
     }
 
     /// Reads the prompt and stands ready to give the tokens after it. What past sessions' prompts
@@ -170,7 +178,6 @@ impl Generator {
         u32::try_from(n_tokens).unwrap_or(u32::MAX)
     }
 
-    #[cfg(test)]
     pub(crate) fn inner(&self) -> &Inner {
         &self.0
     }
@@ -187,12 +194,8 @@ impl Inner {
     }
 }
 
-fn weights_name(files: &ModelFiles) -> &'static str {
-    if files.has("model.gguf") { "model.gguf" } else { "model.safetensors" }
-}
-
-fn forecast_of(rt: &Runtime, weights: &Weights, config: &LlamaConfig) -> Forecast {
-    forecast(rt, weights, config, config.n_ctx_train.min(MAX_N_CTX), piece_tokens(rt.tier()))
+fn forecast_of(rt: &Runtime, weights: &Weights, config: &DecoderConfig) -> Forecast {
+    forecast(rt, weights, config, config.n_ctx(), piece_tokens(rt.tier()))
 }
 
 async fn read_optional(files: &ModelFiles, name: &str) -> Result<Option<Vec<u8>>> {

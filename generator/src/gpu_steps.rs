@@ -4,9 +4,9 @@
 //! The recorded step goes with the state whose caches it writes: as long as the state is kept, the next
 //! session on it records nothing.
 
+use crate::decoder::State;
 use crate::error::{Error, Result};
 use crate::generator::Inner;
-use crate::llama::State;
 use runtime::{SampleParams, TokenLoop, TokenStart};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -96,6 +96,9 @@ impl Run {
 
 /// The state's recorded step, or a new one.
 async fn begin(inner: &Inner, state: &State, token: u32) -> Result<Run> {
+    if !inner.model.is_replayable() {
+        return Ok(Run::Nowhere);
+    }
     let generation = inner.rt.generation();
     let kept = state.step.0.borrow_mut().take();
     if let Some(recorded) = kept.filter(|recorded| recorded.generation == generation) {

@@ -4,8 +4,8 @@
 //! anything is reused or not. A reused position therefore holds exactly the numbers that computing it
 //! again would give, and so does everything after it.
 
+use crate::decoder::{Decoder, State};
 use crate::error::{Error, Result};
-use crate::llama::{Llama, State};
 use runtime::{KvCache, Runtime};
 use std::cell::RefCell;
 
@@ -52,7 +52,7 @@ impl Kept {
     ///
     /// A state most of which goes on being of use is taken over; otherwise it stays for the prompts
     /// it was made by, and what is shared is copied.
-    pub(crate) async fn take(&self, rt: &Runtime, model: &Llama, need: &Need<'_>) -> Result<State> {
+    pub(crate) async fn take(&self, rt: &Runtime, model: &Decoder, need: &Need<'_>) -> Result<State> {
         self.0.borrow_mut().retain(|state| !state.is_lost(rt));
         let (source, n_shared) = match self.best(need) {
             Some((idx, n_shared)) => {
@@ -100,7 +100,7 @@ impl Kept {
     async fn empty(
         &self,
         rt: &Runtime,
-        model: &Llama,
+        model: &Decoder,
         need: &Need<'_>,
         source: Option<&State>,
     ) -> Result<State> {

@@ -1,4 +1,4 @@
-//! Prompts in, text out, token by token: decoders of the Llama family, on either tier of the runtime.
+//! Prompts in, text out, token by token: decoders of several families, on either tier of the runtime.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,22 +28,31 @@
 //! - `generator` knows nothing of passages, citations or questions.
 
 mod chat;
+mod chat_config;
 mod config;
+mod decoder;
 mod error;
+mod families;
 mod forecast;
 mod generator;
 #[cfg(test)]
 mod golden;
 mod gpu_steps;
 mod kept;
-mod llama;
+mod layers;
+mod perplexity;
+mod rope_scaling;
 mod sampling;
 mod session;
+mod settings;
 mod stop;
+mod tensors;
 mod warm_up;
+mod weight_files;
 
 pub use chat::Message;
 pub use error::{Error, Result};
 pub use generator::Generator;
 pub use sampling::Sampling;
 pub use session::{Finish, Piece, Session};
+pub use weight_files::open_weights;

@@ -1,10 +1,10 @@
 //! One text in the making: tokens are pulled one at a time.
 
+use crate::decoder::State;
 use crate::error::{Error, Result};
 use crate::generator::Inner;
 use crate::gpu_steps::{Run, Text};
 use crate::kept::Need;
-use crate::llama::State;
 use crate::sampling::{Sampler, Sampling};
 use crate::stop::StopMatcher;
 use runtime::{Tier, TokenStream};
@@ -251,7 +251,7 @@ impl Session {
 }
 
 /// The logarithm of a token's probability by the logits `[V]`.
-fn log_probability(logits: &[f32], token: u32) -> f32 {
+pub(crate) fn log_probability(logits: &[f32], token: u32) -> f32 {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
     logits.get(token as usize).map_or(f32::NEG_INFINITY, |logit| logit - largest - sum.ln())

@@ -1,7 +1,7 @@
 //! Kernels of the GPU tier that are compiled before the first prompt comes.
 
+use crate::decoder::Decoder;
 use crate::error::Result;
-use crate::llama::Llama;
 use crate::session::piece_tokens;
 use runtime::{Runtime, Tier};
 
@@ -14,7 +14,7 @@ const N_CTX: usize = 256;
 
 /// Has all kernels of `model` compiled, which may lack layers that are like those it has. Nothing is run. A
 /// device that is lost meanwhile is mended by whoever loads the next weight.
-pub(crate) async fn warm_up(rt: &Runtime, model: &Llama) -> Result<()> {
+pub(crate) async fn warm_up(rt: &Runtime, model: &Decoder) -> Result<()> {
     if rt.tier() != Tier::Gpu {
         return Ok(());
     }
@@ -24,17 +24,21 @@ pub(crate) async fn warm_up(rt: &Runtime, model: &Llama) -> Result<()> {
     }
 }
 
-async fn compile(rt: &Runtime, model: &Llama) -> Result<()> {
+async fn compile(rt: &Runtime, model: &Decoder) -> Result<()> {
     let mut state = model.new_state(rt, N_CTX).await?;
     for (n_past, n_tokens) in PASSES {
-        state.n_past = n_past;
-        let n_tokens = if n_tokens == 0 { piece_tokens(Tier::Gpu) } else { n_tokens };
+        let n_positions = model.n_positions().unwrap_or(N_CTX);
+        let n_tokens = if n_tokens == 0 { piece_tokens(Tier::Gpu) } else { n_tokens }.min(n_positions);
+        state.n_past = n_past.min(n_positions - n_tokens);
         let mut rec = rt.recorder();
         let states = model.forward(&mut rec, &state, &vec![0; n_tokens])?; // [T, D]
         let last = rec.last_row(states)?; // [1, D]
         let logits = model.logits(&mut rec, last)?; // [1, V]
         rec.argmax(logits)?;
         rec.warm_up()?;
+    }
+    if !model.is_replayable() {
+        return Ok(());
     }
     state.n_past = 0;
     let mut rec = rt.recorder();

@@ -45,6 +45,17 @@ impl ModelFiles {
         Ok(Self::new(id, &revision, files))
     }
 
+    /// A model that is all in one GGUF file, whatever its name is.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when it cannot be read.
+    pub async fn from_gguf(path: &str) -> Result<Self> {
+        let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+        let files = vec![("model.gguf".to_owned(), path.to_owned())];
+        let revision = fingerprint(&files).await?;
+        Ok(Self::new(name.trim_end_matches(".gguf"), &revision, files))
+    }
+
     /// The model's id in the catalog.
     pub fn id(&self) -> &str {
         &self.id
@@ -172,6 +183,10 @@ mod tests {
             assert_eq!(first, ModelFiles::from_folder("m", path).await.unwrap());
             std::fs::write(folder.path().join("model.safetensors"), vec![2; 9000]).unwrap();
             assert_ne!(first.revision(), ModelFiles::from_folder("m", path).await.unwrap().revision());
+            std::fs::write(folder.path().join("Tiny.Q4_1.gguf"), "GGUF").unwrap();
+            let file = ModelFiles::from_gguf(&format!("{path}/Tiny.Q4_1.gguf")).await.unwrap();
+            assert_eq!((file.id(), file.names().collect::<Vec<_>>()), ("Tiny.Q4_1", vec!["model.gguf"]));
+            assert_eq!(file.read("model.gguf").await.unwrap(), b"GGUF");
         });
     }
 }

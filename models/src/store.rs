@@ -120,8 +120,9 @@ impl Store {
         Ok(model_files(entry, files))
     }
 
-    /// The model that a user names: by its id, by its repository on the hub (`owner/name`), or by a folder
-    /// with its files as the hub has them. A folder of that name in the store's own is taken, too.
+    /// The model that a user names: by its id, by its repository on the hub (`owner/name`), by a folder
+    /// with its files as the hub has them, or by a GGUF file. A folder of that name in the store's own is
+    /// taken, too.
     ///
     /// # Errors
     /// As [`Store::open_model`].
@@ -131,6 +132,9 @@ impl Store {
         let is_listed = self.catalog.get(name).is_some();
         for folder in [Some(name.to_owned()), given, Some(own)].into_iter().flatten().filter(|_| !is_listed) {
             let has = async |file: &str| platform::exists(&format!("{folder}/{file}")).await.unwrap_or(false);
+            if folder.ends_with(".gguf") && platform::exists(&folder).await.unwrap_or(false) {
+                return ModelFiles::from_gguf(&folder).await;
+            }
             // What was pinned or imported is opened by what was written down then.
             let is_model = has("config.json").await || has("model.gguf").await;
             if is_model && !has(PIN).await && !has(local::ENTRY).await {

@@ -35,6 +35,7 @@ mod memory;
 mod op;
 mod recorder;
 mod recovery;
+mod rope;
 mod runtime;
 mod self_test;
 mod tensor;
@@ -52,8 +53,9 @@ mod kernels;
 pub use error::{Error, Result};
 pub use kernels::{SampleParams, sample};
 pub use memory::{Forecast, MemoryReport, ModelMemory};
-pub use op::{Activation, CausalAttention, FullAttention, Rope, RopeStyle};
+pub use op::{Activation, CausalAttention, FullAttention};
 pub use recorder::Recorder;
+pub use rope::{Rope, RopeScaling, RopeStyle};
 pub use runtime::Runtime;
 pub use tensor::{KvCache, Layout, Tensor, Weight};
 pub use tier::{
@@ -62,5 +64,5 @@ pub use tier::{
 };
 pub use token_loop::{GpuCounters, TokenLoop, TokenStart};
 pub use tokenizer::{Encoding, PairEncoding, TokenStream, Tokenizer};
-pub use upload::WeightFormat;
-pub use weights::{DType, MetaValue, ReadAt, TensorInfo, Weights};
+pub use upload::{TensorView, WeightFormat};
+pub use weights::{Bits, DType, MetaValue, QuantizedTensor, ReadAt, TensorInfo, Weights, quantize};

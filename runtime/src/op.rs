@@ -24,6 +24,7 @@
 
 use std::ops::Range;
 
+use crate::rope::Rope;
 use crate::tensor::{KvCache, Layout, Weight};
 use crate::{Error, Result};
 
@@ -73,32 +74,22 @@ pub enum Activation {
     None,
     /// `x/2 * (1 + erf(x/sqrt(2)))`: the exact GELU (Hendrycks and Gimpel, 2016), not its tanh form.
     Gelu,
+    /// `x/2 * (1 + tanh(sqrt(2/pi) * (x + .044715 x^3)))`: its tanh form, "gelu_new" and
+    /// "gelu_pytorch_tanh" in model files.
+    GeluTanh,
     /// `x / (1 + exp(-x))` (Elfwing et al., 2017).
     Silu,
     /// The hyperbolic tangent.
     Tanh,
 }
 
-/// Which elements of a head rotary position embedding turns together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RopeStyle {
-    /// Pairs `(2i, 2i+1)`: Llama as GGUF files store it ("NORM" in llama.cpp).
-    Interleaved,
-    /// Pairs `(i, i + head_dim/2)`: GPT-NeoX and Hugging Face's order.
-    Half,
-}
-
-/// Parameters of rotary position embedding (Su et al., 2021).
+/// A function of single elements.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rope {
-    /// Position of row 0; row `i` is at `first_pos + i`.
-    pub first_pos: usize,
-    /// Elements of one head; even, and a divisor of the tensor's width.
-    pub head_dim: usize,
-    /// Pair `i` turns by `pos * base^(-2i/head_dim)`.
-    pub base: f32,
-    /// Which elements form pair `i`.
-    pub style: RopeStyle,
+pub(crate) enum Map {
+    /// `factor * x`
+    Scale(f32),
+    /// `cap * tanh(x / cap)`: Gemma 2's soft cap.
+    SoftCap(f32),
 }
 
 /// Parameters of attention over a cache.
@@ -114,6 +105,10 @@ pub struct CausalAttention<'a> {
     pub n_kv_heads: usize,
     /// Factor on the scores, usually `1/sqrt(head_dim)`.
     pub scale: f32,
+    /// With a window of `w` a row sees only the last `w` of these positions, itself among them.
+    pub window: Option<usize>,
+    /// With a cap of `c` a scaled score `s` becomes `c * tanh(s / c)`.
+    pub soft_cap: Option<f32>,
 }
 
 /// Parameters of bidirectional attention over a ragged batch.
@@ -139,9 +134,14 @@ pub(crate) enum Op {
     Linear { x: BufferId, weight: Weight, bias: Option<Weight>, act: Activation, out: BufferId },
     /// `out = a + b`, all of one shape.
     Add { a: BufferId, b: BufferId, out: BufferId },
+    /// `out = a * b`, element by element, all of one shape.
+    Mul { a: BufferId, b: BufferId, out: BufferId },
+    /// `out = map(x)`, element by element.
+    Map { x: BufferId, map: Map, out: BufferId },
     /// `out = (x - mean) / sqrt(var + eps) * gamma + beta` per row; gamma and beta are f32 `[1, d]`.
     LayerNorm { x: BufferId, gamma: Weight, beta: Weight, eps: f32, out: BufferId },
-    /// `out = x / sqrt(mean(x^2) + eps) * gamma` per row; gamma is f32 `[1, d]`.
+    /// `out = x / sqrt(mean(x^2) + eps) * gamma` per row, or per part of a row that is as wide as gamma;
+    /// gamma is f32 `[1, d]`, and `d` divides the width.
     RmsNorm { x: BufferId, gamma: Weight, eps: f32, out: BufferId },
     /// Rotary position embedding of every head of `x: [n, n_heads * head_dim]`.
     Rope { x: BufferId, rope: Rope, out: BufferId },
@@ -158,6 +158,8 @@ pub(crate) enum Op {
         n_heads: usize,
         n_kv_heads: usize,
         scale: f32,
+        window: Option<usize>,
+        soft_cap: Option<f32>,
         out: BufferId,
     },
     /// `q, k, v, out: [n, n_heads * head_dim]`; see [`FullAttention`].
@@ -190,6 +192,8 @@ impl Op {
             | Self::Gather { out, .. }
             | Self::Linear { out, .. }
             | Self::Add { out, .. }
+            | Self::Mul { out, .. }
+            | Self::Map { out, .. }
             | Self::LayerNorm { out, .. }
             | Self::RmsNorm { out, .. }
             | Self::Rope { out, .. }
@@ -207,7 +211,7 @@ impl Op {
     pub(crate) fn inputs(&self) -> Vec<BufferId> {
         match self {
             Self::Input { .. } | Self::Gather { .. } => vec![],
-            Self::Add { a, b, .. } => vec![*a, *b],
+            Self::Add { a, b, .. } | Self::Mul { a, b, .. } => vec![*a, *b],
             Self::SiluMul { gate, up, .. } => vec![*gate, *up],
             Self::AttentionFull { q, k, v, .. } => vec![*q, *k, *v],
             Self::AttentionCausal { q: x, .. }
@@ -215,6 +219,7 @@ impl Op {
             | Self::LayerNorm { x, .. }
             | Self::RmsNorm { x, .. }
             | Self::Rope { x, .. }
+            | Self::Map { x, .. }
             | Self::KvAppend { x, .. }
             | Self::MeanPool { x, .. }
             | Self::L2Normalize { x, .. }

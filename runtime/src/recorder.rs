@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use crate::gpu::{GpuSteps, Recording};
-use crate::op::{BufferId, Op, Program, Shape};
+use crate::op::{BufferId, Map, Op, Program, Shape};
 use crate::tensor::{KvCache, Layout, Tensor, Weight};
-use crate::{Activation, CausalAttention, Error, FullAttention, Result, Rope, Runtime, TokenLoop};
+use crate::{
+    Activation, CausalAttention, Error, FullAttention, Result, Rope, RopeScaling, Runtime, TokenLoop,
+};
 
 /// Most elements of one tensor: 2^28 f32 are 1 GiB, a quarter of what wasm32 can address.
 const MAX_ELEMENTS: usize = 1 << 28;
@@ -75,6 +77,24 @@ impl<'rt> Recorder<'rt> {
         Ok(self.push(out, Op::Add { a: a.buffer, b: b.buffer, out: out.buffer }))
     }
 
+    /// `a * b`, element by element, of one shape.
+    pub fn mul(&mut self, a: Tensor, b: Tensor) -> Result<Tensor> {
+        let out = self.like("mul", &[a, b])?;
+        Ok(self.push(out, Op::Mul { a: a.buffer, b: b.buffer, out: out.buffer }))
+    }
+
+    /// `factor * x`.
+    pub fn scale(&mut self, x: Tensor, factor: f32) -> Result<Tensor> {
+        let out = self.like("scale", &[x])?;
+        Ok(self.push(out, Op::Map { x: x.buffer, map: Map::Scale(factor), out: out.buffer }))
+    }
+
+    /// `cap * tanh(x / cap)`, with `cap` above 0.
+    pub fn soft_cap(&mut self, x: Tensor, cap: f32) -> Result<Tensor> {
+        let out = self.like("soft_cap", &[x])?;
+        Ok(self.push(out, Op::Map { x: x.buffer, map: Map::SoftCap(cap), out: out.buffer }))
+    }
+
     /// Layer normalisation of each row (Ba et al., 2016): `gamma`, `beta`: `[width]`.
     pub fn layer_norm(&mut self, x: Tensor, gamma: &Weight, beta: &Weight, eps: f32) -> Result<Tensor> {
         vector(gamma, x.width())?;
@@ -84,9 +104,11 @@ impl<'rt> Recorder<'rt> {
         Ok(self.push(out, Op::LayerNorm { x: x.buffer, gamma, beta, eps, out: out.buffer }))
     }
 
-    /// RMS normalisation of each row (Zhang and Sennrich, 2019): `gamma: [width]`.
+    /// RMS normalisation of each row (Zhang and Sennrich, 2019): `gamma: [width]`. A gamma that is narrower
+    /// and divides the width normalises each part of a row that is as wide: `[head_dim]` every head.
     pub fn rms_norm(&mut self, x: Tensor, gamma: &Weight, eps: f32) -> Result<Tensor> {
-        vector(gamma, x.width())?;
+        let is_divisor = gamma.width() > 0 && x.width().is_multiple_of(gamma.width());
+        vector(gamma, if is_divisor { gamma.width() } else { x.width() })?;
         let out = self.like("rms_norm", &[x])?;
         Ok(self.push(out, Op::RmsNorm { x: x.buffer, gamma: gamma.clone(), eps, out: out.buffer }))
     }
@@ -96,6 +118,11 @@ impl<'rt> Recorder<'rt> {
         if rope.head_dim == 0 || !rope.head_dim.is_multiple_of(2) || !x.width().is_multiple_of(rope.head_dim)
         {
             return Err(mismatch("rope", format!("[_, heads of {} elements]", rope.head_dim), x.shape));
+        }
+        if let Some(n_pairs) = rope.scaling.as_ref().map(RopeScaling::n_pairs)
+            && n_pairs != rope.head_dim / 2
+        {
+            return Err(mismatch("the scaling of rope", format!("{} pairs", rope.head_dim / 2), n_pairs));
         }
         let out = self.like("rope", &[x])?;
         Ok(self.push(out, Op::Rope { x: x.buffer, rope, out: out.buffer }))
@@ -127,6 +154,9 @@ impl<'rt> Recorder<'rt> {
             let expected = format!("[_, a multiple of {width} in {n_kv_heads} heads]");
             return Err(mismatch("attention_causal", expected, q.shape));
         }
+        if a.window == Some(0) || a.soft_cap.is_some_and(|cap| cap.is_nan() || cap <= 0.0) {
+            return Err(mismatch("attention_causal", "a window and a cap above 0", format!("{a:?}")));
+        }
         within_cache(a.keys, a.first_pos, q.n_rows())?;
         within_cache(a.values, a.first_pos, q.n_rows())?;
         let out = self.like("attention_causal", &[q])?;
@@ -138,6 +168,9 @@ impl<'rt> Recorder<'rt> {
             n_heads: q.width() / head_dim,
             n_kv_heads,
             scale: a.scale,
+            // A window that no position leaves is none.
+            window: a.window.filter(|window| *window < a.keys.n_ctx()),
+            soft_cap: a.soft_cap,
             out: out.buffer,
         };
         Ok(self.push(out, op))

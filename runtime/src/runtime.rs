@@ -12,7 +12,7 @@ use crate::recovery::Recovery;
 use crate::self_test::self_test;
 use crate::tensor::{CacheStorage, KvCache, Layout, Storage, Weight, WeightStorage};
 use crate::tier::{KernelPolicy, Options, Precision, Tier, TierChoice, TierReport};
-use crate::upload::{Source, WeightFormat, vector_or_matrix};
+use crate::upload::{Source, TensorView, WeightFormat, vector_or_matrix};
 use crate::weights::Weights;
 use crate::{Error, GpuCounters, Recorder, Result, upload};
 
@@ -137,12 +137,11 @@ impl Runtime {
         Recorder::new(self)
     }
 
-    /// Loads the tensor `name` of a weight file, by range, in pieces. `expected_shape` is `[n]` for
-    /// a vector and `[n_out, n_in]` for a matrix. The file stays open, so that the weight can be
-    /// brought back after a loss; one that happens meanwhile is mended here.
+    /// Loads the tensor `name` of a weight file as it is. `expected_shape` is `[n]` for a vector and
+    /// `[n_out, n_in]` for a matrix.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::ShapeMismatch`], and what reading and allocating gives.
+    /// As [`Self::load_view`].
     pub async fn load_weight(
         &self,
         weights: &Weights,
@@ -150,10 +149,26 @@ impl Runtime {
         expected_shape: &[usize],
         format: WeightFormat,
     ) -> Result<Weight> {
-        let (shape, layout) = upload::plan(weights, name, expected_shape, format)?;
-        let source = Rc::new(Source::File { weights: weights.clone(), name: name.into() });
+        self.load_view(weights, TensorView::whole(name, expected_shape), format).await
+    }
+
+    /// Loads what `view` shows of a weight file, by range, in pieces. The file stays open, so that the
+    /// weight can be brought back after a loss; one that happens meanwhile is mended here.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`], [`Error::ShapeMismatch`], [`Error::UnsupportedWeights`] where quantised
+    /// elements would have to be moved, and what reading and allocating gives.
+    pub async fn load_view(
+        &self,
+        weights: &Weights,
+        view: TensorView,
+        format: WeightFormat,
+    ) -> Result<Weight> {
+        let (shape, layout) = upload::plan(weights, &view, format)?;
+        let name = view.name().to_owned();
+        let source = Rc::new(Source::File { weights: weights.clone(), view });
         loop {
-            match self.weight_from(name, shape, layout, &source).await {
+            match self.weight_from(&name, shape, layout, &source).await {
                 Err(error) if error.is_device_lost() => self.recover().await?,
                 weight => return weight,
             }

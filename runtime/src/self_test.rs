@@ -4,7 +4,7 @@
 use half::f16;
 
 use crate::kernels::{self, CausalParams, FullParams};
-use crate::op::{GROUP, Rows, Shape};
+use crate::op::{GROUP, Map, Rows, Shape};
 use crate::tensor::Weight;
 use crate::{
     Activation, CausalAttention, FullAttention, KernelVariant, Result, Rope, RopeStyle, Runtime, SelfTest,
@@ -222,6 +222,8 @@ async fn rows_and_pairs(runtime: &Runtime, test: &mut Comparison) -> Result<()> 
         }};
     }
     check!("add", |r, x, y| r.add(x, y)?, |out| kernels::add(&a, &b, out));
+    check!("mul", |r, x, y| r.mul(x, y)?, |out| kernels::mul(&a, &b, out));
+    check!("map", |r, x, _y| r.soft_cap(x, 0.7)?, |out| kernels::map(&a, Map::SoftCap(0.7), out));
     check!("silu_mul", |r, x, y| r.silu_mul(x, y)?, |out| kernels::silu_mul(&a, &b, out));
     check!("layer_norm", |r, x, _y| r.layer_norm(x, &gamma, &beta, 1e-5)?, |out| {
         kernels::layer_norm(&a, &gamma_values, &beta_values, 1e-5, out);
@@ -248,10 +250,10 @@ async fn rotations(runtime: &Runtime, test: &mut Comparison) -> Result<()> {
     let width = 3 * 32;
     let x = numbers(4 * width, 21);
     for style in [RopeStyle::Interleaved, RopeStyle::Half] {
-        let rope = Rope { first_pos: 90, head_dim: 32, base: 10_000.0, style };
+        let rope = Rope { first_pos: 90, head_dim: 32, base: 10_000.0, style, scaling: None };
         let mut recorder = runtime.recorder();
         let input = recorder.input(4, width, x.clone())?;
-        let out = recorder.rope(input, rope)?;
+        let out = recorder.rope(input, rope.clone())?;
         let got = recorder.read(&out).await?;
         let mut expected = vec![0.0; x.len()];
         kernels::rope(&x, &rope, width, &mut expected);
@@ -275,11 +277,16 @@ async fn attention_causal(runtime: &Runtime, test: &mut Comparison, n_rows: usiz
         recorder.kv_append(cache, x, 0)?;
     }
     let input = recorder.input(n_rows, width, q.clone())?;
-    let attention = CausalAttention { keys: &key_cache, values: &value_cache, first_pos, n_kv_heads, scale };
+    // A single row sees everything, several are in a window and below a cap.
+    let window = (n_rows > 1).then_some(20);
+    let soft_cap = window.map(|_| 0.5);
+    let (keys_of, values_of) = (&key_cache, &value_cache);
+    let attention =
+        CausalAttention { keys: keys_of, values: values_of, first_pos, n_kv_heads, scale, window, soft_cap };
     let out = recorder.attention_causal(input, attention)?;
     let got = recorder.read(&out).await?;
     let mut expected = vec![0.0; q.len()];
-    let params = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale };
+    let params = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale, window, soft_cap };
     kernels::attention_causal(&q, &keys, &values, &params, &mut expected);
     test.add(&format!("attention_causal with {n_rows} rows"), &got, &expected);
     Ok(())

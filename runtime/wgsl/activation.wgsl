@@ -2,6 +2,7 @@
 const ACTIVATION_GELU: u32 = 1u;
 const ACTIVATION_SILU: u32 = 2u;
 const ACTIVATION_TANH: u32 = 3u;
+const ACTIVATION_GELU_TANH: u32 = 4u;
 
 // Error function after Abramowitz and Stegun 7.1.26, |error| < 1.5e-7.
 fn erf(x: f32) -> f32 {
@@ -21,10 +22,16 @@ fn hyperbolic_tangent(x: f32) -> f32 {
   return 1.0 - 2.0 / (exp(min(2.0 * x, 88.0)) + 1.0);
 }
 
+// x times the logistic function of 2 sqrt(2/pi) (x + .044715 x^3); kept below e^88, too.
+fn gelu_tanh(x: f32) -> f32 {
+  return x / (1.0 + exp(min(-x * (1.5957691 + 0.07135482 * x * x), 88.0)));
+}
+
 fn activate(x: f32, activation: u32) -> f32 {
   switch activation {
     case ACTIVATION_GELU: { return 0.5 * x * (1.0 + erf(x * 0.70710678)); }
     case ACTIVATION_SILU: { return silu(x); }
+    case ACTIVATION_GELU_TANH: { return gelu_tanh(x); }
     case ACTIVATION_TANH: { return hyperbolic_tangent(x); }
     default: { return x; }
   }

@@ -1,5 +1,5 @@
 // out[i, h] = sum_j softmax_j(scale * q[i, h] . k[j, g]) v[j, g] over the keys j in ranges[i], with
-// g = h / (n_heads / n_kv_heads). One workgroup per (row, head), and the online softmax of Milakov and
+// g = h / (n_heads / n_kv_heads); where there is a soft cap, of the capped scores. One workgroup per (row, head), and the online softmax of Milakov and
 // Gimelshein (2018) over chunks of 64 keys: only one chunk of scores exists at a time. Right for few
 // rows (decoding). `HEAD_DIM4` (at most 64) comes from a one-line header.
 struct Params {
@@ -9,6 +9,7 @@ struct Params {
   kv_stride4: u32,
   ranges_at: u32,
   scale: f32,
+  soft_cap: f32,
 }
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
@@ -32,7 +33,11 @@ fn score(q_at: u32, k_at: u32) -> f32 {
   for (var i = 0u; i < HEAD_DIM4; i++) {
     products += q[q_at + i] * k[k_at + i];
   }
-  return params.scale * dot(products, vec4<f32>(1.0));
+  let score = params.scale * dot(products, vec4<f32>(1.0));
+  if (params.soft_cap > 0.0) {
+    return soft_cap(vec4<f32>(score), params.soft_cap).x;
+  }
+  return score;
 }
 
 @compute @workgroup_size(64)

@@ -1,5 +1,5 @@
 // out[i, h] = sum_j softmax_j(scale * q[i, h] . k[j, g]) v[j, g] over the keys j in ranges[i], with
-// g = h / (n_heads / n_kv_heads). One invocation per (row, head) and the online softmax of
+// g = h / (n_heads / n_kv_heads); where there is a soft cap, of the capped scores. One invocation per (row, head) and the online softmax of
 // Milakov and Gimelshein (2018): no score is ever stored. Right for many rows, and for software adapters.
 // `HEAD_DIM4` comes from a one-line header.
 struct Params {
@@ -9,6 +9,7 @@ struct Params {
   kv_stride4: u32,
   ranges_at: u32,
   scale: f32,
+  soft_cap: f32,
 }
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
@@ -44,7 +45,10 @@ fn attention_rows(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var i = 0u; i < HEAD_DIM4; i++) {
       products += query[i] * k[kv_at + i];
     }
-    let score = dot(products, vec4<f32>(1.0));
+    var score = dot(products, vec4<f32>(1.0));
+    if (params.soft_cap > 0.0) {
+      score = soft_cap(vec4<f32>(score), params.soft_cap).x;
+    }
     let new_highest = max(highest, score);
     let keep = exp(highest - new_highest);
     let weight = exp(score - new_highest);

@@ -1,5 +1,5 @@
 // out[i, h] = sum_j softmax_j(scale * q[i, h] . k[j, g]) v[j, g] over the keys j in ranges[i], with
-// g = h / (n_heads / n_kv_heads). A workgroup of 64 owns ROWS neighbouring rows of one head and brings
+// g = h / (n_heads / n_kv_heads); where there is a soft cap, of the capped scores. A workgroup of 64 owns ROWS neighbouring rows of one head and brings
 // keys and values to workgroup memory in tiles that all of them read; the online softmax of Milakov and
 // Gimelshein (2018), four keys at a time, stores no score. This is the order of FlashAttention (Dao et
 // al., 2022). A row belongs to SPLIT invocations, each with a part of the head of at most 64 elements.
@@ -12,6 +12,7 @@ struct Params {
   kv_stride4: u32,
   ranges_at: u32,
   scale: f32,
+  soft_cap: f32,
 }
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
@@ -94,6 +95,9 @@ fn attention_tiles(
           scores += parts[lane - part + i];
         }
         workgroupBarrier();
+      }
+      if (params.soft_cap > 0.0) {
+        scores = soft_cap(scores, params.soft_cap);
       }
       let keys = vec4<u32>(0u, 1u, 2u, 3u) + (tile + four);
       let is_seen = (keys >= vec4<u32>(start)) & (keys < vec4<u32>(end));

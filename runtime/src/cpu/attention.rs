@@ -3,7 +3,7 @@
 use super::attention_few::{MAX_FEW_ROWS, attention_few};
 use super::cache::CacheRows;
 use super::gemm::{Product, gemm};
-use super::math::exp;
+use super::math::{exp, soft_cap};
 use super::panels::Panels;
 use super::simd::{Kernel, LANES, Simd, dispatch};
 use crate::Activation;
@@ -125,6 +125,22 @@ pub(super) fn softmax<S: Simd>(s: S, x: &mut [f32], scale: f32) -> (f32, f32) {
     (max, sum)
 }
 
+/// As [`softmax`], of scaled scores below a cap, where there is one.
+#[inline(always)]
+pub(super) fn capped_softmax<S: Simd>(s: S, x: &mut [f32], scale: f32, cap: Option<f32>) -> (f32, f32) {
+    let Some(cap) = cap else { return softmax(s, x, scale) };
+    let (vectors, rest) = x.as_chunks_mut::<LANES>();
+    for x in vectors {
+        s.store(soft_cap(s, s.mul(s.load(x), s.splat(scale)), cap), x);
+    }
+    for x in rest {
+        let mut lanes = [0.0; LANES];
+        s.store(soft_cap(s, s.splat(scale * *x), cap), &mut lanes);
+        *x = lanes[0];
+    }
+    softmax(s, x, 1.0)
+}
+
 /// Query rows of a prompt that are computed at a time: their scores over 2,048 keys are 192 KiB.
 const CAUSAL_BLOCK: usize = 24;
 
@@ -211,7 +227,9 @@ impl Kernel for CausalBlock<'_, '_> {
             gemm(s, &product, &mut scores);
             for (row, scores) in scores.chunks_exact_mut(n_keys).enumerate() {
                 let (seen, hidden) = scores.split_at_mut(first_len + row);
-                softmax(s, seen, p.scale);
+                let (passed, seen) = seen.split_at_mut(p.first_seen(first_len + row - 1));
+                capped_softmax(s, seen, p.scale, p.soft_cap);
+                passed.fill(0.0);
                 hidden.fill(0.0);
             }
             product = Product {

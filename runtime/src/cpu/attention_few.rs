@@ -3,7 +3,7 @@
 //! Threads take pieces of the positions of a key head (Dao et al., Flash-Decoding, 2023), which are then
 //! put together. Keys and values of a piece are read once for all query heads that share them.
 
-use super::attention::softmax;
+use super::attention::capped_softmax;
 use super::cache::CacheRows;
 use super::simd::{Kernel, LANES, Simd, dispatch};
 use crate::kernels::CausalParams;
@@ -125,8 +125,11 @@ impl Part<'_, '_> {
         let n_seen: [usize; H] = std::array::from_fn(|h| {
             (p.first_pos + query(h).0 + 1).saturating_sub(self.first_key).min(self.piece_len)
         });
+        let n_passed: [usize; H] = std::array::from_fn(|h| {
+            p.first_seen(p.first_pos + query(h).0).saturating_sub(self.first_key).min(n_seen[h])
+        });
         let n_keys = n_seen[H - 1];
-        if n_keys == 0 {
+        if n_passed[0] >= n_keys {
             return;
         }
         let q: [&[f32]; H] = std::array::from_fn(|h| {
@@ -137,7 +140,9 @@ impl Part<'_, '_> {
         let mut ends = [(0.0, 0.0); H];
         for h in 0..H {
             let (seen, hidden) = scores[h * n_keys..][..n_keys].split_at_mut(n_seen[h]);
-            ends[h] = softmax(s, seen, p.scale);
+            let (passed, seen) = seen.split_at_mut(n_passed[h]);
+            ends[h] = capped_softmax(s, seen, p.scale, p.soft_cap);
+            passed.fill(0.0);
             hidden.fill(0.0);
         }
         let weights: [&[f32]; H] = std::array::from_fn(|h| &scores[h * n_keys..][..n_keys]);

@@ -125,6 +125,8 @@ fn run(
             linear(get(x), &*weight.cpu()?, bias.as_deref().map(CpuWeight::vector), *act, to);
         }
         Op::Add { a, b, .. } => rows::add(get(a), get(b), to),
+        Op::Mul { a, b, .. } => rows::mul(get(a), get(b), to),
+        Op::Map { x, map, .. } => rows::map(get(x), *map, to),
         Op::LayerNorm { x, gamma, beta, eps, .. } => {
             rows::layer_norm(get(x), gamma.cpu()?.vector(), beta.cpu()?.vector(), *eps, to);
         }
@@ -134,10 +136,29 @@ fn run(
         Op::KvAppend { cache, x, at_pos } => {
             cache.cpu()?.rows.borrow_mut().append(*at_pos, get(x));
         }
-        Op::AttentionCausal { q, keys, values, first_pos, n_heads, n_kv_heads, scale, .. } => {
+        Op::AttentionCausal {
+            q,
+            keys,
+            values,
+            first_pos,
+            n_heads,
+            n_kv_heads,
+            scale,
+            window,
+            soft_cap,
+            ..
+        } => {
             let head_dim = width(q) / n_heads;
             let (n_heads, n_kv_heads) = (*n_heads, *n_kv_heads);
-            let p = CausalParams { first_pos: *first_pos, n_heads, n_kv_heads, head_dim, scale: *scale };
+            let p = CausalParams {
+                first_pos: *first_pos,
+                n_heads,
+                n_kv_heads,
+                head_dim,
+                scale: *scale,
+                window: *window,
+                soft_cap: *soft_cap,
+            };
             let (keys, values) = (keys.cpu()?, values.cpu()?);
             let (keys, values) = (keys.rows.borrow(), values.rows.borrow());
             attention::attention_causal(get(q), &keys, &values, &p, to);

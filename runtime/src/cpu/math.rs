@@ -49,6 +49,20 @@ pub(super) fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
     s.sub(one, s.div(s.splat(2.0), s.add(exp(s, s.add(x, x)), one)))
 }
 
+/// `cap tanh(x / cap)`.
+#[inline(always)]
+pub(super) fn soft_cap<S: Simd>(s: S, x: S::F, cap: f32) -> S::F {
+    s.mul(s.splat(cap), tanh(s, s.mul(x, s.splat(1.0 / cap))))
+}
+
+/// The tanh form of GELU: `x` times the logistic function of twice `sqrt(2/pi) (x + .044715 x^3)`.
+#[inline(always)]
+fn gelu_tanh<S: Simd>(s: S, x: S::F) -> S::F {
+    // 2 sqrt(2/pi), and that times .044715
+    let inner = s.mul(x, s.mul_add(s.mul(x, x), s.splat(0.071_354_82), s.splat(1.595_769)));
+    s.div(x, s.add(exp(s, s.sub(s.splat(0.0), inner)), s.splat(1.0)))
+}
+
 /// The activation function of a linear layer.
 #[inline(always)]
 pub(super) fn activate<S: Simd>(s: S, x: S::F, act: Activation) -> S::F {
@@ -58,6 +72,7 @@ pub(super) fn activate<S: Simd>(s: S, x: S::F, act: Activation) -> S::F {
             let half = s.mul(x, s.splat(0.5));
             s.mul_add(half, erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2))), half)
         }
+        Activation::GeluTanh => gelu_tanh(s, x),
         Activation::Silu => silu(s, x),
         Activation::Tanh => tanh(s, x),
     }
@@ -102,7 +117,7 @@ mod tests {
 
     #[test]
     fn activations_are_exact_to_a_millionth() {
-        for act in [Activation::Gelu, Activation::Silu, Activation::Tanh] {
+        for act in [Activation::Gelu, Activation::GeluTanh, Activation::Silu, Activation::Tanh] {
             for x in inputs() {
                 for (set, got) in with_every_set(|| Apply(x, Some(act))) {
                     for (x, got) in x.into_iter().zip(got) {

@@ -1,9 +1,11 @@
 //! Operations on single rows or elements: norms, gate, rotation, sums.
 
-use super::math::silu;
+use super::math::{silu, soft_cap};
 use super::simd::{Kernel, LANES, Simd, dispatch};
 use super::split::by_rows;
-use crate::op::{Rope, RopeStyle};
+use crate::op::Map;
+use crate::rope::RopeKey;
+use crate::{Rope, RopeStyle};
 
 /// A function of two numbers, on vectors. Traits, not closures: closures are compiled on their own,
 /// without the instruction set, unless they are very short.
@@ -93,6 +95,36 @@ impl<S: Simd> Binary<S> for Plus {
     }
 }
 
+/// `a b`
+struct Times;
+
+impl<S: Simd> Binary<S> for Times {
+    #[inline(always)]
+    fn apply(&self, s: S, a: S::F, b: S::F) -> S::F {
+        s.mul(a, b)
+    }
+}
+
+/// `cap tanh(a / cap)`
+struct Cap(f32);
+
+impl<S: Simd> Binary<S> for Cap {
+    #[inline(always)]
+    fn apply(&self, s: S, a: S::F, _: S::F) -> S::F {
+        soft_cap(s, a, self.0)
+    }
+}
+
+/// `factor a`
+struct Factor(f32);
+
+impl<S: Simd> Binary<S> for Factor {
+    #[inline(always)]
+    fn apply(&self, s: S, a: S::F, _: S::F) -> S::F {
+        s.mul(a, s.splat(self.0))
+    }
+}
+
 /// `silu(a) b`
 struct Gate;
 
@@ -120,7 +152,9 @@ impl<S: Simd> Binary<S> for Scaled<S> {
 #[derive(Debug, Clone, Copy)]
 enum Function {
     Add,
+    Mul,
     SiluMul,
+    Map(Map),
 }
 
 struct Elementwise<'a, 'o>(Function, &'a [f32], &'a [f32], &'o mut [f32]);
@@ -132,7 +166,10 @@ impl Kernel for Elementwise<'_, '_> {
         let Self(function, a, b, out) = self;
         match function {
             Function::Add => zip(s, &Plus, a, b, out),
+            Function::Mul => zip(s, &Times, a, b, out),
             Function::SiluMul => zip(s, &Gate, a, b, out),
+            Function::Map(Map::Scale(factor)) => zip(s, &Factor(factor), a, b, out),
+            Function::Map(Map::SoftCap(cap)) => zip(s, &Cap(cap), a, b, out),
         }
     }
 }
@@ -140,6 +177,16 @@ impl Kernel for Elementwise<'_, '_> {
 /// `out = a + b`.
 pub(super) fn add(a: &[f32], b: &[f32], out: &mut [f32]) {
     elementwise(Function::Add, a, b, out);
+}
+
+/// `out = a * b`.
+pub(super) fn mul(a: &[f32], b: &[f32], out: &mut [f32]) {
+    elementwise(Function::Mul, a, b, out);
+}
+
+/// See `kernels::map`.
+pub(super) fn map(x: &[f32], map: Map, out: &mut [f32]) {
+    elementwise(Function::Map(map), x, x, out);
 }
 
 /// `out = silu(gate) * up`.
@@ -202,25 +249,24 @@ pub(super) fn rms_norm(x: &[f32], gamma: &[f32], eps: f32, out: &mut [f32]) {
 /// Sines and cosines of some positions: made once for all layers of a pass.
 #[derive(Debug, Default)]
 pub(super) struct RopeTable {
-    key: Option<(usize, usize, usize, u32)>,
+    key: Option<(usize, usize, RopeKey)>,
     /// `[n_rows][head_dim / 2]`: sine, cosine.
     turns: Vec<(f32, f32)>,
 }
 
 impl RopeTable {
     fn prepare(&mut self, p: &Rope, n_rows: usize) {
-        let key = Some((p.first_pos, n_rows, p.head_dim, p.base.to_bits()));
+        let key = Some((p.first_pos, n_rows, p.key()));
         if self.key == key {
             return;
         }
         self.key = key;
-        let exponent = |i: usize| -2.0 * i as f64 / p.head_dim as f64;
-        let speeds: Vec<f64> = (0..p.head_dim / 2).map(|i| f64::from(p.base).powf(exponent(i))).collect();
+        let (speeds, magnitude) = (p.speeds(), p.magnitude());
         self.turns.clear();
         for pos in p.first_pos..p.first_pos + n_rows {
             self.turns.extend(speeds.iter().map(|speed| {
                 let (sin, cos) = (pos as f64 * speed).sin_cos();
-                (sin as f32, cos as f32)
+                ((magnitude * sin) as f32, (magnitude * cos) as f32)
             }));
         }
     }
@@ -228,15 +274,16 @@ impl RopeTable {
 
 /// See `kernels::rope`.
 pub(super) fn rope(x: &[f32], p: &Rope, width: usize, table: &mut RopeTable, out: &mut [f32]) {
-    let n_pairs = p.head_dim / 2;
+    let (head_dim, style) = (p.head_dim, p.style);
+    let n_pairs = head_dim / 2;
     table.prepare(p, x.len() / width);
     let turns = &table.turns;
     by_rows(out, width, |at, out| {
         let turns = turns[at / width * n_pairs..].chunks_exact(n_pairs);
         let rows = x[at..].chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(turns);
         for ((x, out), turns) in rows {
-            for (x, out) in x.chunks_exact(p.head_dim).zip(out.chunks_exact_mut(p.head_dim)) {
-                rotate(x, turns, p.style, out);
+            for (x, out) in x.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim)) {
+                rotate(x, turns, style, out);
             }
         }
     });

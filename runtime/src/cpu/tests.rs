@@ -3,10 +3,10 @@
 use half::f16;
 
 use crate::kernels::{self, CausalParams, FullParams};
-use crate::op::{Rows, Shape};
+use crate::op::{Map, Rows, Shape};
 use crate::{
-    Activation, CausalAttention, FullAttention, KvCache, Options, Precision, Recorder, Rope, RopeStyle,
-    Runtime, Tensor, TierChoice, Weight,
+    Activation, CausalAttention, FullAttention, KvCache, Options, Precision, Recorder, Rope, RopeScaling,
+    RopeStyle, Runtime, Tensor, TierChoice, Weight,
 };
 
 fn runtime_of(precision: Precision) -> Runtime {
@@ -195,6 +195,11 @@ fn rows_and_elements_equal_their_twins() {
             };
         check("add", 0.0, &|out| kernels::add(&a, &b, out), &|rec, a, b| rec.add(a, b));
         check("silu_mul", 1e-6, &|out| kernels::silu_mul(&a, &b, out), &|rec, a, b| rec.silu_mul(a, b));
+        check("mul", 0.0, &|out| kernels::mul(&a, &b, out), &|rec, a, b| rec.mul(a, b));
+        check("scale", 0.0, &|out| kernels::map(&a, Map::Scale(3.7), out), &|rec, a, _| rec.scale(a, 3.7));
+        check("soft_cap", 1e-6, &|out| kernels::map(&a, Map::SoftCap(0.9), out), &|rec, a, _| {
+            rec.soft_cap(a, 0.9)
+        });
         check("l2_normalize", 1e-6, &|out| kernels::l2_normalize(&a, width, out), &|rec, a, _| {
             rec.l2_normalize(a)
         });
@@ -202,6 +207,14 @@ fn rows_and_elements_equal_their_twins() {
         check("rms_norm", tolerance, &|out| kernels::rms_norm(&a, &gamma, 1e-5, out), &|rec, a, _| {
             rec.rms_norm(a, &g, 1e-5)
         });
+        let (part, n_parts) = (width / 2, 2 * n);
+        if width % 2 == 0 {
+            let g = weight(&rt, &[part], &gamma[..part]);
+            let heads = |out: &mut [f32]| kernels::rms_norm(&a, &gamma[..part], 1e-5, out);
+            check(&format!("rms_norm of {n_parts} heads"), tolerance, &heads, &|rec, a, _| {
+                rec.rms_norm(a, &g, 1e-5)
+            });
+        }
         if width > 1 {
             check(
                 "layer_norm",
@@ -220,14 +233,25 @@ fn rope_equals_its_twin_also_far_into_the_context() {
         for (n, n_heads, head_dim, first_pos) in [(1, 1, 2, 0), (5, 3, 8, 7), (3, 9, 64, 2040)] {
             let width = n_heads * head_dim;
             let x = numbers(5, n * width);
-            let p = Rope { first_pos, head_dim, base: 100_000.0, style };
+            let p = Rope { first_pos, head_dim, base: 100_000.0, style, scaling: None };
             let mut expected = vec![0.0; x.len()];
             kernels::rope(&x, &p, width, &mut expected);
             let got = run(&rt, |rec| {
                 let x = rec.input(n, width, x.clone())?;
-                rec.rope(x, p)
+                rec.rope(x, p.clone())
             });
             assert_close(&format!("{p:?}"), &got, &expected, 3e-7);
+
+            let divisors = (0..head_dim / 2).map(|i| 1.0 + i as f32).collect();
+            let p = Rope { scaling: Some(RopeScaling::new(divisors, 1.5)), ..p };
+            kernels::rope(&x, &p, width, &mut expected);
+            let got = run(&rt, |rec| {
+                // The table of the rotation without is not taken for this one's.
+                let x = rec.input(n, width, x.clone())?;
+                rec.rope(x, Rope { scaling: None, ..p.clone() })?;
+                rec.rope(x, p.clone())
+            });
+            assert_close(&format!("{p:?}"), &got, &expected, 5e-7);
         }
     }
 }
@@ -258,6 +282,15 @@ fn full_attention_equals_its_twin_on_ragged_batches() {
     }
 }
 
+/// Windows shorter and longer than a piece of the keys, and caps that scores reach and do not reach.
+const WINDOWS_AND_CAPS: [(Option<usize>, Option<f32>); 4] =
+    [(None, None), (Some(5), None), (Some(260), Some(1.5)), (None, Some(50.0))];
+
+/// A cap multiplies the error of the hyperbolic tangent, which is good to 2e-7, and scores' errors add up.
+fn attention_tolerance(soft_cap: Option<f32>) -> f32 {
+    2e-6 + soft_cap.map_or(0.0, |cap| 4e-7 * cap)
+}
+
 #[test]
 fn causal_attention_over_an_appended_cache_equals_its_twin() {
     let rt = runtime();
@@ -269,19 +302,22 @@ fn causal_attention_over_an_appended_cache_equals_its_twin() {
         // A prompt in two parts, then single tokens.
         for (first_pos, n) in [(0, 13), (13, 60), (73, 1), (74, 1)] {
             let q = numbers(3 + first_pos as u64, n * q_width);
-            let p = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale };
-            let mut expected = vec![0.0; q.len()];
-            kernels::attention_causal(&q, &keys, &values, &p, &mut expected);
-            let got = run(&rt, |rec| {
-                let new = |all: &[f32]| all[first_pos * kv_width..][..n * kv_width].to_vec();
-                let (k, v) = (rec.input(n, kv_width, new(&keys))?, rec.input(n, kv_width, new(&values))?);
-                rec.kv_append(&k_cache, k, first_pos)?;
-                rec.kv_append(&v_cache, v, first_pos)?;
-                let q = rec.input(n, q_width, q.clone())?;
-                let (keys, values) = (&k_cache, &v_cache);
-                rec.attention_causal(q, CausalAttention { keys, values, first_pos, n_kv_heads, scale })
-            });
-            assert_close(&format!("{p:?}, {n} rows"), &got, &expected, 2e-6);
+            for (window, soft_cap) in WINDOWS_AND_CAPS {
+                let p = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale, window, soft_cap };
+                let mut expected = vec![0.0; q.len()];
+                kernels::attention_causal(&q, &keys, &values, &p, &mut expected);
+                let got = run(&rt, |rec| {
+                    let new = |all: &[f32]| all[first_pos * kv_width..][..n * kv_width].to_vec();
+                    let (k, v) = (rec.input(n, kv_width, new(&keys))?, rec.input(n, kv_width, new(&values))?);
+                    rec.kv_append(&k_cache, k, first_pos)?;
+                    rec.kv_append(&v_cache, v, first_pos)?;
+                    let q = rec.input(n, q_width, q.clone())?;
+                    let (keys, values) = (&k_cache, &v_cache);
+                    let a = CausalAttention { keys, values, first_pos, n_kv_heads, scale, window, soft_cap };
+                    rec.attention_causal(q, a)
+                });
+                assert_close(&format!("{p:?}, {n} rows"), &got, &expected, attention_tolerance(soft_cap));
+            }
         }
     }
 }
@@ -303,15 +339,18 @@ fn few_rows_over_a_long_cache_equal_their_twin() {
         let scale = 3.0 / (head_dim as f32).sqrt();
         for (first_pos, n) in [(254, 2), (255, 1), (256, 1), (255, 3), (510, 3), (767, 3)] {
             let q = numbers(3 + first_pos as u64, n * q_width);
-            let p = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale };
-            let mut expected = vec![0.0; q.len()];
-            kernels::attention_causal(&q, &keys, &values, &p, &mut expected);
-            let got = run(&rt, |rec| {
-                let q = rec.input(n, q_width, q.clone())?;
-                let (keys, values) = (&k_cache, &v_cache);
-                rec.attention_causal(q, CausalAttention { keys, values, first_pos, n_kv_heads, scale })
-            });
-            assert_close(&format!("{p:?}, {n} rows"), &got, &expected, 2e-6);
+            for (window, soft_cap) in WINDOWS_AND_CAPS {
+                let p = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale, window, soft_cap };
+                let mut expected = vec![0.0; q.len()];
+                kernels::attention_causal(&q, &keys, &values, &p, &mut expected);
+                let got = run(&rt, |rec| {
+                    let q = rec.input(n, q_width, q.clone())?;
+                    let (keys, values) = (&k_cache, &v_cache);
+                    let a = CausalAttention { keys, values, first_pos, n_kv_heads, scale, window, soft_cap };
+                    rec.attention_causal(q, a)
+                });
+                assert_close(&format!("{p:?}, {n} rows"), &got, &expected, attention_tolerance(soft_cap));
+            }
         }
     }
 }
@@ -324,7 +363,18 @@ fn attention_to_what_is_no_number_is_none() {
     let got = run(&rt, |rec| {
         let q = rec.input(1, 4, vec![f32::NAN; 4])?;
         let (keys, values) = (&keys, &values);
-        rec.attention_causal(q, CausalAttention { keys, values, first_pos: 299, n_kv_heads: 1, scale: 1.0 })
+        rec.attention_causal(
+            q,
+            CausalAttention {
+                keys,
+                values,
+                first_pos: 299,
+                n_kv_heads: 1,
+                scale: 1.0,
+                window: None,
+                soft_cap: None,
+            },
+        )
     });
     assert!(got.iter().all(|x| x.is_nan()), "{got:?}");
 }

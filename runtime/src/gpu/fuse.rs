@@ -214,7 +214,10 @@ impl<'a> Fuser<'a> {
     fn input(&self, x: BufferId, n_readers: usize, max_width: usize) -> (Input<'a>, Vec<usize>) {
         let fits = self.fusion == Fusion::Workgroup && self.program.shape(x).width <= max_width;
         match self.writer(x, n_readers).filter(|_| fits) {
-            Some((op_idx, Op::RmsNorm { x, gamma, eps, .. })) => {
+            // Not one of every head by itself.
+            Some((op_idx, Op::RmsNorm { x, gamma, eps, .. }))
+                if gamma.width() == self.program.shape(*x).width =>
+            {
                 (Input::Norm { x: *x, gamma, eps: *eps }, vec![op_idx])
             }
             _ => (Input::Plain(x), vec![]),
@@ -263,7 +266,19 @@ impl<'a> Fuser<'a> {
     /// Everything from the normalisation to the attention, where the output projection can join the
     /// partial sums.
     fn attention(&mut self, op: &'a Op) -> Fused<'a> {
-        let Op::AttentionCausal { q, keys, values, first_pos, n_heads, n_kv_heads, scale, out } = op else {
+        let Op::AttentionCausal {
+            q,
+            keys,
+            values,
+            first_pos,
+            n_heads,
+            n_kv_heads,
+            scale,
+            window: None,
+            soft_cap: None,
+            out,
+        } = op
+        else {
             return None;
         };
         let (q_rope_idx, q, rope) = self.rope(*q)?;
@@ -313,7 +328,7 @@ impl<'a> Fuser<'a> {
 
     fn rope(&self, buffer: BufferId) -> Option<(usize, BufferId, Rope)> {
         match self.writer(buffer, 1)? {
-            (op_idx, Op::Rope { x, rope, .. }) => Some((op_idx, *x, *rope)),
+            (op_idx, Op::Rope { x, rope, .. }) => Some((op_idx, *x, rope.clone())),
             _ => None,
         }
     }

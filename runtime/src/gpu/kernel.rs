@@ -24,12 +24,14 @@ pub(super) enum Kernel {
     Gather,
     L2Normalize,
     LayerNorm,
+    Map,
     Matmul,
     MatmulInt8,
     MatmulReg,
     MatmulWide,
     Matvec,
     MeanPool,
+    Mul,
     QuantizeRows,
     RmsNorm,
     Rope,
@@ -83,6 +85,8 @@ pub(super) enum Part {
     HeadDim,
     /// `reduce.wgsl`, or `reduce_subgroup.wgsl`.
     Reduce,
+    /// `soft_cap.wgsl`.
+    SoftCap,
     /// `load_tiles.wgsl`.
     LoadTiles,
     /// `store_tile.wgsl`.
@@ -119,7 +123,7 @@ pub(super) struct Spec {
 impl Kernel {
     /// Every kernel.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::Add,
         Self::Argmax,
         Self::AttentionKeys,
@@ -129,12 +133,14 @@ impl Kernel {
         Self::Gather,
         Self::L2Normalize,
         Self::LayerNorm,
+        Self::Map,
         Self::Matmul,
         Self::MatmulInt8,
         Self::MatmulReg,
         Self::MatmulWide,
         Self::Matvec,
         Self::MeanPool,
+        Self::Mul,
         Self::QuantizeRows,
         Self::RmsNorm,
         Self::Rope,
@@ -157,12 +163,14 @@ impl Kernel {
             Self::Gather => &specs::GATHER,
             Self::L2Normalize => &specs::L2_NORMALIZE,
             Self::LayerNorm => &specs::LAYER_NORM,
+            Self::Map => &specs::MAP,
             Self::Matmul => &specs::MATMUL,
             Self::MatmulInt8 => &specs::MATMUL_INT8,
             Self::MatmulReg => &specs::MATMUL_REG,
             Self::MatmulWide => &specs::MATMUL_WIDE,
             Self::Matvec => &specs::MATVEC,
             Self::MeanPool => &specs::MEAN_POOL,
+            Self::Mul => &specs::MUL,
             Self::QuantizeRows => &specs::QUANTIZE_ROWS,
             Self::RmsNorm => &specs::RMS_NORM,
             Self::Rope => &specs::ROPE,
@@ -229,6 +237,7 @@ impl Variant {
         for part in spec.parts {
             match part {
                 Part::Activation => text.push_str(include_str!("../../wgsl/activation.wgsl")),
+                Part::SoftCap => text.push_str(include_str!("../../wgsl/soft_cap.wgsl")),
                 Part::LoadTiles => text.push_str(include_str!("../../wgsl/load_tiles.wgsl")),
                 Part::StoreTile => text.push_str(include_str!("../../wgsl/store_tile.wgsl")),
                 Part::Elem => text.push_str(elem_source(self.is_f16)),

@@ -49,6 +49,7 @@ use weight::{GpuCache, GpuWeight};
 
 use crate::memory::{Ledger, Owner};
 use crate::op::{BufferId, Executor, Program, Rows, Shape};
+use crate::rope::RopeKey;
 use crate::{Error, GpuCounters, KernelPolicy, KernelVariant, KvCache, Layout, Result, Rope};
 
 /// Dispatches of one submission: their parameters fill a uniform buffer of 256 KiB.
@@ -89,8 +90,8 @@ pub(crate) struct Gpu {
     uniforms: wgpu::Buffer,
     /// Stands where a kernel's binding has no use.
     nothing: Rc<GpuBuffer>,
-    /// Cosines and sines by head size and base, for the positions so far.
-    angles: RefCell<HashMap<(usize, u32), Angles>>,
+    /// Cosines and sines by what they turn like, for the positions so far.
+    angles: RefCell<HashMap<RopeKey, Angles>>,
     /// Weights that lie in one buffer for replayed steps, by the buffers they come from.
     packed: RefCell<HashMap<Vec<u64>, Weak<GpuBuffer>>>,
     /// Kernels that have computed a step rightly.
@@ -226,19 +227,17 @@ impl Gpu {
     /// The table of cosines and sines for at least `n_positions`: `[n_positions, head_dim / 2]`
     /// pairs, computed in f64 here because WGSL's functions are not exact enough.
     fn rope_angles(&self, rope: &Rope, n_positions: usize) -> Result<Rc<GpuBuffer>> {
-        let key = (rope.head_dim, rope.base.to_bits());
+        let key = rope.key();
         if let Some(angles) =
             self.angles.borrow().get(&key).filter(|angles| angles.n_positions >= n_positions)
         {
             return Ok(angles.buffer.clone());
         }
         let n_positions = n_positions.next_power_of_two().max(512);
-        let half_dim = rope.head_dim / 2;
-        let frequency = |i: usize| f64::from(rope.base).powf(-2.0 * i as f64 / rope.head_dim as f64);
-        let frequencies: Vec<f64> = (0..half_dim).map(frequency).collect();
+        let (speeds, magnitude) = (rope.speeds(), rope.magnitude());
         let turns: Vec<[f32; 2]> = (0..n_positions)
-            .flat_map(|pos| frequencies.iter().map(move |frequency| pos as f64 * frequency))
-            .map(|angle| [angle.cos() as f32, angle.sin() as f32])
+            .flat_map(|pos| speeds.iter().map(move |speed| pos as f64 * speed))
+            .map(|angle| [(magnitude * angle.cos()) as f32, (magnitude * angle.sin()) as f32])
             .collect();
         let bytes: &[u8] = bytemuck::cast_slice(&turns);
         let buffer = self.pool.create("the table of rotations", bytes.len() as u64, Owner::Activations)?;

@@ -16,11 +16,12 @@ use super::kernel::{Kernel, Variant};
 use super::pool::GpuBuffer;
 use super::specs::{
     ArgmaxParams, AttentionParams, CopyRowsParams, ElementwiseParams, FLAT_WORKGROUP, GatherParams,
-    L2NormalizeParams, MAX_PARAMS_BYTES, MatmulParams, MatvecParams, MeanPoolParams, NormParams, RopeParams,
+    L2NormalizeParams, MAX_PARAMS_BYTES, MapParams, MatmulParams, MatvecParams, MeanPoolParams, NormParams,
+    RopeParams,
 };
 use super::weight::{GpuWeight, WeightPart};
 use super::{Gpu, KernelSet};
-use crate::op::{BufferId, Op, Program, Shape};
+use crate::op::{BufferId, Map, Op, Program, Shape};
 use crate::tensor::Weight;
 use crate::{Activation, Error, KernelVariant, Result, Rope, RopeStyle};
 
@@ -59,6 +60,8 @@ pub(super) enum Moves {
     Ring { next: u32 },
     /// It is the number of splits of the keys.
     Splits,
+    /// It is the first position that a window of so many shows to the last one.
+    Window(u32),
 }
 
 /// One dispatch.
@@ -277,17 +280,26 @@ impl Planner<'_> {
                 self.elementwise(Kernel::Add, [*a, *b, *out]);
                 Ok(())
             }
+            Op::Mul { a, b, out } => {
+                self.elementwise(Kernel::Mul, [*a, *b, *out]);
+                Ok(())
+            }
+            Op::Map { x, map, out } => {
+                self.map(*x, *map, *out);
+                Ok(())
+            }
             Op::SiluMul { gate, up, out } => {
                 self.elementwise(Kernel::SiluMul, [*gate, *up, *out]);
                 Ok(())
             }
             Op::LayerNorm { x, gamma, beta, eps, out } => {
                 let storage = vec![self.buffer(*x), vector(gamma)?, vector(beta)?, self.buffer(*out)];
-                self.norm(Kernel::LayerNorm, storage, *x, *eps)
+                self.norm(Kernel::LayerNorm, storage, self.shape(*x), *eps)
             }
             Op::RmsNorm { x, gamma, eps, out } => {
                 let storage = vec![self.buffer(*x), vector(gamma)?, self.buffer(*out)];
-                self.norm(Kernel::RmsNorm, storage, *x, *eps)
+                let n_rows = self.shape(*x).len() / gamma.width();
+                self.norm(Kernel::RmsNorm, storage, Shape { n_rows, width: gamma.width() }, *eps)
             }
             Op::L2Normalize { x, out } => self.l2_normalize(*x, *out),
             Op::Rope { x, rope, out } => {
@@ -331,6 +343,7 @@ impl Planner<'_> {
                     n_kv_heads: *n_heads,
                     kv_width: width,
                     scale: *scale,
+                    soft_cap: None,
                     ranges_at,
                     n_pairs: work,
                 };
@@ -343,15 +356,40 @@ impl Planner<'_> {
                 ];
                 self.attention(*q, storage, call)
             }
-            Op::AttentionCausal { q, keys, values, first_pos, n_heads, n_kv_heads, scale, out } => {
+            Op::AttentionCausal {
+                q,
+                keys,
+                values,
+                first_pos,
+                n_heads,
+                n_kv_heads,
+                scale,
+                window,
+                soft_cap,
+                out,
+            } => {
                 let n_rows = self.shape(*q).n_rows;
-                let ranges_at = self.data((0..n_rows).flat_map(|row| [0, (first_pos + row + 1) as u32]));
+                let first = |end: usize| window.map_or(0, |window| end.saturating_sub(window));
+                let ends = (0..n_rows).map(|row| first_pos + row + 1);
+                let ranges_at = self.data(ends.flat_map(|end| [first(end) as u32, end as u32]));
+                if let Some(window) = window {
+                    // Only a single row is replayed.
+                    let moves = Moves::Window(*window as u32);
+                    self.plan.data_patches.push(Patch { word: ranges_at as usize, moves });
+                }
                 let ends = (0..n_rows).map(|row| ranges_at as usize + 2 * row + 1);
                 self.plan.data_patches.extend(ends.map(|word| Patch { word, moves: Moves::By(1) }));
                 let n_pairs = (n_rows * (first_pos + n_rows)) as u64;
                 let (n_heads, n_kv_heads, scale) = (*n_heads, *n_kv_heads, *scale);
-                let call =
-                    AttentionCall { n_heads, n_kv_heads, kv_width: keys.width(), scale, ranges_at, n_pairs };
+                let call = AttentionCall {
+                    n_heads,
+                    n_kv_heads,
+                    kv_width: keys.width(),
+                    scale,
+                    soft_cap: *soft_cap,
+                    ranges_at,
+                    n_pairs,
+                };
                 let (keys, values) = (keys.gpu()?.buffer.clone(), values.gpu()?.buffer.clone());
                 let storage =
                     vec![self.buffer(*q), keys, values, self.plan.data.0.clone(), self.buffer(*out)];
@@ -380,14 +418,24 @@ impl Planner<'_> {
         self.push(Variant::plain(kernel), storage, ElementwiseParams { n4: n4 as u32 }, flat(n4), 0);
     }
 
+    fn map(&mut self, x: BufferId, map: Map, out: BufferId) {
+        let n4 = self.shape(x).len().div_ceil(4);
+        let (is_cap, number) = match map {
+            Map::Scale(factor) => (0, factor),
+            Map::SoftCap(cap) => (1, cap),
+        };
+        let params = MapParams { n4: n4 as u32, is_cap, number };
+        let storage = vec![self.buffer(x), self.buffer(out)];
+        self.push(Variant::plain(Kernel::Map), storage, params, flat(n4), 0);
+    }
+
     fn copy(&mut self, x: BufferId, x_at: usize, out: Rc<GpuBuffer>, out_at: usize, n: usize) {
         let params = CopyRowsParams { n: n as u32, x_at: x_at as u32, out_at: out_at as u32 };
         let storage = vec![self.buffer(x), out];
         self.push(Variant::plain(Kernel::CopyRows), storage, params, flat(n), 0);
     }
 
-    fn norm(&mut self, kernel: Kernel, storage: Vec<Rc<GpuBuffer>>, x: BufferId, eps: f32) -> Result<()> {
-        let shape = self.shape(x);
+    fn norm(&mut self, kernel: Kernel, storage: Vec<Rc<GpuBuffer>>, shape: Shape, eps: f32) -> Result<()> {
         let n_cols4 = quarter(kernel, shape.width)?;
         let params = NormParams { n_rows: shape.n_rows as u32, n_cols4, eps };
         self.push(Variant::plain(kernel), storage, params, spread(shape.n_rows as u64), 0);
@@ -501,6 +549,7 @@ impl Planner<'_> {
             kv_stride4: (call.kv_width / 4) as u32,
             ranges_at: call.ranges_at,
             scale: call.scale,
+            soft_cap: call.soft_cap.unwrap_or(0.0),
         };
         let many = shape.n_rows * call.n_heads >= MIN_ATTENTION_ROWS;
         let has_tiles =
@@ -531,6 +580,7 @@ struct AttentionCall {
     n_kv_heads: usize,
     kv_width: usize,
     scale: f32,
+    soft_cap: Option<f32>,
     ranges_at: u32,
     /// Pairs of query row and key.
     n_pairs: u64,
@@ -543,6 +593,7 @@ pub(super) fn activation_code(act: Activation) -> u32 {
         Activation::Gelu => 1,
         Activation::Silu => 2,
         Activation::Tanh => 3,
+        Activation::GeluTanh => 4,
     }
 }
 

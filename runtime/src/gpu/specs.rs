@@ -32,6 +32,10 @@ params!(
     ElementwiseParams { n4: u32 }
 );
 params!(
+    /// Of `map`: vectors of four, whether it caps or scales, and by which number.
+    MapParams { n4: u32, is_cap: u32, number: f32 }
+);
+params!(
     /// Of `copy_rows`, in elements.
     CopyRowsParams { n: u32, x_at: u32, out_at: u32 }
 );
@@ -88,8 +92,17 @@ params!(
     RopeParams { n_rows: u32, n_heads: u32, half_dim: u32, first_pos: u32, interleaved: u32 }
 );
 params!(
-    /// Of every kind of attention: row `i` sees the keys in the range at word `ranges_at + 2 * i`.
-    AttentionParams { n_rows: u32, n_heads: u32, heads_per_kv: u32, kv_stride4: u32, ranges_at: u32, scale: f32 }
+    /// Of every kind of attention: row `i` sees the keys in the range at word `ranges_at + 2 * i`. No score
+    /// is capped where the cap is 0.
+    AttentionParams {
+        n_rows: u32,
+        n_heads: u32,
+        heads_per_kv: u32,
+        kv_stride4: u32,
+        ranges_at: u32,
+        scale: f32,
+        soft_cap: f32,
+    }
 );
 params!(
     /// Of `sample`: the numbers of `SampleParams`, the token's position, and where it goes.
@@ -156,7 +169,7 @@ pub(super) static ARGMAX: Spec = Spec {
 pub(super) static ATTENTION_KEYS: Spec = Spec {
     stem: "attention_keys",
     body: body!("attention_keys"),
-    parts: &[Part::HeadDim],
+    parts: &[Part::HeadDim, Part::SoftCap],
     storage: ATTENTION_STORAGE,
     params: AttentionParams::LAYOUT,
     workgroup: [64, 1, 1],
@@ -165,7 +178,7 @@ pub(super) static ATTENTION_KEYS: Spec = Spec {
 pub(super) static ATTENTION_ROWS: Spec = Spec {
     stem: "attention_rows",
     body: body!("attention_rows"),
-    parts: &[Part::HeadDim],
+    parts: &[Part::HeadDim, Part::SoftCap],
     storage: ATTENTION_STORAGE,
     params: AttentionParams::LAYOUT,
     workgroup: [FLAT_WORKGROUP, 1, 1],
@@ -174,7 +187,7 @@ pub(super) static ATTENTION_ROWS: Spec = Spec {
 pub(super) static ATTENTION_TILES: Spec = Spec {
     stem: "attention_tiles",
     body: body!("attention_tiles"),
-    parts: &[Part::HeadDim],
+    parts: &[Part::HeadDim, Part::SoftCap],
     storage: ATTENTION_STORAGE,
     params: AttentionParams::LAYOUT,
     workgroup: [64, 1, 1],
@@ -221,6 +234,15 @@ pub(super) static LAYER_NORM: Spec = Spec {
 
 const LINEAR_STORAGE: &[(&str, super::kernel::Access)] =
     &[("x", Read), ("weights", Read), ("scales", Read), ("bias", Read), ("out", Write)];
+
+pub(super) static MAP: Spec = Spec {
+    stem: "map",
+    body: body!("map"),
+    parts: &[Part::SoftCap],
+    storage: &[("x", Read), ("out", Write)],
+    params: MapParams::LAYOUT,
+    workgroup: [FLAT_WORKGROUP, 1, 1],
+};
 
 pub(super) static MATMUL: Spec = Spec {
     stem: "matmul",
@@ -280,6 +302,15 @@ pub(super) static MEAN_POOL: Spec = Spec {
     parts: &[],
     storage: &[("x", Read), ("ranges", Read), ("out", Write)],
     params: MeanPoolParams::LAYOUT,
+    workgroup: [FLAT_WORKGROUP, 1, 1],
+};
+
+pub(super) static MUL: Spec = Spec {
+    stem: "mul",
+    body: body!("mul"),
+    parts: &[],
+    storage: &[("a", Read), ("b", Read), ("out", Write)],
+    params: ElementwiseParams::LAYOUT,
     workgroup: [FLAT_WORKGROUP, 1, 1],
 };
 

@@ -384,6 +384,7 @@ fn moved(recorded: u32, moves: Moves, pos: usize, by: u32) -> u32 {
         Moves::By(stride) => recorded.wrapping_add(by.wrapping_mul(stride)),
         Moves::Ring { next } => (pos as u32 + next) % RING as u32,
         Moves::Splits => n_splits(pos + 1) as u32,
+        Moves::Window(window) => (pos as u32 + 1).saturating_sub(window),
     }
 }
 

@@ -75,15 +75,33 @@ mod tests {
         let (q, keys) = ([0.0; 4], [1.0; 3]);
         let values = [1.0, 3.0, 8.0];
         let mut out = [0.0; 4];
-        let p = CausalParams { first_pos: 1, n_heads: 2, n_kv_heads: 1, head_dim: 1, scale: 1.0 };
+        let p = CausalParams {
+            first_pos: 1,
+            n_heads: 2,
+            n_kv_heads: 1,
+            head_dim: 1,
+            scale: 1.0,
+            window: None,
+            soft_cap: None,
+        };
         attention_causal(&q, &keys, &values, &p, &mut out);
         assert_eq!(out, [2.0, 2.0, 4.0, 4.0]);
+        attention_causal(&q, &keys, &values, &CausalParams { window: Some(2), ..p }, &mut out);
+        assert_eq!(out, [2.0, 2.0, 5.5, 5.5]);
     }
 
     #[test]
     fn the_scale_weighs_the_scores() {
         let mut out = [0.0];
-        let p = CausalParams { first_pos: 1, n_heads: 1, n_kv_heads: 1, head_dim: 1, scale: 0.5 };
+        let p = CausalParams {
+            first_pos: 1,
+            n_heads: 1,
+            n_kv_heads: 1,
+            head_dim: 1,
+            scale: 0.5,
+            window: None,
+            soft_cap: None,
+        };
         // scores 0 and 0.5 * 2 ln 3 = ln 3: weights 1/4 and 3/4
         attention_causal(&[1.0], &[0.0, 2.0 * 3f32.ln()], &[0.0, 4.0], &p, &mut out);
         assert!((out[0] - 3.0).abs() < 1e-6);

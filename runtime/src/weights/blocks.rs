@@ -37,6 +37,10 @@ pub(crate) fn to_f32(dtype: DType, bytes: &[u8]) -> Vec<f32> {
             let (d, m) = (half(block, 0), half(block, 2));
             out.extend(five_bits(&block[4..]).map(|q| f32::from(q) * d + m));
         }),
+        DType::IQ4_NL => blocks::<18>(bytes, |block, out| {
+            let d = half(block, 0);
+            out.extend(uneven_numbers(&block[2..]).map(|q| d * f32::from(q)));
+        }),
         DType::Q2_K => blocks(bytes, k_blocks::expand_q2_k),
         DType::Q3_K => blocks(bytes, k_blocks::expand_q3_k),
         DType::Q4_K => blocks(bytes, k_blocks::expand_q4_k),
@@ -87,6 +91,13 @@ pub(crate) fn split_q5_0(bytes: &[u8]) -> (Vec<Half>, Vec<i8>) {
     (scales, blocks.iter().flat_map(|block| five_bits(&block[2..]).map(|q| q as i8 - 16)).collect())
 }
 
+/// Scales and quants of IQ4_NL blocks, `{f16 d; u8 q[16]}`, as those of Q8_0.
+pub(crate) fn split_iq4_nl(bytes: &[u8]) -> (Vec<Half>, Vec<i8>) {
+    let blocks = bytes.as_chunks::<18>().0;
+    let scales = blocks.iter().map(|block| bits(block, 0)).collect();
+    (scales, blocks.iter().flat_map(|block| uneven_numbers(&block[2..])).collect())
+}
+
 /// Scales and quants of whole groups of 32, as those of Q8_0: what has 5 or 6 bits and a minimum, or 16
 /// elements for each scale, is off by at most half a 254th of its group's largest afterwards.
 pub(crate) fn round_to_q8_0(values: &[f32]) -> Result<(Vec<Half>, Vec<i8>)> {
@@ -111,6 +122,15 @@ fn five_bits(block: &[u8]) -> impl Iterator<Item = u8> {
     let high = u32::from_le_bytes([block[0], block[1], block[2], block[3]]);
     let low = block[4..20].iter().map(|q| q & 15).chain(block[4..20].iter().map(|q| q >> 4));
     low.enumerate().map(move |(i, low)| low | ((high >> i & 1) as u8) << 4)
+}
+
+/// The sixteen numbers of IQ4_NL (`kvalues_iq4nl` of ggml-common.h).
+const UNEVEN: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+/// The 32 numbers that sixteen bytes choose.
+fn uneven_numbers(block: &[u8]) -> impl Iterator<Item = i8> {
+    let indices = block.iter().map(|q| q & 15).chain(block.iter().map(|q| q >> 4));
+    indices.map(|idx| UNEVEN[usize::from(idx)])
 }
 
 fn blocks<const N: usize>(bytes: &[u8], mut expand: impl FnMut(&[u8; N], &mut Vec<f32>)) -> Vec<f32> {

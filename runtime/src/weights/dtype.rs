@@ -33,6 +33,8 @@ pub enum DType {
     Q5_K,
     /// Blocks of 256 6-bit integers, in groups of 16 with small scales.
     Q6_K,
+    /// Groups of 32 of sixteen fixed numbers, closer to each other near zero, with an f16 scale.
+    IQ4_NL,
 }
 
 impl DType {
@@ -42,7 +44,7 @@ impl DType {
             Self::F32 => (1, 4),
             Self::F16 | Self::BF16 => (1, 2),
             Self::Q8_0 => (32, 34),
-            Self::Q4_0 => (32, 18),
+            Self::Q4_0 | Self::IQ4_NL => (32, 18),
             Self::Q4_1 => (32, 20),
             Self::Q5_0 => (32, 22),
             Self::Q5_1 => (32, 24),
@@ -65,6 +67,13 @@ impl DType {
         (width as u64 / n_elements)
             .checked_mul(n_bytes)
             .ok_or_else(|| Error::corrupt("a tensor's size overflows"))
+    }
+
+    /// Elements of a row of so many bytes; `None` where it is not made of whole blocks.
+    pub(super) fn row_elements(self, row_bytes: u64) -> Option<usize> {
+        let (n_elements, n_bytes) = self.block();
+        let n_blocks = row_bytes.is_multiple_of(n_bytes).then_some(row_bytes / n_bytes)?;
+        usize::try_from(n_blocks.checked_mul(n_elements)?).ok()
     }
 
     /// Bytes of a tensor; quantised types have blocks along the last dimension.

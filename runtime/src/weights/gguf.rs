@@ -142,7 +142,7 @@ fn place_tensors(
             Error::corrupt(format!("it ends at {} bytes, within or before the tensor `{name}`", data.end))
         })?;
         ranges.push((start, end, name.clone()));
-        header.tensors.insert(name, TensorInfo { shape, dtype, n_bytes, offset: start });
+        header.tensors.insert(name, TensorInfo { shape, dtype, n_bytes, offset: start, part: 0 });
     }
     ranges.sort();
     for pair in ranges.windows(2) {
@@ -168,6 +168,7 @@ fn dtype(kind: u32) -> Option<DType> {
         12 => DType::Q4_K,
         13 => DType::Q5_K,
         14 => DType::Q6_K,
+        20 => DType::IQ4_NL,
         30 => DType::BF16,
         _ => return None,
     })
@@ -181,7 +182,6 @@ fn type_name(kind: u32) -> String {
         17 => "IQ2_XS",
         18 => "IQ3_XXS",
         19 => "IQ1_S",
-        20 => "IQ4_NL",
         21 => "IQ3_S",
         22 => "IQ2_S",
         23 => "IQ4_XS",

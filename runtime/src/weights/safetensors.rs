@@ -3,7 +3,7 @@
 
 use safetensors::tensor::{Dtype, Metadata};
 
-use super::{DType, Header, MAX_TENSORS, MetaValue, ReadAt, TensorInfo};
+use super::{BLOCKS_KEY, DType, Header, MAX_TENSORS, MetaValue, ReadAt, TensorInfo};
 use crate::{Error, Result};
 
 /// Longest header: 65,536 tensors of 256 bytes each.
@@ -38,21 +38,48 @@ pub(super) fn read_header(source: &dyn ReadAt, n_bytes: u64) -> Result<Header> {
     }
     let mut header = Header::default();
     for (name, info) in tensors {
-        let dtype = match info.dtype {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            other => {
+        let mut shape = info.shape.clone();
+        let dtype = match (info.dtype, blocks_of(&metadata, &name)) {
+            (Dtype::U8, Some(dtype)) => {
+                blocks_to_elements(&name, dtype, &mut shape)?;
+                dtype
+            }
+            (Dtype::F32, _) => DType::F32,
+            (Dtype::F16, _) => DType::F16,
+            (Dtype::BF16, _) => DType::BF16,
+            (other, _) => {
                 header.unsupported.insert(name, format!("{other:?}"));
                 continue;
             }
         };
         let (start, end) = info.data_offsets;
         let (offset, n_bytes) = (data_start + start as u64, (end - start) as u64);
-        header.tensors.insert(name, TensorInfo { shape: info.shape.clone(), dtype, n_bytes, offset });
+        header.tensors.insert(name, TensorInfo { shape, dtype, n_bytes, offset, part: 0 });
     }
     for (key, text) in metadata.metadata().iter().flatten() {
         header.meta.insert(key.clone(), MetaValue::Text(text.clone()));
     }
     Ok(header)
+}
+
+/// The blocks that a tensor of bytes consists of, where the metadata says so (`quantize.rs`).
+fn blocks_of(metadata: &Metadata, name: &str) -> Option<DType> {
+    match metadata.metadata().as_ref()?.get(&format!("{BLOCKS_KEY}{name}"))?.as_str() {
+        "Q8_0" => Some(DType::Q8_0),
+        "Q4_1" => Some(DType::Q4_1),
+        _ => None,
+    }
+}
+
+/// From rows in bytes to rows in elements.
+fn blocks_to_elements(name: &str, dtype: DType, shape: &mut [usize]) -> Result<()> {
+    let width = match shape {
+        [_, row_bytes] => dtype.row_elements(*row_bytes as u64),
+        _ => None,
+    };
+    let (Some(width), Some(last)) = (width, shape.last_mut()) else {
+        return Err(Error::corrupt(format!("the tensor `{name}` is no matrix of {dtype:?} blocks")));
+    };
+    *last = width;
+    Ok(())
 }

@@ -135,6 +135,10 @@ fn a_sound_safetensors_file_is_read() {
 #[test]
 fn every_damaged_safetensors_file_is_refused_with_its_reason() {
     let one = |offsets: &str| format!(r#"{{"w":{{"dtype":"F32","shape":[2],"data_offsets":{offsets}}}}}"#);
+    let blocks_of = |shape: &str, n: usize| {
+        let meta = r#"{"__metadata__":{"blocks.w":"Q8_0"},"#;
+        format!(r#"{meta}"w":{{"dtype":"U8","shape":{shape},"data_offsets":[0,{n}]}}}}"#)
+    };
     let two = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},
         "b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#;
     let cases: Vec<(&str, Vec<u8>)> = vec![
@@ -147,6 +151,8 @@ fn every_damaged_safetensors_file_is_refused_with_its_reason() {
         ("no safetensors header", safetensors(two, 12)),
         ("has 69 bytes, its header promises 70", safetensors(&one("[0,8]"), 7)),
         ("promises", safetensors(&one("[0,8]"), 9)),
+        ("no matrix of Q8_0 blocks", safetensors(&blocks_of("[2,33]", 66), 66)),
+        ("no matrix of Q8_0 blocks", safetensors(&blocks_of("[68]", 68), 68)),
     ];
     for (reason, bytes) in cases {
         let error = open(bytes).err().unwrap_or_else(|| panic!("not refused: {reason}"));
@@ -198,6 +204,7 @@ fn blocks_of_every_type_are_read_as_their_reference_reads_them() {
         ("Q4_K", 6.0 / 2048.0),
         ("Q5_K", rounded),
         ("Q6_K", rounded),
+        ("IQ4_NL", 0.0),
     ];
     let rt = platform::block_on(crate::Runtime::open(&crate::Options {
         tier: crate::TierChoice::Cpu,
@@ -220,6 +227,131 @@ fn blocks_of_every_type_are_read_as_their_reference_reads_them() {
                 let error = (got - expected).abs();
                 assert!(error <= tolerance * largest, "{name}, group {i}: {got}, not {expected}");
             }
+        }
+    }
+}
+
+/// A file of one tensor, which is part `no` of `count`.
+fn split_part(name: &str, no: u16, count: u16) -> Vec<u8> {
+    Gguf::sound().with(|file| {
+        let number = |key: &str, n: u16| (key.to_owned(), 2, n.to_le_bytes().to_vec());
+        file.meta =
+            vec![number("split.no", no), number("split.count", count), ("part".into(), 8, text(name))];
+        file.tensors.pop();
+        file.tensors[0].0 = name.into();
+    })
+}
+
+fn open_all(parts: Vec<Vec<u8>>) -> Result<Weights> {
+    Weights::open_parts(parts.into_iter().map(|bytes| Box::new(bytes) as Box<dyn ReadAt>).collect())
+}
+
+#[test]
+fn a_model_in_parts_is_read_as_one() {
+    let w = open_all(vec![split_part("x", 0, 2), split_part("y", 1, 2)]).unwrap();
+    assert_eq!(w.names().collect::<Vec<_>>(), ["x", "y"]);
+    assert_eq!(w.read_f32("y").unwrap(), [0.5, 1.5, 2.5, 3.5, 4.5, 5.5]);
+    assert_eq!(w.meta("part").and_then(MetaValue::as_str), Some("x"));
+    let one = |name: &str, last: u8| {
+        let header = format!(r#"{{"{name}":{{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}}}"#);
+        let mut bytes = safetensors(&header, 0);
+        bytes.extend([0x80, last]);
+        bytes
+    };
+    let w = open_all(vec![one("a", 0x3f), one("b", 0xbf)]).unwrap();
+    assert_eq!([w.read_f32("a").unwrap(), w.read_f32("b").unwrap()], [[1.0], [-1.0]]);
+    let cases = [
+        ("two of its files have the tensor `a`", vec![one("a", 0x3f), one("a", 0x3f)]),
+        ("one of 2 parts, and 1 are there", vec![split_part("x", 0, 2)]),
+        ("one of 2 parts, and 3 are there", ["x", "y", "z"].map(|name| split_part(name, 0, 2)).into()),
+        ("says that it is part Some(1)", vec![split_part("y", 1, 2), split_part("x", 0, 2)]),
+        ("0 files", vec![]),
+    ];
+    for (reason, parts) in cases {
+        let error = open_all(parts).err().unwrap_or_else(|| panic!("not refused: {reason}"));
+        assert!(error.to_string().contains(reason), "expected `{reason}`, got `{error}`");
+    }
+}
+
+/// Parts, other orders and sums of a tensor, through a tier.
+#[test]
+fn views_of_tensors_are_loaded() {
+    use crate::TensorView;
+    let header = r#"{"m":{"dtype":"F16","shape":[3,2],"data_offsets":[0,12]},
+        "v":{"dtype":"F32","shape":[3],"data_offsets":[12,24]}}"#;
+    let mut bytes = safetensors(header, 0);
+    bytes.extend((1..=6u8).flat_map(|i| half::f16::from_f32(i.into()).to_le_bytes()));
+    bytes.extend([7f32, 8.0, 9.0].iter().flat_map(|x| x.to_le_bytes()));
+    let weights = open(bytes).unwrap();
+    let (tier, precision) = (crate::TierChoice::Cpu, crate::Precision::Exact);
+    let options = crate::Options { tier, precision, ..crate::Options::default() };
+    let rt = platform::block_on(crate::Runtime::open(&options)).unwrap();
+    let load = |view: TensorView| {
+        let loaded = platform::block_on(rt.load_view(&weights, view, crate::WeightFormat::F32))?;
+        let mut rec = rt.recorder();
+        let rows = rec.gather(&loaded, &(0..loaded.n_rows() as u32).collect::<Vec<_>>())?;
+        platform::block_on(rec.read(&rows))
+    };
+    assert_eq!(load(TensorView::whole("m", &[3, 2]).rows(1..3)).unwrap(), [3.0, 4.0, 5.0, 6.0]);
+    let turned = TensorView::whole("m", &[2, 3]).transposed();
+    assert_eq!(load(turned.clone()).unwrap(), [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
+    assert_eq!(load(turned.clone().rows(1..2)).unwrap(), [2.0, 4.0, 6.0]);
+    assert_eq!(load(TensorView::whole("v", &[3]).rows(1..3)).unwrap(), [8.0, 9.0]);
+    assert_eq!(load(TensorView::whole("v", &[3]).plus(1.0)).unwrap(), [8.0, 9.0, 10.0]);
+    for wrong in [
+        TensorView::whole("m", &[2, 3]),
+        turned.rows(1..3),
+        TensorView::whole("m", &[3, 2]).rows(2..2),
+        TensorView::whole("v", &[3]).rows(2..4),
+    ] {
+        assert!(matches!(load(wrong.clone()), Err(Error::ShapeMismatch { .. })), "{wrong:?}");
+    }
+    let file = open(Gguf::sound().bytes()).unwrap();
+    let plus = TensorView::whole("b", &[32]).plus(1.0);
+    let refused = platform::block_on(rt.load_view(&file, plus, crate::WeightFormat::F32)).err().unwrap();
+    assert!(refused.to_string().contains("Q8_0 for `b`"), "{refused}");
+}
+
+/// Opens a file, and reads all that it claims to have; what is wrong is an error.
+fn read_all(bytes: Vec<u8>) {
+    // A few bytes of a header can claim no more than the file has.
+    let Ok(weights) = open(bytes) else { return };
+    for name in weights.names() {
+        let _ = weights.read_f32(name);
+    }
+    let _ = crate::Tokenizer::from_gguf(&weights);
+}
+
+#[test]
+fn no_mutation_of_a_sound_file_panics() {
+    let gguf = include_bytes!("../../../fixtures/golden/gguf_blocks.gguf")[..4096].to_vec();
+    let with_tokens = include_bytes!("../../../fixtures/tiny/qwen3/gguf/model.gguf");
+    let tiny = include_bytes!("../../../fixtures/tiny/gpt2/model.safetensors");
+    let mut seed = 7u32;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) as usize % below
+    };
+    for (file, n) in
+        [(Gguf::sound().bytes(), 4000), (gguf, 500), (with_tokens.to_vec(), 300), (tiny.to_vec(), 1000)]
+    {
+        // Most of what can go wrong stands in the header.
+        let n_header = file.len().min(3000);
+        for _ in 0..n {
+            let mut mutated = file.clone();
+            for _ in 0..=random(4) {
+                let at = random(n_header.min(mutated.len()));
+                match random(4) {
+                    0 => mutated[at] = random(256) as u8,
+                    1 => mutated[at] ^= 1 << random(8),
+                    2 => drop(mutated.remove(at)),
+                    _ => mutated.insert(at, [0, 255, b'"', b'['][random(4)]),
+                }
+            }
+            if random(8) == 0 {
+                mutated.truncate(random(file.len()));
+            }
+            read_all(mutated);
         }
     }
 }

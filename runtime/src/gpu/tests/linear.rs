@@ -51,7 +51,7 @@ fn tolerance(n_in: usize, act: Activation, magnitude: f64) -> f64 {
     match act {
         Activation::None => sum,
         Activation::Gelu => 1.13 * sum + (1.5e-7 + 60.0 * EPS) * magnitude,
-        Activation::Silu => 1.13 * sum + 60.0 * EPS * magnitude,
+        Activation::GeluTanh | Activation::Silu => 1.13 * sum + 60.0 * EPS * magnitude,
         Activation::Tanh => sum + 60.0 * EPS,
     }
 }
@@ -127,6 +127,8 @@ fn linear_equals_its_twin() {
             check_linear(&bench, layout, (1, 64, 20), Activation::Silu, false);
             check_linear(&bench, layout, (6, 64, 20), Activation::Silu, false);
             check_linear(&bench, layout, (6, 64, 1), Activation::Tanh, true);
+            check_linear(&bench, layout, (1, 64, 20), Activation::GeluTanh, true);
+            check_linear(&bench, layout, (6, 64, 20), Activation::GeluTanh, false);
         }
     }
 }

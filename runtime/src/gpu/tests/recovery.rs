@@ -39,7 +39,15 @@ fn product(rt: &Runtime, weight: &Weight) -> Result<Vec<f32>> {
 fn first_row(rt: &Runtime, cache: &KvCache) -> Result<Vec<f32>> {
     let mut rec = rt.recorder();
     let q = rec.input(1, cache.width(), vec![0.0; cache.width()])?;
-    let a = crate::CausalAttention { keys: cache, values: cache, first_pos: 0, n_kv_heads: 1, scale: 1.0 };
+    let a = crate::CausalAttention {
+        keys: cache,
+        values: cache,
+        first_pos: 0,
+        n_kv_heads: 1,
+        scale: 1.0,
+        window: None,
+        soft_cap: None,
+    };
     let y = rec.attention_causal(q, a)?;
     platform::block_on(rec.read(&y))
 }

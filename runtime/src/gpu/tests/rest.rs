@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::{Bench, EPS, KERNEL_SETS, Random, Record, assert_close};
 use crate::gpu::{KernelSet, VariantSet};
 use crate::kernels::{self, CausalParams, FullParams};
-use crate::op::Op;
-use crate::{KernelVariant, Rope, RopeStyle};
+use crate::op::{Map, Op};
+use crate::{KernelVariant, Rope, RopeScaling, RopeStyle};
 
 /// Rows and width around the workgroup (64 invocations of four elements), primes times four.
 const SHAPES: [(usize, usize); 7] = [(1, 4), (3, 252), (2, 256), (5, 260), (1, 1028), (65, 12), (131, 68)];
@@ -29,6 +29,17 @@ fn elementwise_equal_their_twins() {
         kernels::silu_mul(&a, &b, &mut expected);
         // exp is good to 3 + 2|x| <= 5 units, the division to 2.5; 1 + exp and both products round.
         assert_close("silu_mul", &bench.read(&record, product), &expected, |_| 2.0 * 11.0 * EPS);
+
+        let product = record.op(n, width, |out| Op::Mul { a: a_id, b: b_id, out });
+        kernels::mul(&a, &b, &mut expected);
+        assert_close("mul", &bench.read(&record, product), &expected, |_| 0.0);
+        for map in [Map::Scale(11.3), Map::SoftCap(0.5), Map::SoftCap(30.0)] {
+            let mapped = record.op(n, width, |out| Op::Map { x: a_id, map, out });
+            kernels::map(&a, map, &mut expected);
+            // The cap is taken off a fraction that the exponential's error moves.
+            let allowed = if let Map::SoftCap(cap) = map { 20.0 * f64::from(cap) * EPS } else { 12.0 * EPS };
+            assert_close(&format!("{map:?}"), &bench.read(&record, mapped), &expected, |_| allowed);
+        }
     }
 }
 
@@ -110,14 +121,21 @@ fn rope_equals_its_twin() {
         {
             let width = n_heads * head_dim;
             let x = Random(23).values(n * width);
-            let rope = Rope { first_pos, head_dim, base: 100_000.0, style };
+            let rope = Rope { first_pos, head_dim, base: 100_000.0, style, scaling: None };
             let mut record = Record::default();
             let input = record.input(width, &x);
-            let out = record.op(n, width, |out| Op::Rope { x: input, rope, out });
+            let out = record.op(n, width, |out| Op::Rope { x: input, rope: rope.clone(), out });
             let mut expected = vec![0.0; n * width];
             kernels::rope(&x, &rope, width, &mut expected);
             // Cosine and sine are rounded once, then two products and a sum of numbers below 1.
             assert_close("rope", &bench.read(&record, out), &expected, |_| 2.0 * 4.0 * EPS);
+
+            // Stretched after the same rotation without: tables of both are kept apart.
+            let divisors = (0..head_dim / 2).map(|i| 1.0 + i as f32).collect();
+            let rope = Rope { scaling: Some(RopeScaling::new(divisors, 1.5)), ..rope };
+            let out = record.op(n, width, |out| Op::Rope { x: input, rope: rope.clone(), out });
+            kernels::rope(&x, &rope, width, &mut expected);
+            assert_close("scaled rope", &bench.read(&record, out), &expected, |_| 3.0 * 4.0 * EPS);
         }
     }
 }
@@ -212,23 +230,28 @@ pub(super) fn check_attention_causal(bench: &Bench, case: CausalCase) {
         }
     }
     let q_id = record.input(width, &q);
-    let [key_cache, value_cache] = caches;
-    let out = record.op(n, width, |out| Op::AttentionCausal {
-        q: q_id,
-        keys: key_cache,
-        values: value_cache,
-        first_pos,
-        n_heads,
-        n_kv_heads,
-        scale,
-        out,
-    });
-    let mut expected = vec![0.0; n * width];
-    let params = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale };
-    kernels::attention_causal(&q, &keys, &values, &params, &mut expected);
-    let allowed = attention_tolerance(head_dim, n_ctx, scale);
-    let what = format!("attention_causal {:?} {case:?}", bench.gpu.kernels);
-    assert_close(&what, &bench.read(&record, out), &expected, |_| allowed);
+    let [keys_cache, values_cache] = caches;
+    for (window, soft_cap) in [(None, None), (Some(3), None), (Some(65), Some(0.7)), (None, Some(50.0))] {
+        let out = record.op(n, width, |out| Op::AttentionCausal {
+            q: q_id,
+            keys: keys_cache.clone(),
+            values: values_cache.clone(),
+            first_pos,
+            n_heads,
+            n_kv_heads,
+            scale,
+            window,
+            soft_cap,
+            out,
+        });
+        let mut expected = vec![0.0; n * width];
+        let params = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale, window, soft_cap };
+        kernels::attention_causal(&q, &keys, &values, &params, &mut expected);
+        let cap_error = soft_cap.map_or(0.0, |cap| 2.0 * 20.0 * f64::from(cap) * EPS);
+        let allowed = attention_tolerance(head_dim, n_ctx, scale) + cap_error;
+        let what = format!("attention_causal {:?} {case:?} {window:?} {soft_cap:?}", bench.gpu.kernels);
+        assert_close(&what, &bench.read(&record, out), &expected, |_| allowed);
+    }
 }
 
 /// Large scores: without taking the maximum off, exp would overflow.

@@ -210,7 +210,7 @@ fn every_file_belongs_to_a_kernel() {
     let shared = layouts.iter().flat_map(|layout| [format!("weights_{layout}"), format!("dot_{layout}")]);
     let others = ["activation", "elem_f16", "elem_f32", "int8_q4", "int8_q8", "reduce", "reduce_subgroup"];
     let inputs = ["input_plain", "input_norm", "input_heads", "reduce_wide"];
-    let tiles = ["load_tiles", "store_tile"];
+    let tiles = ["load_tiles", "soft_cap", "store_tile"];
     let shared = shared.chain(others.into_iter().chain(inputs).chain(tiles).map(str::to_owned));
     let known: BTreeSet<String> = stems.chain(shared).map(|stem| format!("{stem}.wgsl")).collect();
     assert_eq!(files, known);

@@ -113,7 +113,8 @@ impl Decoder {
         let c = self.config;
         let (d_query, d_kv) = (c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim);
         let mut record = Record::default();
-        let rope = Rope { first_pos: pos, head_dim: c.head_dim, base: 10_000.0, style: c.style };
+        let rope =
+            Rope { first_pos: pos, head_dim: c.head_dim, base: 10_000.0, style: c.style, scaling: None };
         let norm = |record: &mut Record, x, gamma: &Weight| {
             let gamma = gamma.clone();
             record.op(1, c.d_model, |out| Op::RmsNorm { x, gamma, eps: 1e-5, out })
@@ -128,8 +129,8 @@ impl Decoder {
             let part = |i: usize| (&layer.weights[i], layer.biases[i].as_ref());
             let h = norm(&mut record, x, &layer.norms[0]);
             let [q, k, v] = [0, 1, 2].map(|i| linear(&mut record, h, part(i).0, part(i).1));
-            let q = record.op(1, d_query, |out| Op::Rope { x: q, rope, out });
-            let k = record.op(1, d_kv, |out| Op::Rope { x: k, rope, out });
+            let q = record.op(1, d_query, |out| Op::Rope { x: q, rope: rope.clone(), out });
+            let k = record.op(1, d_kv, |out| Op::Rope { x: k, rope: rope.clone(), out });
             for (cache, x) in [(&layer.keys, k), (&layer.values, v)] {
                 record.0.ops.push(Op::KvAppend { cache: cache.clone(), x, at_pos: pos });
             }
@@ -141,6 +142,8 @@ impl Decoder {
                 n_heads: c.n_heads,
                 n_kv_heads: c.n_kv_heads,
                 scale: 1.0 / (c.head_dim as f32).sqrt(),
+                window: None,
+                soft_cap: None,
                 out,
             });
             let attended = linear(&mut record, heads, part(3).0, part(3).1);
