@@ -109,11 +109,16 @@ impl Assistant {
         }
     }
 
+    /// The generator that was asked for, or the usual one.
+    fn generator_id(&self) -> &str {
+        let usual = || self.options.models.catalog().default_generator().id.as_str();
+        self.options.generator_model.as_deref().unwrap_or_else(usual)
+    }
+
     async fn try_load_generator(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<Generator> {
         let models = &self.options.models;
-        let id = &models.catalog().default_generator().id;
-        let files = model_files(models, id, &self.options.cancel, progress).await?;
-        progress(Progress::Loading { model: id.clone() });
+        let files = model_files(models, self.generator_id(), &self.options.cancel, progress).await?;
+        progress(Progress::Loading { model: files.id().to_owned() });
         self.generator_bytes = Generator::forecast(&self.runtime, &files).await?.total_bytes();
         Ok(Generator::load(&self.runtime, &files).await?)
     }
@@ -218,7 +223,7 @@ impl Assistant {
         let report = self.runtime.describe();
         let memory = self.runtime.memory();
         let stats = self.library.stats()?;
-        let generator_id = self.options.models.catalog().default_generator().id.clone();
+        let generator_id = self.generator_id().to_owned();
         Ok(State {
             tier: TierState {
                 tier: if report.tier == Tier::Gpu { "gpu" } else { "cpu" }.into(),

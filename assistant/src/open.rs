@@ -55,6 +55,8 @@ pub struct Options {
     /// Whether the generator is loaded at once. One that cannot be loaded is told in
     /// [`crate::State`] and stops nothing.
     pub generator: bool,
+    /// Which one, as [`Options::embedder`], or a GGUF file; `None` is the usual one.
+    pub generator_model: Option<String>,
     /// Bytes that models, caches and indexes may hold together; `None` is as much as there is.
     pub memory_budget: Option<u64>,
     /// How documents are cut.
@@ -78,6 +80,7 @@ impl Options {
             tier: TierChoice::Auto,
             kernels: KernelPolicy::default(),
             generator: false,
+            generator_model: None,
             memory_budget: (usize::BITS == 32).then_some(MAX_TAB_BYTES),
             chunk_policy: ingest::ChunkPolicy::default(),
             limits: ingest::Limits::default(),

@@ -27,6 +27,9 @@ pub struct Shared {
     /// Cut vectors to so many elements, where the embedder was trained for it
     #[arg(long, global = true, value_name = "N")]
     pub dimensions: Option<usize>,
+    /// The model that writes answers: as --embedder, or a GGUF file [default: SmolLM2-135M-Instruct]
+    #[arg(long, global = true, env = "FOOTNOTE_GENERATOR", value_name = "PATH_OR_ID")]
+    pub generator: Option<String>,
     /// The model that puts the best passages in order: as --embedder, or off, or auto [default: auto, which
     /// takes ms-marco-MiniLM-L6-v2 on a GPU if it was fetched]
     #[arg(long, global = true, env = "FOOTNOTE_RERANKER", value_name = "PATH_OR_ID")]
@@ -84,6 +87,8 @@ pub enum Command {
     Stats(crate::library_args::KbArgs),
     /// List, fetch or verify the models
     Models(ModelsArgs),
+    /// Write a generator's full-precision weights in 8 or 4 bits
+    Quantize(QuantizeArgs),
     /// Check that everything in a knowledge base is whole
     Verify(VerifyArgs),
     /// Copy all that is readable of a damaged knowledge base to a new one
@@ -181,6 +186,44 @@ pub enum ModelsCommand {
         /// The model's name
         id: Option<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct QuantizeArgs {
+    /// The model: a folder with model.safetensors and its settings, or a model's name
+    #[arg(value_name = "IN")]
+    pub model: String,
+    /// The new folder
+    #[arg(value_name = "OUT")]
+    pub out: String,
+    /// Bits of a weight; embeddings and the output matrix get 8 in any case
+    #[arg(long, value_enum, default_value = "4")]
+    pub bits: BitsArg,
+    /// Measure how well both foresee this text
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum BitsArg {
+    /// Groups of 32 with a scale
+    #[value(name = "8")]
+    Eight,
+    /// Groups of 32 with a scale and a minimum
+    #[value(name = "4")]
+    Four,
+}
+
+impl BitsArg {
+    pub fn bits(self) -> runtime::Bits {
+        match self {
+            Self::Eight => runtime::Bits::Eight,
+            Self::Four => runtime::Bits::Four,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,10 @@ pub enum Error {
     Assistant(#[from] assistant::Error),
     #[error(transparent)]
     Models(#[from] models::Error),
+    #[error(transparent)]
+    Generator(#[from] generator::Error),
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
     #[error("{path}: {source}")]
     File { path: PathBuf, source: std::io::Error },
     #[error("{path}, line {line}: {reason}")]

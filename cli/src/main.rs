@@ -18,6 +18,7 @@ mod jobs;
 mod library_args;
 mod models;
 mod output;
+mod quantize;
 mod repair;
 mod search;
 mod serve;
@@ -60,6 +61,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Compact(args) => copies::compact(&args).await,
         Command::Stats(args) => copies::stats(&args).await,
         Command::Models(args) => models::run(&shared, &args.command).await,
+        Command::Quantize(args) => quantize::run(&shared, &args).await,
         Command::Verify(args) => repair::verify(&args).await,
         Command::Repair(args) => repair::repair(&args).await,
         Command::Doctor(args) => doctor::run(&shared, &args).await,

@@ -79,7 +79,9 @@ pub async fn open(
 pub fn options(shared: &Shared, place: Place) -> Result<Options> {
     let (tier, kernels) = (tier(shared), kernels(shared));
     let (embedder, dimensions, reranker) = (shared.embedder.clone(), shared.dimensions, reranker(shared));
-    Ok(Options { embedder, dimensions, reranker, tier, kernels, ..Options::new(place, store(shared)?) })
+    let generator_model = shared.generator.clone();
+    let usual = Options::new(place, store(shared)?);
+    Ok(Options { embedder, dimensions, generator_model, reranker, tier, kernels, ..usual })
 }
 
 /// Opens the assistant with options of one's own.
