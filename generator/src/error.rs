@@ -55,6 +55,17 @@ pub enum Error {
     /// A prompt without a single token.
     #[error("the prompt is empty; give at least one character")]
     PromptEmpty,
+    /// A constraint that makes no sense, or asks for something that is not built here.
+    #[error("{what}: {reason}")]
+    Constraint {
+        /// The constraint, or the part of it.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No token of the model continues the text in its form.
+    #[error("no token of the model can go on in the form that was asked for; ask for another form")]
+    ConstraintStuck,
     /// The logits hold NaN or infinity, or none at all: a broken driver or damaged weights.
     #[error("the model computed no usable logits; try `--tier cpu`, and `footnote models verify`")]
     NotFinite,

@@ -3,6 +3,7 @@
 use crate::chat::{ChatTemplate, Message};
 use crate::chat_config::ChatConfig;
 use crate::config::DecoderConfig;
+use crate::constraint::Vocabulary;
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
 use crate::families;
@@ -14,6 +15,7 @@ use crate::warm_up::warm_up;
 use crate::weight_files::WeightFiles;
 use models::ModelFiles;
 use runtime::{Forecast, Runtime, Tokenizer, Weights};
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 /// Tokens that end a text in the families there are; models often name only one of theirs.
@@ -41,6 +43,8 @@ pub(crate) struct Inner {
     chat: Option<ChatTemplate>,
     bos_id: Option<u32>,
     end_ids: Vec<u32>,
+    /// Made when it is first needed: most texts have no form.
+    vocabulary: OnceCell<Rc<Vocabulary>>,
     /// What past sessions left for the next ones.
     pub(crate) kept: Kept,
 }
@@ -110,6 +114,7 @@ impl Generator {
             tokenizer,
             chat: template,
             end_ids,
+            vocabulary: OnceCell::new(),
             kept: Kept::default(),
         })))
     }
@@ -178,6 +183,11 @@ impl Generator {
         u32::try_from(n_tokens).unwrap_or(u32::MAX)
     }
 
+    /// The bytes that a token stands for; none for tokens that are no text. They may end within a character.
+    pub fn token_bytes(&self, token: u32) -> Vec<u8> {
+        self.0.vocabulary().bytes(token).to_vec()
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.0
     }
@@ -189,6 +199,16 @@ impl Generator {
 }
 
 impl Inner {
+    /// Tokens that end a text.
+    pub(crate) fn end_ids(&self) -> &[u32] {
+        &self.end_ids
+    }
+
+    /// The bytes of all tokens.
+    pub(crate) fn vocabulary(&self) -> Rc<Vocabulary> {
+        Rc::clone(self.vocabulary.get_or_init(|| Rc::new(Vocabulary::new(self.tokenizer.token_bytes()))))
+    }
+
     pub(crate) fn is_end(&self, token: u32) -> bool {
         self.end_ids.binary_search(&token).is_ok()
     }

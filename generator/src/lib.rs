@@ -24,12 +24,16 @@
 //! - The same seed, prompt, model and tier give the same text.
 //! - Text comes in whole characters; a stop string is never shown, not even in part.
 //! - Chat templates are the model's own; a template can neither read files nor run for ever.
-//! - A prompt that does not fit is refused, never cut silently.
+//! - A prompt that does not fit is refused, never cut silently; a text ends where the context is full
+//!   ([`Finish::ContextFull`]). Nothing that was read or said is ever forgotten within a session.
+//! - A text with a [`Constraint`] that ends by itself has that form, whatever the model would rather say;
+//!   one that is cut off (by a stop string, its length or the context) is the beginning of one.
 //! - `generator` knows nothing of passages, citations or questions.
 
 mod chat;
 mod chat_config;
 mod config;
+mod constraint;
 mod decoder;
 mod error;
 mod families;
@@ -51,8 +55,9 @@ mod warm_up;
 mod weight_files;
 
 pub use chat::Message;
+pub use constraint::{Constraint, OrderedJson};
 pub use error::{Error, Result};
 pub use generator::Generator;
-pub use sampling::Sampling;
+pub use sampling::{MAX_TOP_PROBABILITIES, Probability, Sampling};
 pub use session::{Finish, Piece, Session};
 pub use weight_files::open_weights;

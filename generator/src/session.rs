@@ -1,11 +1,12 @@
 //! One text in the making: tokens are pulled one at a time.
 
+use crate::constraint::Constrained;
 use crate::decoder::State;
 use crate::error::{Error, Result};
 use crate::generator::Inner;
 use crate::gpu_steps::{Run, Text};
 use crate::kept::Need;
-use crate::sampling::{Sampler, Sampling};
+use crate::sampling::{Forms, Probability, Sampler, Sampling, log_sum};
 use crate::stop::StopMatcher;
 use runtime::{Tier, TokenStream};
 use serde::{Deserialize, Serialize};
@@ -22,13 +23,15 @@ const PIECE_TOKENS_GPU: usize = 128;
 const MAX_LOSSES: usize = 8;
 
 /// One generated token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Piece {
     /// Text that is now certain: whole characters, and nothing that may still turn out to be a stop
     /// string. Often one word, sometimes empty.
     pub text: String,
     /// The token.
     pub token: u32,
+    /// How likely it was, where [`Sampling::top_probabilities`] asked for that.
+    pub probability: Option<Probability>,
 }
 
 /// Why a text ended.
@@ -51,6 +54,7 @@ pub struct Session {
     /// Kept by the generator when the session ends.
     state: Option<State>,
     sampler: Sampler,
+    constrained: Option<Constrained>,
     stop: StopMatcher,
     text: TokenStream,
     /// The prompt and what was generated. The model has seen as many as its state has positions in
@@ -66,11 +70,14 @@ pub struct Session {
 
 impl Session {
     pub(crate) async fn new(inner: Rc<Inner>, prompt_ids: Vec<u32>, sampling: &Sampling) -> Result<Self> {
+        let constraint = sampling.constraint.as_ref();
+        let constrained = constraint.map(|c| Constrained::new(c, inner.vocabulary())).transpose()?;
         let state = take_state(&inner, &prompt_ids, sampling.max_tokens).await?;
         let text = inner.tokenizer.streamer();
         let mut session = Self {
             inner,
             sampler: Sampler::new(sampling),
+            constrained,
             stop: StopMatcher::new(&sampling.stop),
             text,
             n_prompt: prompt_ids.len(),
@@ -96,27 +103,36 @@ impl Session {
     /// # Errors
     /// [`Error::Runtime`] when the weights cannot be brought back after a loss or memory is short,
     /// [`Error::NotFinite`] when the device computes nonsense. The call may be repeated.
+    /// [`Error::ConstraintStuck`] when no token of the model continues a text of the form asked for.
     pub async fn next(&mut self) -> Result<Option<Piece>> {
         if self.finish.is_some() {
             return Ok(None);
         }
         let mut n_losses = 0;
-        let token = loop {
+        let (token, probability) = loop {
             match self.next_token().await {
-                Ok(token) => break token,
+                Ok(chosen) => break chosen,
                 Err(error) => self.revive(error, &mut n_losses).await?,
             }
         };
         if self.inner.is_end(token) {
             self.finish = Some(Finish::EndOfText);
             let text = self.rest();
-            return Ok((!text.is_empty()).then_some(Piece { text, token }));
+            return Ok((!text.is_empty()).then_some(Piece { text, token, probability }));
+        }
+        if let Some(constrained) = &mut self.constrained {
+            constrained.take(token)?;
+            if constrained.must_end() {
+                self.finish = Some(Finish::EndOfText);
+            }
         }
         self.tokens.push(token);
         let decoded = self.text.push(token).unwrap_or_default();
         let (mut text, stopped) = self.stop.push(&decoded);
         if stopped {
             self.finish = Some(Finish::StopString);
+        } else if self.finish.is_some() {
+            // Its form is complete.
         } else if self.n_generated() == self.max_tokens {
             self.finish = Some(Finish::MaxTokens);
         } else if self.tokens.len() >= self.inner.n_ctx {
@@ -125,7 +141,7 @@ impl Session {
         if self.finish.is_some() && !stopped {
             text += &self.rest();
         }
-        Ok(Some(Piece { text, token }))
+        Ok(Some(Piece { text, token, probability }))
     }
 
     /// How likely `ids` are as what follows now: the mean of the logarithms of their probabilities.
@@ -215,12 +231,15 @@ impl Session {
     }
 
     /// Runs the unseen tokens and chooses the next one.
-    async fn next_token(&mut self) -> Result<u32> {
+    async fn next_token(&mut self) -> Result<(u32, Option<Probability>)> {
         self.prefill().await?;
         let state = self.state.as_mut().expect("held until the session is dropped");
         let text = Text { tokens: &self.tokens, n_prompt: self.n_prompt, max_tokens: self.max_tokens };
-        if let Some(token) = self.run.next(&self.inner, state, self.sampler.params(), text).await? {
-            return Ok(token);
+        let needs_logits = self.constrained.is_some() || self.sampler.needs_logits();
+        if !needs_logits
+            && let Some(token) = self.run.next(&self.inner, state, self.sampler.params(), text).await?
+        {
+            return Ok((token, None));
         }
         let ids = &self.tokens[state.n_past..];
         let mut rec = self.inner.rt.recorder();
@@ -228,15 +247,33 @@ impl Session {
         let last = rec.last_row(states)?; // [1, D]
         let logits = self.inner.model.logits(&mut rec, last)?; // [1, V]
         let n_seen = self.tokens.len();
-        if self.sampler.takes_best() && self.inner.rt.tier() == Tier::Gpu {
+        if !needs_logits && self.sampler.takes_best() && self.inner.rt.tier() == Tier::Gpu {
             // Four bytes come back instead of a whole row.
             let best = rec.read_argmax(logits).await?;
             state.n_past = n_seen;
-            return best.first().copied().ok_or(Error::NotFinite);
+            return Ok((best.first().copied().ok_or(Error::NotFinite)?, None));
         }
         let logits = rec.read(&logits).await?;
         state.n_past = n_seen;
-        self.sampler.choose(&logits, &self.tokens[self.n_prompt..], self.tokens.len())
+        self.choose(&logits)
+    }
+
+    /// The token by the logits `[V]`, and how likely it is.
+    fn choose(&mut self, logits: &[f32]) -> Result<(u32, Option<Probability>)> {
+        let (said, pos) = (&self.tokens[self.n_prompt..], self.tokens.len());
+        let token = match &mut self.constrained {
+            Some(constrained) => {
+                let allowed = constrained.allowed();
+                let ends = if constrained.may_end() { self.inner.end_ids() } else { &[] };
+                let forms = Forms { allowed: &allowed, ends };
+                if forms.is_empty() {
+                    return Err(Error::ConstraintStuck);
+                }
+                self.sampler.choose(logits, said, pos, Some(&forms))?
+            }
+            None => self.sampler.choose(logits, said, pos, None)?,
+        };
+        Ok((token, self.sampler.probability(logits, token)))
     }
 
     /// Text that was held back, at the end.
@@ -252,9 +289,7 @@ impl Session {
 
 /// The logarithm of a token's probability by the logits `[V]`.
 pub(crate) fn log_probability(logits: &[f32], token: u32) -> f32 {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
-    logits.get(token as usize).map_or(f32::NEG_INFINITY, |logit| logit - largest - sum.ln())
+    logits.get(token as usize).map_or(f32::NEG_INFINITY, |logit| logit - log_sum(logits))
 }
 
 /// A state for the prompt, on a new device where the old one is lost.

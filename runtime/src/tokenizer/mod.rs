@@ -1,5 +1,6 @@
 //! Text to token ids and back.
 
+mod bytes;
 mod gguf;
 mod sentence_piece;
 mod stream;
