@@ -6,11 +6,10 @@ use serde::Deserialize;
 /// Families that read a text as a whole.
 const ENCODERS: [&str; 5] = ["bert", "roberta", "xlm-roberta", "distilbert", "new"];
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct Settings {
-    model_type: String,
-    architectures: Vec<String>,
+    model_type: Option<String>,
+    architectures: Option<Vec<String>>,
 }
 
 /// What a model with these files is for. GGUF files are generators; a folder is what its `config.json` says.
@@ -20,10 +19,11 @@ pub fn kind_of(names: &[&str], config_json: Option<&[u8]>) -> Option<ModelKind> 
         return Some(ModelKind::Generator);
     }
     let settings: Settings = serde_json::from_slice(config_json?).ok()?;
-    if !ENCODERS.contains(&settings.model_type.as_str()) {
+    if !ENCODERS.contains(&settings.model_type.unwrap_or_default().as_str()) {
         return Some(ModelKind::Generator);
     }
-    let scores = settings.architectures.iter().any(|name| name.ends_with("ForSequenceClassification"));
+    let mut architectures = settings.architectures.iter().flatten();
+    let scores = architectures.any(|name| name.ends_with("ForSequenceClassification"));
     Some(if scores { ModelKind::Reranker } else { ModelKind::Embedder })
 }
 
@@ -41,7 +41,7 @@ mod tests {
         );
         let reranker = r#"{"model_type": "bert", "architectures": ["BertForSequenceClassification"]}"#;
         assert_eq!(of(reranker), Some(ModelKind::Reranker));
-        assert_eq!(of(r#"{"model_type": "llama"}"#), Some(ModelKind::Generator));
+        assert_eq!(of(r#"{"model_type": "llama", "architectures": null}"#), Some(ModelKind::Generator));
         assert_eq!(of("no json"), None);
         assert_eq!(kind_of(&["model.safetensors"], None), None);
     }
