@@ -66,12 +66,8 @@ impl Site {
             "{} has no web app: run `cargo xtask web`",
             web_dir.display()
         );
-        let options = serve::Options {
-            port: 0,
-            web_dir: web_dir.to_owned(),
-            models_dir: models_dir.to_owned(),
-            isolated,
-        };
+        let options =
+            serve::Options { isolated, ..serve::Options::new(0, web_dir.to_owned(), models_dir.to_owned()) };
         let server = serve::spawn(&options).expect("a free port can be had");
         Self { server, turn }
     }

@@ -20,6 +20,9 @@ pub struct Shared {
     /// Folder with the models [default: a folder in the user's cache]
     #[arg(long, global = true, env = "FOOTNOTE_MODELS", value_name = "DIR")]
     pub models: Option<String>,
+    /// Fetch models from this mirror of the hub [default: https://huggingface.co]
+    #[arg(long, global = true, env = "FOOTNOTE_MIRROR", value_name = "URL")]
+    pub mirror: Option<String>,
     /// The embedder: a model's name (`footnote models list`), its repository on the hub (owner/name) or a
     /// folder with its files [default: all-MiniLM-L6-v2]; a knowledge base stays with its own
     #[arg(long, global = true, env = "FOOTNOTE_EMBEDDER", value_name = "PATH_OR_ID")]
@@ -85,7 +88,7 @@ pub enum Command {
     Compact(crate::library_args::KbArgs),
     /// How much a knowledge base holds
     Stats(crate::library_args::KbArgs),
-    /// List, fetch or verify the models
+    /// List, fetch, verify, import, export, remove or measure models
     Models(ModelsArgs),
     /// Write a generator's full-precision weights in 8 or 4 bits
     Quantize(QuantizeArgs),
@@ -95,7 +98,7 @@ pub enum Command {
     Repair(RepairArgs),
     /// Check what this machine has and what is missing
     Doctor(DoctorArgs),
-    /// Serve the built web app on this machine
+    /// Serve the built web app, and the models to programs for OpenAI's API, on this machine
     Serve(ServeArgs),
     /// Measure retrieval, answers or text extraction
     Eval(EvalArgs),
@@ -186,6 +189,37 @@ pub enum ModelsCommand {
         /// The model's name
         id: Option<String>,
     },
+    /// Take in a model from files: one GGUF file, or a folder (or the files) with safetensors
+    Import {
+        /// A file, all files of the model, or the folder with them
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// What it is called from now on [default: the name of the file or folder]
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Write a model's files to a folder, each compared with its SHA-256
+    Export {
+        /// The model's name
+        id: String,
+        /// The folder; it is made if it is not there
+        #[arg(value_name = "DIR")]
+        to: String,
+    },
+    /// Delete a model's files, whole and half
+    Remove {
+        /// The model's name
+        id: String,
+    },
+    /// Measure the models that are here, and say which to use
+    Bench {
+        /// Only these
+        #[arg(value_name = "NAME")]
+        ids: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -267,6 +301,12 @@ pub struct ServeArgs {
     /// Leave out the headers that let the page use threads, as hosts do that cannot set them
     #[arg(long)]
     pub not_isolated: bool,
+    /// Leave out the API for programs (below /v1)
+    #[arg(long)]
+    pub no_api: bool,
+    /// Let pages of this origin, such as http://localhost:3000, use the API; `*` lets in all; may be repeated
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    pub allow_origins: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 //!
 //! Results go to standard output, everything else to standard error; exit code 0 means it worked.
 
+mod api;
 mod args;
 mod ask;
 mod collections;
@@ -17,6 +18,7 @@ mod index;
 mod jobs;
 mod library_args;
 mod models;
+mod models_bench;
 mod output;
 mod quantize;
 mod repair;

@@ -1,20 +1,27 @@
 //! `footnote models`: what there is, what is here, and whether it is whole.
 
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use assistant::Progress;
-use models::{Cancel, FileCheck, FileState, HubModel, ModelEntry, Store};
+use models::{Cancel, CopyProgress, FileCheck, FileState, HubModel, Incoming, ModelEntry, Store};
+use platform::{File, OpenMode};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::args::{ModelsCommand, Shared};
-use crate::error::Result;
+use crate::error::{AtPath, Error, Result};
+use crate::models_bench;
 use crate::output::{self, Reporter};
 use crate::setup;
 
 #[derive(Serialize)]
 struct Listed<'a> {
     #[serde(flatten)]
-    entry: &'a ModelEntry,
+    entry: Cow<'a, ModelEntry>,
     n_bytes: u64,
     here: bool,
     folder: String,
@@ -33,6 +40,14 @@ pub async fn run(shared: &Shared, command: &ModelsCommand) -> Result<ExitCode> {
         ModelsCommand::List { json } => list(&store, *json).await,
         ModelsCommand::Fetch { id } => fetch(shared, &store, id.as_deref()).await,
         ModelsCommand::Verify { id } => verify(&store, id.as_deref()).await,
+        ModelsCommand::Import { paths, name } => import(shared, &store, paths, name.as_deref()).await,
+        ModelsCommand::Export { id, to } => export(shared, &store, id, to).await,
+        ModelsCommand::Bench { ids, json } => models_bench::run(shared, &store, ids, *json).await,
+        ModelsCommand::Remove { id } => {
+            let n_bytes = store.remove(id).await?;
+            output::json(&json!({ "id": id, "removed_bytes": n_bytes }))?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -50,7 +65,12 @@ async fn list(store: &Store, json: bool) -> Result<ExitCode> {
     for entry in store.catalog().entries() {
         let here = store.open_model(&entry.id).await.is_ok();
         let folder = format!("{}/{}", store.folder(), entry.id);
-        listed.push(Listed { entry, n_bytes: entry.n_bytes(), here, folder });
+        listed.push(Listed { n_bytes: entry.n_bytes(), entry: Cow::Borrowed(entry), here, folder });
+    }
+    for entry in store.imported().await? {
+        let here = store.open_model(&entry.id).await.is_ok();
+        let folder = format!("{}/{}", store.folder(), entry.id);
+        listed.push(Listed { n_bytes: entry.n_bytes(), entry: Cow::Owned(entry), here, folder });
     }
     let mut of_the_hub = Vec::new();
     for model in HubModel::all() {
@@ -90,6 +110,80 @@ async fn fetch(shared: &Shared, store: &Store, id: Option<&str>) -> Result<ExitC
         reporter.note(&format!("{} is here, every file with the right SHA-256", files.id()));
     }
     verify(store, id).await
+}
+
+/// A file on the disk, and the name it has within its model.
+struct Given {
+    name: String,
+    file: File,
+}
+
+impl Incoming for Given {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn n_bytes(&self) -> u64 {
+        self.file.len().unwrap_or_default()
+    }
+
+    async fn read(&self, offset: u64, n_bytes: u64) -> std::result::Result<Vec<u8>, String> {
+        self.file.read(offset, n_bytes).await
+    }
+}
+
+async fn import(shared: &Shared, store: &Store, paths: &[PathBuf], name: Option<&str>) -> Result<ExitCode> {
+    let mut given = Vec::new();
+    for path in paths {
+        let inner = if path.is_dir() { files_of_model(path)? } else { vec![path.clone()] };
+        for file in inner {
+            given.push(open_given(path, &file).await?);
+        }
+    }
+    // A folder gives its name to what is in it.
+    let folder = paths.first().filter(|path| path.is_dir()).and_then(|path| fs::canonicalize(path).ok());
+    let folder =
+        folder.as_deref().and_then(Path::file_name).map(|name| models::name_of(&name.to_string_lossy()));
+    let mut reporter = Reporter::new(shared.quiet);
+    let mut tell =
+        |p: CopyProgress| reporter.step(&format!("copying {}", p.file), (p.done_bytes, p.total_bytes));
+    let id = store.import(name.or(folder.as_deref()), &given, &mut tell, &Cancel::new()).await?;
+    reporter.note(&format!("{id} is here"));
+    verify(store, Some(&id)).await
+}
+
+async fn open_given(root: &Path, path: &Path) -> Result<Given> {
+    let name = path.strip_prefix(root).ok().filter(|name| *name != Path::new(""));
+    let name = name.or(path.file_name().map(Path::new)).unwrap_or(path);
+    let name = name.to_string_lossy().replace('\\', "/");
+    let file = File::open(&path.to_string_lossy(), OpenMode::Read).await;
+    let file = file.map_err(|e| Error::Usage(e.to_string()))?;
+    Ok(Given { name, file })
+}
+
+/// The files of a folder that a model may be made of.
+fn files_of_model(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).at(folder)? {
+        let path = entry.at(folder)?.path();
+        let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
+        if ["gguf", "safetensors", "json", "jinja"].contains(&extension.as_str()) && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.extend(Some(folder.join("1_Pooling/config.json")).filter(|path| path.is_file()));
+    files.sort();
+    Ok(files)
+}
+
+async fn export(shared: &Shared, store: &Store, id: &str, to: &str) -> Result<ExitCode> {
+    let mut reporter = Reporter::new(shared.quiet);
+    let mut tell =
+        |p: CopyProgress| reporter.step(&format!("copying {}", p.file), (p.done_bytes, p.total_bytes));
+    let paths = store.export(id, to, &mut tell, &Cancel::new()).await?;
+    reporter.clear();
+    output::json(&json!({ "id": id, "files": paths }))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn verify(store: &Store, id: Option<&str>) -> Result<ExitCode> {

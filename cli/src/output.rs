@@ -58,6 +58,15 @@ impl Reporter {
 
     pub fn tell(&mut self, progress: &Progress) {
         let (step, count) = words(progress);
+        self.show(step, &count);
+    }
+
+    /// A step that is counted in bytes.
+    pub fn step(&mut self, step: &str, (done_bytes, total_bytes): (u64, u64)) {
+        self.show(step.to_owned(), &format!(" {} %", 100 * done_bytes / total_bytes.max(1)));
+    }
+
+    fn show(&mut self, step: String, count: &str) {
         if self.quiet {
             return;
         }
@@ -88,8 +97,12 @@ impl Reporter {
 fn words(progress: &Progress) -> (String, String) {
     match progress {
         Progress::Fetching(p) => {
-            let percent = 100 * p.done_bytes / p.total_bytes.max(1);
-            (format!("fetching {}/{} from {}", p.id, p.file, p.source), format!(" {percent} %"))
+            let mut count = format!(" {} %", 100 * p.done_bytes / p.total_bytes.max(1));
+            if let (Some(bytes_per_s), Some(left_ms)) = (p.bytes_per_s, p.left_ms) {
+                let speed = bytes_per_s as f64 / 1e6;
+                count += &format!(", {speed:.1} MB/s, {} left", seconds(left_ms.div_ceil(1000)));
+            }
+            (format!("fetching {}/{} from {}", p.id, p.file, p.source), count)
         }
         Progress::Loading { model } => (format!("loading {model}"), String::new()),
         Progress::Reading { name } => (format!("reading {name}"), String::new()),
@@ -97,5 +110,24 @@ fn words(progress: &Progress) -> (String, String) {
             (format!("embedding {name}"), format!(" {n_done}/{n_total}"))
         }
         Progress::Storing { name } => (format!("storing {name}"), String::new()),
+    }
+}
+
+/// `7 s`, `2 min 5 s`, `3 h 20 min`.
+fn seconds(n: u64) -> String {
+    match n {
+        0..60 => format!("{n} s"),
+        60..3600 => format!("{} min {} s", n / 60, n % 60),
+        _ => format!("{} h {} min", n / 3600, n % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn times_read_well() {
+        assert_eq!([seconds(7), seconds(125), seconds(12_000)], ["7 s", "2 min 5 s", "3 h 20 min"]);
     }
 }

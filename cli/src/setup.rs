@@ -12,7 +12,11 @@ use crate::output::Reporter;
 pub fn store(shared: &Shared) -> Result<Store> {
     let named = shared.models.clone().filter(|dir| !dir.is_empty());
     let folder = named.or_else(models::default_folder).ok_or(Error::NoModelFolder)?;
-    Ok(Store::open(&folder, None, None))
+    let store = Store::open(&folder, None, None);
+    Ok(match shared.mirror.as_deref().filter(|url| !url.is_empty()) {
+        Some(url) => store.with_hub(Some(url)),
+        None => store,
+    })
 }
 
 pub fn tier(shared: &Shared) -> TierChoice {

@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 
 use crate::files::{self, Folders, Found, Opened};
-use crate::headers::{ALWAYS, ISOLATION, Wanted, accepted_codings, names_tag, wanted};
-use crate::request::{Refused, Request};
+use crate::headers::{ALWAYS, ISOLATION, Wanted, accepted_codings, names_tag, policy, wanted};
+use crate::request::{Method, Refused, Request};
+use crate::server::Site;
 
 /// What is sent after the head.
 pub(crate) enum Body {
@@ -32,6 +33,9 @@ pub(crate) struct Answer {
 impl Answer {
     /// The answer to `request`.
     pub(crate) fn to(request: &Request, folders: &Folders) -> Answer {
+        if !matches!(request.method, Method::Get | Method::Head) {
+            return Answer::refusal(Refused::Method);
+        }
         let mut answer = match folders.find(&request.path) {
             Some(found) => file(request, &found).unwrap_or_else(|error| {
                 text("500 Internal Server Error", &format!("the file cannot be read: {error}"))
@@ -41,7 +45,7 @@ impl Answer {
             }
             None => text("404 Not Found", "no such file"),
         };
-        if request.is_head {
+        if request.method == Method::Head {
             answer.body = Body::None;
         }
         answer
@@ -67,9 +71,10 @@ impl Answer {
     }
 
     /// The status line and the headers, with the empty line that ends them.
-    pub(crate) fn head(&self, is_isolated: bool, is_last: bool) -> String {
-        let isolation = if is_isolated { ISOLATION } else { "" };
-        let mut head = format!("HTTP/1.1 {}\r\n{isolation}{ALWAYS}{}", self.status, self.lines);
+    pub(crate) fn head(&self, site: &Site, is_last: bool) -> String {
+        let isolation = if site.is_isolated { ISOLATION } else { "" };
+        let policy = policy(site.mirror.as_deref());
+        let mut head = format!("HTTP/1.1 {}\r\n{isolation}{ALWAYS}{policy}{}", self.status, self.lines);
         if let Some(n_bytes) = self.n_bytes {
             let _ = write!(head, "Content-Length: {n_bytes}\r\n");
         }

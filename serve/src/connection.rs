@@ -5,8 +5,9 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use crate::answer::{Answer, Body};
-use crate::files::Folders;
+use crate::api;
 use crate::request::{self, Parsed, Refused};
+use crate::server::Site;
 
 /// Browsers send a few hundred bytes; a head of this size is no browser's.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -18,7 +19,7 @@ const MAX_LINGER_BYTES: u64 = 256 * 1024;
 const MAX_LINGER: Duration = Duration::from_secs(1);
 
 /// Answers requests one after the other.
-pub(crate) fn answer_all(mut stream: &TcpStream, folders: &Folders, is_isolated: bool) -> io::Result<()> {
+pub(crate) fn answer_all(mut stream: &TcpStream, site: &Site) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(MAX_IDLE))?;
     stream.set_write_timeout(Some(MAX_IDLE))?;
@@ -26,11 +27,18 @@ pub(crate) fn answer_all(mut stream: &TcpStream, folders: &Folders, is_isolated:
     loop {
         let (answer, n_used, is_last) = match next_request(stream, &mut received)? {
             None => return Ok(()),
-            Some(Ok((request, n_head))) => (Answer::to(&request, folders), n_head, !request.keep_alive),
+            Some(Ok((request, n_head))) => match site.api.as_ref().filter(|_| api::is_for(&request)) {
+                Some(served) => {
+                    received.drain(..n_head);
+                    api::answer(served, &request, std::mem::take(&mut received), stream)?;
+                    return linger(stream);
+                }
+                None => (Answer::to(&request, &site.folders), n_head, !request.keep_alive),
+            },
             Some(Err(refused)) => (Answer::refusal(refused), received.len(), true),
         };
         received.drain(..n_used);
-        stream.write_all(answer.head(is_isolated, is_last).as_bytes())?;
+        stream.write_all(answer.head(site, is_last).as_bytes())?;
         write_body(stream, answer.body)?;
         if is_last {
             return linger(stream);
@@ -47,7 +55,7 @@ fn linger(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-type Next = Result<(request::Request, usize), Refused>;
+type Next = Result<(Box<request::Request>, usize), Refused>;
 
 /// Reads until a whole head is there; `None` when the client is done.
 fn next_request(mut stream: &TcpStream, received: &mut Vec<u8>) -> io::Result<Option<Next>> {

@@ -7,21 +7,35 @@ pub(crate) const ISOLATION: &str =
     concat!("Cross-Origin-Opener-Policy: same-origin\r\n", "Cross-Origin-Embedder-Policy: require-corp\r\n",);
 
 /// What every answer carries.
-///
-/// The policy lets the page run its own scripts and wasm, and connect to this server and to the
-/// model hub with its file servers: documents cannot leave through it. Styles set on elements by
-/// script count as inline.
 pub(crate) const ALWAYS: &str = concat!(
     "Cross-Origin-Resource-Policy: same-origin\r\n",
     "X-Content-Type-Options: nosniff\r\n",
     "Referrer-Policy: no-referrer\r\n",
-    "Content-Security-Policy: default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; ",
-    "style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data: blob:; ",
-    "connect-src 'self' https://huggingface.co https://*.huggingface.co https://*.hf.co; ",
-    "worker-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; ",
-    "frame-ancestors 'none'\r\n",
     "Cache-Control: no-cache\r\n",
 );
+
+/// The policy of the page. It lets the page run its own scripts and wasm, and connect to this server, to the
+/// model hub with its file servers and to a mirror of it: documents cannot leave through it. Styles set on
+/// elements by script count as inline.
+pub(crate) fn policy(mirror: Option<&str>) -> String {
+    let mirror = mirror.map_or(String::new(), |origin| format!(" {origin}"));
+    format!(
+        "Content-Security-Policy: default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
+         style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data: blob:; \
+         connect-src 'self' https://huggingface.co https://*.huggingface.co https://*.hf.co{mirror}; \
+         worker-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'\r\n"
+    )
+}
+
+/// The origin of an address; `None` where it is none, or could end the header.
+pub(crate) fn origin_of(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next()?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+    let is_host = !host.is_empty() && host.chars().all(fits);
+    (matches!(scheme, "http" | "https") && is_host).then(|| format!("{scheme}://{host}"))
+}
 
 /// Codings a file may lie beside itself in, best first: coding and extension.
 const CODINGS: [(&str, &str); 2] = [("br", "br"), ("gzip", "gz")];
@@ -77,6 +91,15 @@ pub(crate) fn wanted(range: Option<&str>, n_bytes: u64) -> Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn origins() {
+        assert_eq!(origin_of("https://a.example:8/b?c").as_deref(), Some("https://a.example:8"));
+        for bad in ["", "a.example", "ftp://a", "https://", "https://a b", "https://a; script-src *"] {
+            assert_eq!(origin_of(bad), None, "{bad}");
+        }
+        assert!(policy(Some("https://m.example")).contains("*.hf.co https://m.example; worker-src"));
+    }
 
     #[test]
     fn ranges() {

@@ -6,7 +6,7 @@ const MAX_HEADERS: usize = 64;
 /// A request that deserves an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Request {
-    pub is_head: bool,
+    pub method: Method,
     /// The decoded names between the slashes of the path; none for `/`. None of them can lead out
     /// of a folder.
     pub path: Vec<String>,
@@ -15,6 +15,24 @@ pub(crate) struct Request {
     pub if_none_match: Option<String>,
     pub if_range: Option<String>,
     pub range: Option<String>,
+    /// The page that asks, as its browser says.
+    pub origin: Option<String>,
+    /// Where that page is from, as its browser says: `same-origin`, `cross-site`, ..
+    pub fetch_site: Option<String>,
+    /// The name this machine was asked by.
+    pub host: String,
+    /// Bytes that follow the head; `None` where only the sender knows.
+    pub body_bytes: Option<u64>,
+}
+
+/// What a request wants done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Method {
+    #[default]
+    Get,
+    Head,
+    Post,
+    Options,
 }
 
 /// Why a request gets no file, whatever it asks for.
@@ -32,7 +50,7 @@ pub(crate) enum Refused {
 
 pub(crate) enum Parsed {
     /// The request, and how many bytes its head took.
-    Whole(Request, usize),
+    Whole(Box<Request>, usize),
     /// More bytes are needed.
     Partial,
     Refused(Refused),
@@ -45,7 +63,7 @@ pub(crate) fn parse(received: &[u8]) -> Parsed {
     match head.parse(received) {
         Ok(httparse::Status::Partial) => Parsed::Partial,
         Ok(httparse::Status::Complete(n_head)) => match read(&head) {
-            Ok(request) => Parsed::Whole(request, n_head),
+            Ok(request) => Parsed::Whole(Box::new(request), n_head),
             Err(refused) => Parsed::Refused(refused),
         },
         Err(httparse::Error::TooManyHeaders) => Parsed::Refused(Refused::TooLarge),
@@ -54,7 +72,8 @@ pub(crate) fn parse(received: &[u8]) -> Parsed {
 }
 
 fn read(head: &httparse::Request) -> Result<Request, Refused> {
-    let mut request = Request { keep_alive: head.version == Some(1), ..Request::default() };
+    let mut request =
+        Request { keep_alive: head.version == Some(1), body_bytes: Some(0), ..Request::default() };
     let mut hosts = Vec::new();
     for header in head.headers.iter() {
         let value = || Ok(std::str::from_utf8(header.value).or(Err(Refused::Malformed))?.trim());
@@ -65,20 +84,33 @@ fn read(head: &httparse::Request) -> Result<Request, Refused> {
             "if-range" => request.if_range = Some(value()?.to_owned()),
             "range" => request.range = Some(value()?.to_owned()),
             "connection" if value()?.eq_ignore_ascii_case("close") => request.keep_alive = false,
-            // A body is of no use here; what follows it could not be told from it.
-            "transfer-encoding" => request.keep_alive = false,
-            "content-length" if value()? != "0" => request.keep_alive = false,
+            "origin" => request.origin = Some(value()?.to_owned()),
+            "sec-fetch-site" => request.fetch_site = Some(value()?.to_owned()),
+            "transfer-encoding" => request.body_bytes = None,
+            "content-length" => {
+                let n_bytes: u64 = value()?.parse().or(Err(Refused::Malformed))?;
+                // Of two lengths none can be believed.
+                if request.body_bytes.is_some_and(|n| n != 0 && n != n_bytes) {
+                    return Err(Refused::Malformed);
+                }
+                request.body_bytes = request.body_bytes.map(|_| n_bytes);
+            }
             _ => {}
         }
     }
-    if !matches!(hosts[..], [host] if is_this_machine(host)) {
-        return Err(Refused::Host);
+    match hosts[..] {
+        [host] if is_this_machine(host) => request.host = host.to_owned(),
+        _ => return Err(Refused::Host),
     }
-    request.is_head = match head.method {
-        Some("GET") => false,
-        Some("HEAD") => true,
+    request.method = match head.method {
+        Some("GET") => Method::Get,
+        Some("HEAD") => Method::Head,
+        Some("POST") => Method::Post,
+        Some("OPTIONS") => Method::Options,
         _ => return Err(Refused::Method),
     };
+    // Of a body nobody reads what follows could not be told from it.
+    request.keep_alive &= request.body_bytes == Some(0);
     request.path = names(head.path.unwrap_or_default()).ok_or(Refused::Malformed)?;
     Ok(request)
 }

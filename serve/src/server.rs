@@ -9,8 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::Api;
+use crate::api::Served;
 use crate::connection;
 use crate::files::Folders;
+use crate::headers::origin_of;
 
 /// How many connections are answered at a time, each on a thread. A browser opens six per tab and
 /// worker group; further ones are closed at once, and browsers ask again.
@@ -30,6 +33,29 @@ pub struct Options {
     /// Whether answers isolate the page from other sites, so that it may use threads. Without, the
     /// page is as on a host that cannot set headers.
     pub isolated: bool,
+    /// A mirror of the model hub, to which the page may connect.
+    pub mirror: Option<String>,
+    /// What answers below `/v1`, if anything.
+    pub api: Option<Arc<dyn Api>>,
+    /// Origins of other sites' pages that may use the API, such as `http://localhost:3000`; `*` for all.
+    pub api_origins: Vec<String>,
+}
+
+impl Options {
+    /// The web app and the models, on a port.
+    pub fn new(port: u16, web_dir: PathBuf, models_dir: PathBuf) -> Self {
+        Self { port, web_dir, models_dir, isolated: true, mirror: None, api: None, api_origins: Vec::new() }
+    }
+}
+
+/// What every connection needs.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub folders: Folders,
+    pub is_isolated: bool,
+    /// The origin of the mirror.
+    pub mirror: Option<String>,
+    pub api: Option<Served>,
 }
 
 /// Serves until the process ends.
@@ -48,9 +74,14 @@ pub fn run(options: &Options) -> io::Result<()> {
 pub fn spawn(options: &Options) -> io::Result<Handle> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
     let port = listener.local_addr()?.port();
+    let api = options.api.clone().map(|api| Served { api, origins: options.api_origins.clone() });
     let shared = Arc::new(Shared {
-        folders: Folders::new(&options.web_dir, &options.models_dir),
-        is_isolated: options.isolated,
+        site: Site {
+            folders: Folders::new(&options.web_dir, &options.models_dir),
+            is_isolated: options.isolated,
+            mirror: options.mirror.as_deref().and_then(origin_of),
+            api,
+        },
         is_stopping: AtomicBool::new(false),
         open: Mutex::default(),
     });
@@ -110,8 +141,7 @@ impl Drop for Handle {
 
 #[derive(Debug)]
 struct Shared {
-    folders: Folders,
-    is_isolated: bool,
+    site: Site,
     is_stopping: AtomicBool,
     open: Mutex<HashMap<u64, TcpStream>>,
 }
@@ -148,7 +178,7 @@ fn accept_until_stopped(listener: &TcpListener, shared: &Arc<Shared>) {
         let of_thread = Arc::clone(shared);
         let spawned = thread::Builder::new().name("connection".to_owned()).spawn(move || {
             // A broken connection concerns only its client.
-            let _ = connection::answer_all(&stream, &of_thread.folders, of_thread.is_isolated);
+            let _ = connection::answer_all(&stream, &of_thread.site);
             of_thread.open().remove(&connection_id);
         });
         if spawned.is_err() {

@@ -47,7 +47,7 @@ impl Site {
         ] {
             fs::write(at(name), bytes).unwrap();
         }
-        let options = Options { port: 0, web_dir: at("web"), models_dir: at("models"), isolated };
+        let options = Options { isolated, ..Options::new(0, at("web"), at("models")) };
         Site { server: spawn(&options).unwrap(), folder }
     }
 

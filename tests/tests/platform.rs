@@ -56,7 +56,7 @@ fn a_thread_that_crashes_ends_the_program_with_a_message() {
 fn last_word(query: &str, isolated: bool) -> String {
     let folder = site();
     let models_dir = folder.join("models");
-    let options = serve::Options { port: 0, web_dir: folder, models_dir, isolated };
+    let options = serve::Options { isolated, ..serve::Options::new(0, folder, models_dir) };
     let server = serve::spawn(&options).unwrap();
     let mut browser = Browser::launch(Launch::default());
     browser.goto(&format!("http://127.0.0.1:{}/{query}", server.port()));

@@ -215,7 +215,7 @@ fn page() -> (serve::Handle, Browser, String) {
         fs::rename(partial, folder.join(name)).unwrap();
     }
     let models_dir = folder.join("models");
-    let options = serve::Options { port: 0, web_dir: folder, models_dir, isolated: true };
+    let options = serve::Options::new(0, folder, models_dir);
     let server = serve::spawn(&options).unwrap();
     let mut browser = Browser::launch(Launch::default());
     let origin = format!("http://127.0.0.1:{}", server.port());
