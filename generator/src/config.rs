@@ -26,6 +26,8 @@ pub(crate) enum Names {
     Gemma,
     /// As in GPT-2, whose matrices are stored `[n_in, n_out]`.
     Gpt2,
+    /// As in T5, whose layers are numbered by block.
+    T5,
 }
 
 /// Architecture of a decoder.
@@ -64,6 +66,26 @@ pub(crate) struct DecoderConfig {
     pub(crate) has_position_embedding: bool,
     /// The output matrix is the token embedding.
     pub(crate) is_tied: bool,
+    /// Scores have a bias by distance.
+    pub(crate) relative: Option<RelativeConfig>,
+    /// The prompt is read by an encoder.
+    pub(crate) encoder: Option<EncoderConfig>,
+}
+
+/// Biases on scores by the distance from query to key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RelativeConfig {
+    pub(crate) n_buckets: usize,
+    /// Distances from here on are alike.
+    pub(crate) max_distance: usize,
+}
+
+/// What reads the prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EncoderConfig {
+    pub(crate) n_layers: usize,
+    /// The token that each text begins with, before what is written.
+    pub(crate) start_token: u32,
 }
 
 /// What differs between layers.
@@ -155,6 +177,9 @@ impl DecoderConfig {
         let caps = [self.attention_cap, self.logit_cap, Some(self.attention_scale), self.embedding_scale];
         if !caps.into_iter().flatten().all(|x| x > 0.0 && x.is_finite()) {
             return refuse("soft caps and scales", "they must be positive numbers".into());
+        }
+        if self.encoder.is_some_and(|encoder| encoder.start_token as usize >= self.n_vocab) {
+            return refuse("decoder_start_token_id", "it is no token".into());
         }
         if self.layers.iter().any(|layer| layer.window == Some(0)) {
             return refuse("sliding_window", "0 positions".into());

@@ -2,12 +2,12 @@
 //! family changes is in its [`DecoderConfig`]; the blocks are in `layers.rs`.
 //!
 //! Shapes: `T` = tokens of this pass, `D` = d_model, `F` = d_ffn, `H` = heads, `G` = key and value
-//! heads, `E` = head_dim, `V` = n_vocab.
+//! heads, `E` = head_dim, `V` = n_vocab, `S` = tokens that an encoder reads.
 
 use crate::config::DecoderConfig;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu_steps::RecordedStep;
-use crate::layers::{Attention, Cached, FeedForward, Norm};
+use crate::layers::{Attention, Cached, CrossAttention, FeedForward, Norm};
 use crate::tensors::{Loader, Part};
 use runtime::{Activation, KvCache, Layout, Recorder, Runtime, Tensor, Weight, Weights};
 use std::collections::HashSet;
@@ -17,6 +17,7 @@ pub(crate) struct Decoder {
     config: DecoderConfig,
     embedding: Weight,         // [V, D]
     positions: Option<Weight>, // [n_ctx_train, D]
+    encoder: Option<Encoder>,
     layers: Vec<Layer>,
     norm: Norm,
     head: Weight, // [V, D]; the embedding itself where the two are tied
@@ -26,12 +27,45 @@ pub(crate) struct Layer {
     attention_norm: Norm,
     attention: Attention,
     post_attention_norm: Option<Norm>,
+    cross: Option<(Norm, CrossAttention)>,
     ffn_norm: Norm,
     ffn: FeedForward,
     post_ffn_norm: Option<Norm>,
 }
 
+/// What reads the prompt of a model that has an encoder.
+struct Encoder {
+    layers: Vec<Layer>,
+    norm: Norm,
+}
+
 impl Layer {
+    /// `x: [T, D]` -> `[T, D]`; `source` has keys and values of what an encoder has read, and how many.
+    fn forward(
+        &self,
+        rec: &mut Recorder<'_>,
+        mut x: Tensor,
+        past: Cached<'_>,
+        source: Option<(&KvCache, &KvCache, usize)>,
+    ) -> Result<Tensor> {
+        let h = self.attention_norm.forward(rec, x)?;
+        let h = self.attention.forward(rec, h, past)?; // [T, D]
+        let h = normed(rec, h, self.post_attention_norm.as_ref())?;
+        x = rec.add(x, h)?;
+
+        if let Some((norm, cross)) = &self.cross {
+            let (keys, values, n_source) = source.ok_or(Error::PromptEmpty)?;
+            let h = norm.forward(rec, x)?;
+            let h = cross.forward(rec, h, (keys, values), n_source)?; // [T, D]
+            x = rec.add(x, h)?;
+        }
+
+        let h = self.ffn_norm.forward(rec, x)?;
+        let h = self.ffn.forward(rec, h)?; // [T, D]
+        let h = normed(rec, h, self.post_ffn_norm.as_ref())?;
+        Ok(rec.add(x, h)?)
+    }
+
     /// What decides which kernels run it: how its matrices are held, whether it turns, and whether it sees
     /// a window.
     fn kind(&self) -> (Vec<Layout>, bool, bool) {
@@ -48,6 +82,10 @@ pub(crate) struct State {
     /// Per layer, `[n_ctx, G * E]` each.
     keys: Vec<KvCache>,
     values: Vec<KvCache>,
+    /// Per layer, keys and values of what an encoder has read.
+    source: Vec<(KvCache, KvCache)>,
+    /// Tokens that it has read; 0 before it has.
+    pub(crate) n_source: usize,
     /// Positions in use.
     pub(crate) n_past: usize,
     /// Tokens of the first positions, as far as they ran in whole pieces of a prompt.
@@ -64,6 +102,8 @@ impl State {
         debug_assert!(n <= self.ids.len());
         self.ids.truncate(n);
         self.n_past = n;
+        self.source.clear();
+        self.n_source = 0;
         self
     }
 
@@ -76,6 +116,8 @@ impl State {
     pub(crate) fn restart(&mut self, rt: &Runtime) {
         self.ids.clear();
         self.n_past = 0;
+        self.source.clear();
+        self.n_source = 0;
         self.generation = rt.generation();
     }
 
@@ -86,10 +128,11 @@ impl State {
 
     /// Bytes of all caches.
     pub(crate) fn n_bytes(&self) -> u64 {
-        self.caches().map(KvCache::n_bytes).sum()
+        let source = self.source.iter().flat_map(|(keys, values)| [keys, values]);
+        self.caches().chain(source).map(KvCache::n_bytes).sum()
     }
 
-    /// All caches, in an order that is the same for all states of a model.
+    /// The caches of what was written, in an order that is the same for all states of a model.
     pub(crate) fn caches(&self) -> impl Iterator<Item = &KvCache> {
         self.keys.iter().chain(&self.values)
     }
@@ -123,11 +166,23 @@ impl Decoder {
             false => loader.matrix(None, Part::Head, [c.n_vocab, c.d_model]).await?,
         };
         let norm = loader.norm(None, Part::Norm, c.d_model).await?;
+        let encoder = match c.encoder {
+            Some(encoder) => Some(Self::load_encoder(&loader.encoder(), &c, encoder.n_layers).await?),
+            None => None,
+        };
+        let bias = match c.relative {
+            Some(relative) => Some(loader.relative_bias(relative, c.n_ctx()).await?),
+            None => None,
+        };
         let layers = Vec::with_capacity(c.layers.len());
-        let mut model = Self { config, embedding, positions, layers, norm, head };
+        let mut model = Self { config, embedding, positions, encoder, layers, norm, head };
         let mut kinds = HashSet::new();
         for i in 0..c.layers.len() {
-            let layer = Self::load_layer(&loader, &c, i).await?;
+            let mut layer = Self::load_layer(&loader, &c, i, bias.as_ref()).await?;
+            if c.encoder.is_some() {
+                let norm = loader.norm(Some(i), Part::CrossNorm, c.d_model).await?;
+                layer.cross = Some((norm, CrossAttention::load(&loader, &c, i).await?));
+            }
             let is_new = kinds.insert(layer.kind());
             model.layers.push(layer);
             if is_new {
@@ -137,16 +192,34 @@ impl Decoder {
         Ok(model)
     }
 
-    async fn load_layer(loader: &Loader<'_>, c: &DecoderConfig, i: usize) -> Result<Layer> {
+    async fn load_encoder(loader: &Loader<'_>, c: &DecoderConfig, n_layers: usize) -> Result<Encoder> {
+        let bias = match c.relative {
+            Some(relative) => Some(loader.relative_bias(relative, c.n_ctx()).await?),
+            None => None,
+        };
+        let mut layers = Vec::with_capacity(n_layers);
+        for i in 0..n_layers {
+            layers.push(Self::load_layer(loader, c, i, bias.as_ref()).await?);
+        }
+        Ok(Encoder { layers, norm: loader.norm(None, Part::Norm, c.d_model).await? })
+    }
+
+    async fn load_layer(
+        loader: &Loader<'_>,
+        c: &DecoderConfig,
+        i: usize,
+        bias: Option<&Weight>,
+    ) -> Result<Layer> {
         let norm = async |part| loader.norm(Some(i), part, c.d_model).await;
         let post_norm = async |part| match c.has_post_norms {
-            true => Ok::<_, crate::Error>(Some(norm(part).await?)),
+            true => Ok::<_, Error>(Some(norm(part).await?)),
             false => Ok(None),
         };
         Ok(Layer {
             attention_norm: norm(Part::AttentionNorm).await?,
-            attention: Attention::load(loader, c, i).await?,
+            attention: Attention::load(loader, c, i, bias).await?,
             post_attention_norm: post_norm(Part::PostAttentionNorm).await?,
+            cross: None,
             ffn_norm: norm(Part::FfnNorm).await?,
             ffn: FeedForward::load(loader, c, i).await?,
             post_ffn_norm: post_norm(Part::PostFfnNorm).await?,
@@ -162,7 +235,8 @@ impl Decoder {
             keys.push(rt.kv_cache(n_ctx, width).await?);
             values.push(rt.kv_cache(n_ctx, width).await?);
         }
-        Ok(State { keys, values, n_past: 0, ids: Vec::new(), generation, step: RecordedStep::default() })
+        let (source, ids, step) = (Vec::new(), Vec::new(), RecordedStep::default());
+        Ok(State { keys, values, source, n_source: 0, n_past: 0, ids, generation, step })
     }
 
     /// Bytes of a state with room for `n_ctx` positions.
@@ -175,9 +249,42 @@ impl Decoder {
         self.positions.as_ref().map(Weight::n_rows)
     }
 
-    /// Whether a recorded step can be replayed at other positions: not where these are looked up.
+    /// Whether a recorded step can be replayed at other positions: not where these are looked up, or are
+    /// distances.
     pub(crate) fn is_replayable(&self) -> bool {
-        self.positions.is_none()
+        self.positions.is_none() && self.encoder.is_none()
+    }
+
+    /// The token that texts begin with, of a model whose prompt is read by an encoder.
+    pub(crate) fn start_token(&self) -> Option<u32> {
+        self.config.encoder.map(|encoder| encoder.start_token)
+    }
+
+    /// Has the encoder read `ids: [S]`, for all that is written in `state`.
+    pub(crate) async fn read(&self, rt: &Runtime, state: &mut State, ids: &[u32]) -> Result<()> {
+        let Some(encoder) = &self.encoder else { return Ok(()) };
+        let width = self.config.d_kv();
+        // One layer after the other has its keys and values here.
+        let (keys, values) = (rt.kv_cache(ids.len(), width).await?, rt.kv_cache(ids.len(), width).await?);
+        state.source.clear();
+        for _ in &self.layers {
+            state.source.push((rt.kv_cache(ids.len(), width).await?, rt.kv_cache(ids.len(), width).await?));
+        }
+        let mut rec = rt.recorder();
+        let mut x = rec.gather(&self.embedding, ids)?; // [S, D]
+        for layer in &encoder.layers {
+            let past = Cached { keys: &keys, values: &values, first_pos: 0, n_seen: Some(ids.len()) };
+            x = layer.forward(&mut rec, x, past, None)?;
+        }
+        let encoded = encoder.norm.forward(&mut rec, x)?; // [S, D]
+        for (layer, (keys, values)) in self.layers.iter().zip(&state.source) {
+            if let Some((_, cross)) = &layer.cross {
+                cross.remember(&mut rec, encoded, (keys, values))?;
+            }
+        }
+        rec.run().await?;
+        state.n_source = ids.len();
+        Ok(())
     }
 
     /// Records a pass over `ids: [T]` at positions `state.n_past ..`; gives the last layer's output
@@ -193,16 +300,10 @@ impl Decoder {
             let positions = rec.gather(table, &positions)?; // [T, D]
             x = rec.add(x, positions)?;
         }
-        for (layer, (keys, values)) in self.layers.iter().zip(state.keys.iter().zip(&state.values)) {
-            let h = layer.attention_norm.forward(rec, x)?;
-            let h = layer.attention.forward(rec, h, Cached { keys, values, first_pos })?; // [T, D]
-            let h = normed(rec, h, layer.post_attention_norm.as_ref())?;
-            x = rec.add(x, h)?;
-
-            let h = layer.ffn_norm.forward(rec, x)?;
-            let h = layer.ffn.forward(rec, h)?; // [T, D]
-            let h = normed(rec, h, layer.post_ffn_norm.as_ref())?;
-            x = rec.add(x, h)?;
+        for (i, layer) in self.layers.iter().enumerate() {
+            let (keys, values) = (&state.keys[i], &state.values[i]);
+            let source = state.source.get(i).map(|(keys, values)| (keys, values, state.n_source));
+            x = layer.forward(rec, x, Cached { keys, values, first_pos, n_seen: None }, source)?;
         }
         Ok(x)
     }

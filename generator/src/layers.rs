@@ -39,6 +39,8 @@ pub(crate) struct Cached<'a> {
     pub(crate) keys: &'a KvCache,
     pub(crate) values: &'a KvCache,
     pub(crate) first_pos: usize,
+    /// Positions that every row sees, where not those up to its own.
+    pub(crate) n_seen: Option<usize>,
 }
 
 /// Grouped-query attention (Ainslie et al., 2023) over the positions so far.
@@ -53,14 +55,21 @@ pub(crate) struct Attention {
     style: RopeStyle,
     pub(crate) window: Option<usize>,
     soft_cap: Option<f32>,
+    /// By distance, for every head.
+    bias: Option<Weight>,
     scale: f32,
     n_kv_heads: usize,
     head_dim: usize,
 }
 
 impl Attention {
-    /// Of layer `i`.
-    pub(crate) async fn load(loader: &Loader<'_>, c: &DecoderConfig, i: usize) -> Result<Self> {
+    /// Of layer `i`; `bias` is what the model has of it.
+    pub(crate) async fn load(
+        loader: &Loader<'_>,
+        c: &DecoderConfig,
+        i: usize,
+        bias: Option<&Weight>,
+    ) -> Result<Self> {
         let (d, d_query, d_kv) = (c.d_model, c.d_query(), c.d_kv());
         let [query, key, value] = if c.is_fused {
             let all = [d_query + 2 * d_kv, d];
@@ -78,7 +87,8 @@ impl Attention {
             true => Ok::<_, crate::Error>(Some(loader.norm(Some(i), part, c.head_dim).await?)),
             false => Ok(None),
         };
-        let layer = &c.layers[i];
+        // An encoder may have more layers; what they differ in is for decoders.
+        let layer = c.layers.get(i);
         Ok(Self {
             query,
             key,
@@ -86,11 +96,12 @@ impl Attention {
             out: loader.linear(i, Part::Attention, [d, d_query]).await?,
             query_norm: head_norm(Part::QueryNorm).await?,
             key_norm: head_norm(Part::KeyNorm).await?,
-            rope: layer.rope.clone(),
+            rope: layer.and_then(|layer| layer.rope.clone()),
             style: c.rope_style,
             // A window that no session leaves is none.
-            window: layer.window.filter(|window| *window < c.n_ctx()),
+            window: layer.and_then(|layer| layer.window).filter(|window| *window < c.n_ctx()),
             soft_cap: c.attention_cap,
+            bias: bias.cloned(),
             scale: c.attention_scale,
             n_kv_heads: c.n_kv_heads,
             head_dim: c.head_dim,
@@ -99,7 +110,7 @@ impl Attention {
 
     /// `h: [T, D]` -> `[T, D]`
     pub(crate) fn forward(&self, rec: &mut Recorder<'_>, h: Tensor, past: Cached<'_>) -> Result<Tensor> {
-        let Cached { keys, values, first_pos } = past;
+        let Cached { keys, values, first_pos, n_seen } = past;
         let q = self.query.forward(rec, h, Activation::None)?; // [T, H * E]
         let k = self.key.forward(rec, h, Activation::None)?; // [T, G * E]
         let v = self.value.forward(rec, h, Activation::None)?; // [T, G * E]
@@ -109,7 +120,9 @@ impl Attention {
         rec.kv_append(values, v, first_pos)?;
         let (n_kv_heads, scale) = (self.n_kv_heads, self.scale);
         let (window, soft_cap) = (self.window, self.soft_cap);
-        let past = CausalAttention { keys, values, first_pos, n_kv_heads, scale, window, soft_cap };
+        let bias = self.bias.as_ref();
+        let past =
+            CausalAttention { keys, values, first_pos, n_kv_heads, scale, window, soft_cap, n_seen, bias };
         let heads = rec.attention_causal(q, past)?; // [T, H * E]
         self.out.forward(rec, heads, Activation::None)
     }
@@ -130,6 +143,69 @@ impl Attention {
 
     pub(crate) fn matrices(&self) -> [&Weight; 4] {
         [&self.query.weight, &self.key.weight, &self.value.weight, &self.out.weight]
+    }
+}
+
+/// Attention to what an encoder has read.
+pub(crate) struct CrossAttention {
+    query: Linear, // [H * E, D]
+    key: Linear,   // [H * E, D]
+    value: Linear, // [H * E, D]
+    out: Linear,   // [D, H * E]
+    scale: f32,
+    n_heads: usize,
+}
+
+impl CrossAttention {
+    /// Of layer `i`.
+    pub(crate) async fn load(loader: &Loader<'_>, c: &DecoderConfig, i: usize) -> Result<Self> {
+        let (d, d_query) = (c.d_model, c.d_query());
+        Ok(Self {
+            query: loader.linear(i, Part::CrossQuery, [d_query, d]).await?,
+            key: loader.linear(i, Part::CrossKey, [d_query, d]).await?,
+            value: loader.linear(i, Part::CrossValue, [d_query, d]).await?,
+            out: loader.linear(i, Part::Cross, [d, d_query]).await?,
+            scale: c.attention_scale,
+            n_heads: c.n_heads,
+        })
+    }
+
+    /// Keeps keys and values of what was read, `encoded: [S, D]`.
+    pub(crate) fn remember(
+        &self,
+        rec: &mut Recorder<'_>,
+        encoded: Tensor,
+        (keys, values): (&KvCache, &KvCache),
+    ) -> Result<()> {
+        let k = self.key.forward(rec, encoded, Activation::None)?;
+        let v = self.value.forward(rec, encoded, Activation::None)?;
+        rec.kv_append(keys, k, 0)?;
+        Ok(rec.kv_append(values, v, 0)?)
+    }
+
+    /// `h: [T, D]` -> `[T, D]`, with `n_source` positions of what was read.
+    pub(crate) fn forward(
+        &self,
+        rec: &mut Recorder<'_>,
+        h: Tensor,
+        (keys, values): (&KvCache, &KvCache),
+        n_source: usize,
+    ) -> Result<Tensor> {
+        let q = self.query.forward(rec, h, Activation::None)?;
+        let (n_kv_heads, scale, n_seen) = (self.n_heads, self.scale, Some(n_source));
+        let source = CausalAttention {
+            keys,
+            values,
+            first_pos: 0,
+            n_kv_heads,
+            scale,
+            window: None,
+            soft_cap: None,
+            n_seen,
+            bias: None,
+        };
+        let heads = rec.attention_causal(q, source)?;
+        self.out.forward(rec, heads, Activation::None)
     }
 }
 

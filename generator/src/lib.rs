@@ -45,6 +45,7 @@ mod gpu_steps;
 mod kept;
 mod layers;
 mod perplexity;
+mod relative;
 mod rope_scaling;
 mod sampling;
 mod session;

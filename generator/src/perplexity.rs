@@ -18,6 +18,10 @@ impl Generator {
     /// computes nonsense, and what running it gives.
     pub async fn perplexity(&self, text: &str) -> Result<(f64, usize)> {
         let inner = self.inner();
+        if inner.model.start_token().is_some() {
+            let (key, value) = ("perplexity".into(), "of a model with an encoder".into());
+            return Err(Error::Unsupported { key, value, supported: "of decoders" });
+        }
         let ids = inner.tokenizer.encode(text, true)?.ids;
         let (mut surprise, mut n_tokens) = (0.0, 0);
         for context in ids.chunks(CONTEXT_TOKENS.min(inner.n_ctx)) {

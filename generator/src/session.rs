@@ -60,6 +60,8 @@ pub struct Session {
     /// The prompt and what was generated. The model has seen as many as its state has positions in
     /// use: all but the last one, at first less.
     tokens: Vec<u32>,
+    /// The prompt, where an encoder reads it; `tokens` begin with a token of their own then.
+    source: Vec<u32>,
     n_prompt: usize,
     n_reused: usize,
     max_tokens: usize,
@@ -72,7 +74,11 @@ impl Session {
     pub(crate) async fn new(inner: Rc<Inner>, prompt_ids: Vec<u32>, sampling: &Sampling) -> Result<Self> {
         let constraint = sampling.constraint.as_ref();
         let constrained = constraint.map(|c| Constrained::new(c, inner.vocabulary())).transpose()?;
-        let state = take_state(&inner, &prompt_ids, sampling.max_tokens).await?;
+        let (tokens, source) = match inner.model.start_token() {
+            Some(start) => (vec![start], prompt_ids),
+            None => (prompt_ids, vec![]),
+        };
+        let state = take_state(&inner, &tokens, sampling.max_tokens).await?;
         let text = inner.tokenizer.streamer();
         let mut session = Self {
             inner,
@@ -80,10 +86,11 @@ impl Session {
             constrained,
             stop: StopMatcher::new(&sampling.stop),
             text,
-            n_prompt: prompt_ids.len(),
+            n_prompt: tokens.len(),
             n_reused: state.n_past,
             state: Some(state),
-            tokens: prompt_ids,
+            tokens,
+            source,
             max_tokens: sampling.max_tokens,
             run: Run::default(),
             finish: (sampling.max_tokens == 0).then_some(Finish::MaxTokens),
@@ -180,7 +187,7 @@ impl Session {
 
     /// Tokens in the prompt.
     pub fn n_prompt(&self) -> usize {
-        self.n_prompt
+        if self.source.is_empty() { self.n_prompt } else { self.source.len() }
     }
 
     /// Tokens of the prompt that an earlier session had run already.
@@ -202,6 +209,9 @@ impl Session {
             if state.is_lost(rt) {
                 // Somebody else has met the loss, and mended it.
                 state.restart(rt);
+            }
+            if state.n_source == 0 && !self.source.is_empty() {
+                self.inner.model.read(rt, state, &self.source).await?;
             }
             let piece = piece_tokens(rt.tier());
             let unseen = &self.tokens[state.n_past..];

@@ -1,7 +1,7 @@
 //! Where a decoder's parts are in its file.
 
-use crate::config::{DecoderConfig, Form, Names, NormKind};
-use crate::error::Result;
+use crate::config::{DecoderConfig, Form, Names, NormKind, RelativeConfig};
+use crate::error::{Error, Result};
 use crate::layers::{Linear, Norm};
 use runtime::{Runtime, TensorView, Weight, WeightFormat, Weights};
 use std::ops::Range;
@@ -30,6 +30,13 @@ pub(crate) enum Part {
     GateUp,
     Down,
     PostFfnNorm,
+    /// Biases by distance; the first layer's are for all.
+    RelativeBias,
+    CrossNorm,
+    CrossQuery,
+    CrossKey,
+    CrossValue,
+    Cross,
 }
 
 impl Part {
@@ -53,6 +60,12 @@ impl Part {
             Self::Up | Self::GateUp => "ffn_up",
             Self::Down => "ffn_down",
             Self::PostFfnNorm => "post_ffw_norm",
+            Self::RelativeBias => "attn_rel_b",
+            Self::CrossNorm => "cross_attn_norm",
+            Self::CrossQuery => "cross_attn_q",
+            Self::CrossKey => "cross_attn_k",
+            Self::CrossValue => "cross_attn_v",
+            Self::Cross => "cross_attn_o",
         }
     }
 
@@ -78,6 +91,37 @@ impl Part {
             Self::GateUp => "mlp.gate_up_proj",
             Self::Down => "mlp.down_proj",
             Self::PostFfnNorm => "post_feedforward_layernorm",
+            // Of other families.
+            other => other.t5(Side::Decoder),
+        }
+    }
+
+    /// T5 numbers what a block consists of.
+    fn t5(self, side: Side) -> &'static str {
+        let is_encoder = side == Side::Encoder;
+        match self {
+            Self::Embedding => "shared",
+            Self::Norm => "final_layer_norm",
+            Self::AttentionNorm => "layer.0.layer_norm",
+            Self::Query => "layer.0.SelfAttention.q",
+            Self::Key => "layer.0.SelfAttention.k",
+            Self::Value => "layer.0.SelfAttention.v",
+            Self::Attention => "layer.0.SelfAttention.o",
+            Self::RelativeBias => "layer.0.SelfAttention.relative_attention_bias",
+            Self::CrossNorm => "layer.1.layer_norm",
+            Self::CrossQuery => "layer.1.EncDecAttention.q",
+            Self::CrossKey => "layer.1.EncDecAttention.k",
+            Self::CrossValue => "layer.1.EncDecAttention.v",
+            Self::Cross => "layer.1.EncDecAttention.o",
+            Self::FfnNorm if is_encoder => "layer.1.layer_norm",
+            Self::FfnNorm => "layer.2.layer_norm",
+            Self::Gate if is_encoder => "layer.1.DenseReluDense.wi_0",
+            Self::Gate => "layer.2.DenseReluDense.wi_0",
+            Self::Up if is_encoder => "layer.1.DenseReluDense.wi_1",
+            Self::Up => "layer.2.DenseReluDense.wi_1",
+            Self::Down if is_encoder => "layer.1.DenseReluDense.wo",
+            Self::Down => "layer.2.DenseReluDense.wo",
+            other => other.gguf(),
         }
     }
 
@@ -98,25 +142,55 @@ impl Part {
     }
 }
 
+/// Which half of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Decoder,
+    Encoder,
+}
+
 /// Loads a decoder's parts by their names in its file.
 pub(crate) struct Loader<'a> {
     rt: &'a Runtime,
     weights: &'a Weights,
     config: &'a DecoderConfig,
-    /// What stands before the names of all tensors but the head's.
+    /// What stands before the names of all tensors but those for both halves.
     prefix: &'static str,
+    side: Side,
 }
 
 impl<'a> Loader<'a> {
     pub(crate) fn new(rt: &'a Runtime, weights: &'a Weights, config: &'a DecoderConfig) -> Self {
         let prefix = match (config.form, config.names) {
+            (Form::Gguf, Names::T5) => "dec.",
+            (_, Names::T5) => "decoder.",
             (Form::Gguf, _) => "",
             // The first files were written without the head, and so without the body's name.
             (_, Names::Gpt2) if weights.tensor_info("wte.weight").is_some() => "",
             (_, Names::Gpt2) => "transformer.",
             (_, Names::Llama | Names::Gemma) => "model.",
         };
-        Self { rt, weights, config, prefix }
+        Self { rt, weights, config, prefix, side: Side::Decoder }
+    }
+
+    /// The same for the encoder's parts.
+    pub(crate) fn encoder(&self) -> Self {
+        let prefix = if self.config.form == Form::Gguf { "enc." } else { "encoder." };
+        Self { prefix, side: Side::Encoder, ..*self }
+    }
+
+    /// Biases of every head and distance below `span`, made of the learned ones.
+    pub(crate) async fn relative_bias(&self, relative: RelativeConfig, span: usize) -> Result<Weight> {
+        let (name, n_heads) = (self.name(Some(0), Part::RelativeBias, "weight"), self.config.n_heads);
+        let shape = self.weights.tensor_info(&name).map(|info| info.shape.clone());
+        if shape.as_ref().is_some_and(|shape| *shape != [relative.n_buckets, n_heads]) {
+            let reason = format!("{name} is {shape:?}, not [{}, {n_heads}]", relative.n_buckets);
+            let (file, key) = ("the weights", "relative_attention_num_buckets".into());
+            return Err(Error::Setting { file, key, reason });
+        }
+        let buckets = self.weights.read_f32(&name)?;
+        let biases = relative.biases(&buckets, n_heads, span, self.side == Side::Encoder);
+        Ok(self.rt.weight_from_f32(&name, &[biases.len()], &biases).await?)
     }
 
     /// A matrix of this shape as the file has it.
@@ -185,9 +259,12 @@ impl<'a> Loader<'a> {
 
     /// The tensor's name in the file; `layer` for the parts that every layer has.
     fn name(&self, layer: Option<usize>, part: Part, kind: &str) -> String {
-        let prefix = if part == Part::Head { "" } else { self.prefix };
+        let is_for_both = self.config.names == Names::T5 && part == Part::Embedding;
+        let prefix = if part == Part::Head || is_for_both { "" } else { self.prefix };
         let (layers, part) = match (self.config.form, self.config.names) {
+            (Form::Gguf, Names::T5) if part == Part::Attention => ("blk", "attn_o"),
             (Form::Gguf, _) => ("blk", part.gguf()),
+            (Form::HuggingFace, Names::T5) if part != Part::Head => ("block", part.t5(self.side)),
             (Form::HuggingFace, Names::Gpt2) => ("h", part.gpt2()),
             (Form::HuggingFace, names) => ("layers", part.hugging_face(names)),
         };

@@ -15,7 +15,8 @@ const N_CTX: usize = 256;
 /// Has all kernels of `model` compiled, which may lack layers that are like those it has. Nothing is run. A
 /// device that is lost meanwhile is mended by whoever loads the next weight.
 pub(crate) async fn warm_up(rt: &Runtime, model: &Decoder) -> Result<()> {
-    if rt.tier() != Tier::Gpu {
+    // An encoder's passes are as long as its prompts.
+    if rt.tier() != Tier::Gpu || model.start_token().is_some() {
         return Ok(());
     }
     match compile(rt, model).await {

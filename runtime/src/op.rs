@@ -109,6 +109,12 @@ pub struct CausalAttention<'a> {
     pub window: Option<usize>,
     /// With a cap of `c` a scaled score `s` becomes `c * tanh(s / c)`.
     pub soft_cap: Option<f32>,
+    /// Every row sees the cache's first so many positions instead: attention to what is before and behind,
+    /// or to another text.
+    pub n_seen: Option<usize>,
+    /// Added to the scaled scores by how far a key is from its query: `[n_heads, 2 * span - 1]` in f32, with
+    /// the bias for no distance in the middle; nothing is farther than `span - 1`.
+    pub bias: Option<&'a Weight>,
 }
 
 /// Parameters of bidirectional attention over a ragged batch.
@@ -160,6 +166,8 @@ pub(crate) enum Op {
         scale: f32,
         window: Option<usize>,
         soft_cap: Option<f32>,
+        n_seen: Option<usize>,
+        bias: Option<Weight>,
         out: BufferId,
     },
     /// `q, k, v, out: [n, n_heads * head_dim]`; see [`FullAttention`].

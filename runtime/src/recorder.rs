@@ -154,11 +154,30 @@ impl<'rt> Recorder<'rt> {
             let expected = format!("[_, a multiple of {width} in {n_kv_heads} heads]");
             return Err(mismatch("attention_causal", expected, q.shape));
         }
-        if a.window == Some(0) || a.soft_cap.is_some_and(|cap| cap.is_nan() || cap <= 0.0) {
+        if let Some(bias) = a.bias {
+            vector(bias, bias.width())?;
+            let n_distances = bias.width() / (q.width() / head_dim).max(1);
+            let reach = a.n_seen.unwrap_or(0).max(a.first_pos + q.n_rows());
+            if bias.width() != n_distances * (q.width() / head_dim)
+                || n_distances.is_multiple_of(2)
+                || reach > n_distances.div_ceil(2)
+            {
+                let expected = format!("a bias for each head and distance below {reach}");
+                return Err(mismatch(bias.name(), expected, bias.shape()));
+            }
+        }
+        if let Some(n_seen) = a.n_seen {
+            within_cache(a.keys, 0, n_seen)?;
+            within_cache(a.values, 0, n_seen)?;
+        }
+        let is_bad_cap = a.soft_cap.is_some_and(|cap| cap.is_nan() || cap <= 0.0);
+        if a.n_seen == Some(0) || a.window == Some(0) || is_bad_cap {
             return Err(mismatch("attention_causal", "a window and a cap above 0", format!("{a:?}")));
         }
-        within_cache(a.keys, a.first_pos, q.n_rows())?;
-        within_cache(a.values, a.first_pos, q.n_rows())?;
+        if a.n_seen.is_none() {
+            within_cache(a.keys, a.first_pos, q.n_rows())?;
+            within_cache(a.values, a.first_pos, q.n_rows())?;
+        }
         let out = self.like("attention_causal", &[q])?;
         let op = Op::AttentionCausal {
             q: q.buffer,
@@ -171,6 +190,8 @@ impl<'rt> Recorder<'rt> {
             // A window that no position leaves is none.
             window: a.window.filter(|window| *window < a.keys.n_ctx()),
             soft_cap: a.soft_cap,
+            n_seen: a.n_seen,
+            bias: a.bias.cloned(),
             out: out.buffer,
         };
         Ok(self.push(out, op))

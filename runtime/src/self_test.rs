@@ -281,12 +281,31 @@ async fn attention_causal(runtime: &Runtime, test: &mut Comparison, n_rows: usiz
     let window = (n_rows > 1).then_some(20);
     let soft_cap = window.map(|_| 0.5);
     let (keys_of, values_of) = (&key_cache, &value_cache);
-    let attention =
-        CausalAttention { keys: keys_of, values: values_of, first_pos, n_kv_heads, scale, window, soft_cap };
+    let attention = CausalAttention {
+        keys: keys_of,
+        values: values_of,
+        first_pos,
+        n_kv_heads,
+        scale,
+        window,
+        soft_cap,
+        n_seen: None,
+        bias: None,
+    };
     let out = recorder.attention_causal(input, attention)?;
     let got = recorder.read(&out).await?;
     let mut expected = vec![0.0; q.len()];
-    let params = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale, window, soft_cap };
+    let params = CausalParams {
+        first_pos,
+        n_heads,
+        n_kv_heads,
+        head_dim,
+        scale,
+        window,
+        soft_cap,
+        n_seen: None,
+        bias: None,
+    };
     kernels::attention_causal(&q, &keys, &values, &params, &mut expected);
     test.add(&format!("attention_causal with {n_rows} rows"), &got, &expected);
     Ok(())

@@ -1,5 +1,6 @@
 // out[i, h] = sum_j softmax_j(scale * q[i, h] . k[j, g]) v[j, g] over the keys j in ranges[i], with
-// g = h / (n_heads / n_kv_heads); where there is a soft cap, of the capped scores. One workgroup per (row, head), and the online softmax of Milakov and
+// g = h / (n_heads / n_kv_heads); where there is a soft cap, of the capped scores. With biases
+// bias[h, j - i] is added to them, by the distance from row i's position. One workgroup per (row, head), and the online softmax of Milakov and
 // Gimelshein (2018) over chunks of 64 keys: only one chunk of scores exists at a time. Right for few
 // rows (decoding). `HEAD_DIM4` (at most 64) comes from a one-line header.
 struct Params {
@@ -10,13 +11,16 @@ struct Params {
   ranges_at: u32,
   scale: f32,
   soft_cap: f32,
+  first_pos: u32,
+  n_distances: u32,
 }
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> ranges: array<u32>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
 
 const WORKGROUP: u32 = 64u;
 // Lower than any score; minus infinity is no WGSL constant.
@@ -27,6 +31,11 @@ var<workgroup> scores: array<f32, WORKGROUP>;
 var<workgroup> weights: array<f32, WORKGROUP>;
 var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
 var<workgroup> totals: array<f32, WORKGROUP>;
+
+// Where the bias from a row to the key 0 stands.
+fn bias_at(row: u32, head: u32) -> u32 {
+  return head * params.n_distances + params.n_distances / 2u - (params.first_pos + row);
+}
 
 fn score(q_at: u32, k_at: u32) -> f32 {
   var products = vec4<f32>(0.0);
@@ -61,6 +70,9 @@ fn attention_keys(
     var own = LOWEST;
     if (chunk + lane < end) {
       own = score(at, (chunk + lane) * params.kv_stride4 + kv_col);
+      if (params.n_distances > 0u) {
+        own += bias[bias_at(row, head) + chunk + lane];
+      }
     }
     scores[lane] = own;
     workgroupBarrier();

@@ -1,5 +1,6 @@
 // out[i, h] = sum_j softmax_j(scale * q[i, h] . k[j, g]) v[j, g] over the keys j in ranges[i], with
-// g = h / (n_heads / n_kv_heads); where there is a soft cap, of the capped scores. One invocation per (row, head) and the online softmax of
+// g = h / (n_heads / n_kv_heads); where there is a soft cap, of the capped scores. With biases
+// bias[h, j - i] is added to them, by the distance from row i's position. One invocation per (row, head) and the online softmax of
 // Milakov and Gimelshein (2018): no score is ever stored. Right for many rows, and for software adapters.
 // `HEAD_DIM4` comes from a one-line header.
 struct Params {
@@ -10,16 +11,24 @@ struct Params {
   ranges_at: u32,
   scale: f32,
   soft_cap: f32,
+  first_pos: u32,
+  n_distances: u32,
 }
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> ranges: array<u32>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
 
 // Lower than any score; minus infinity is no WGSL constant.
 const LOWEST: f32 = -3.4e38;
+
+// Where the bias from a row to the key 0 stands.
+fn bias_at(row: u32, head: u32) -> u32 {
+  return head * params.n_distances + params.n_distances / 2u - (params.first_pos + row);
+}
 
 @compute @workgroup_size(64)
 fn attention_rows(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -48,6 +57,9 @@ fn attention_rows(@builtin(global_invocation_id) id: vec3<u32>) {
     var score = dot(products, vec4<f32>(1.0));
     if (params.soft_cap > 0.0) {
       score = soft_cap(vec4<f32>(score), params.soft_cap).x;
+    }
+    if (params.n_distances > 0u) {
+      score += bias[bias_at(row, head) + key];
     }
     let new_highest = max(highest, score);
     let keep = exp(highest - new_highest);

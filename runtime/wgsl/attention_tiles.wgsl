@@ -1,5 +1,6 @@
 // out[i, h] = sum_j softmax_j(scale * q[i, h] . k[j, g]) v[j, g] over the keys j in ranges[i], with
-// g = h / (n_heads / n_kv_heads); where there is a soft cap, of the capped scores. A workgroup of 64 owns ROWS neighbouring rows of one head and brings
+// g = h / (n_heads / n_kv_heads); where there is a soft cap, of the capped scores. With biases
+// bias[h, j - i] is added to them, by the distance from row i's position. A workgroup of 64 owns ROWS neighbouring rows of one head and brings
 // keys and values to workgroup memory in tiles that all of them read; the online softmax of Milakov and
 // Gimelshein (2018), four keys at a time, stores no score. This is the order of FlashAttention (Dao et
 // al., 2022). A row belongs to SPLIT invocations, each with a part of the head of at most 64 elements.
@@ -13,13 +14,16 @@ struct Params {
   ranges_at: u32,
   scale: f32,
   soft_cap: f32,
+  first_pos: u32,
+  n_distances: u32,
 }
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> ranges: array<u32>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
 
 const WORKGROUP: u32 = 64u;
 const SPLIT: u32 = (HEAD_DIM4 + 15u) / 16u;
@@ -34,6 +38,11 @@ const LOWEST: f32 = -3.4e38;
 var<workgroup> k_tile: array<vec4<f32>, KEYS * WIDTH4>;
 var<workgroup> v_tile: array<vec4<f32>, KEYS * WIDTH4>;
 var<workgroup> parts: array<vec4<f32>, WORKGROUP>;
+
+// Where the bias from a row to the key 0 stands.
+fn bias_at(row: u32, head: u32) -> u32 {
+  return head * params.n_distances + params.n_distances / 2u - (params.first_pos + row);
+}
 
 @compute @workgroup_size(64)
 fn attention_tiles(
@@ -98,6 +107,14 @@ fn attention_tiles(
       }
       if (params.soft_cap > 0.0) {
         scores = soft_cap(scores, params.soft_cap);
+      }
+      if (params.n_distances > 0u) {
+        // Keys of other rows reach beyond the biases, and are not seen.
+        let key0 = bias_at(row, head) + tile + four;
+        let last = arrayLength(&bias) - 1u;
+        scores += vec4<f32>(
+          bias[min(key0, last)], bias[min(key0 + 1u, last)], bias[min(key0 + 2u, last)], bias[min(key0 + 3u, last)],
+        );
       }
       let keys = vec4<u32>(0u, 1u, 2u, 3u) + (tile + four);
       let is_seen = (keys >= vec4<u32>(start)) & (keys < vec4<u32>(end));

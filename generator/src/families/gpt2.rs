@@ -79,5 +79,7 @@ fn decoder(s: Sizes) -> DecoderConfig {
         embedding_scale: None,
         has_position_embedding: true,
         is_tied: true,
+        relative: None,
+        encoder: None,
     }
 }

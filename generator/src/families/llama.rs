@@ -42,6 +42,8 @@ pub(super) fn llama(file: &Json) -> Result<DecoderConfig> {
         embedding_scale: None,
         has_position_embedding: false,
         is_tied: file.flag_or("tie_word_embeddings", false)?,
+        relative: None,
+        encoder: None,
     })
 }
 
@@ -147,6 +149,8 @@ pub(super) fn decoder_gguf(gguf: &Gguf<'_>) -> Result<DecoderConfig> {
         embedding_scale: None,
         has_position_embedding: false,
         is_tied: !gguf.has_tensor("output.weight"),
+        relative: None,
+        encoder: None,
     })
 }
 

@@ -8,6 +8,7 @@ mod phi3;
 mod qwen;
 #[cfg(test)]
 mod refusals;
+mod t5;
 #[cfg(test)]
 mod tests;
 
@@ -16,8 +17,8 @@ use crate::error::Result;
 use crate::settings::{Gguf, Json, unsupported};
 use runtime::Weights;
 
-const JSON: &str = "llama, mistral, smollm3, qwen2, qwen3, phi3, gemma2, gemma3_text, gpt2";
-const GGUF: &str = "llama, smollm3, qwen2, qwen3, phi3, gemma2, gemma3, gpt2";
+const JSON: &str = "llama, mistral, smollm3, qwen2, qwen3, phi3, gemma2, gemma3_text, gpt2, t5";
+const GGUF: &str = "llama, smollm3, qwen2, qwen3, phi3, gemma2, gemma3, gpt2, t5";
 
 /// From the bytes of `config.json`.
 pub(crate) fn from_json(json: &[u8]) -> Result<DecoderConfig> {
@@ -32,6 +33,7 @@ pub(crate) fn from_json(json: &[u8]) -> Result<DecoderConfig> {
         "gemma2" => gemma::gemma2(&file)?,
         "gemma3_text" => gemma::gemma3(&file)?,
         "gpt2" => gpt2::gpt2(&file)?,
+        "t5" => t5::t5(&file)?,
         other => return unsupported("model_type", &format!("{other:?}"), JSON),
     };
     config.checked("config.json")
@@ -52,6 +54,7 @@ pub(crate) fn from_gguf(weights: &Weights) -> Result<DecoderConfig> {
         "gemma2" => gemma::gemma2_gguf(&gguf)?,
         "gemma3" => gemma::gemma3_gguf(&gguf)?,
         "gpt2" => gpt2::gpt2_gguf(&gguf)?,
+        "t5" => t5::t5_gguf(&gguf)?,
         other => return unsupported("general.architecture", other, GGUF),
     };
     config.checked("model.gguf")

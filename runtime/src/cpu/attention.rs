@@ -125,10 +125,23 @@ pub(super) fn softmax<S: Simd>(s: S, x: &mut [f32], scale: f32) -> (f32, f32) {
     (max, sum)
 }
 
-/// As [`softmax`], of scaled scores below a cap, where there is one.
+/// As [`softmax`], of the scores of row `row` of a head with all positions that it sees, of which
+/// `x` are those from `first` on: below a cap and with a bias, where there are any.
 #[inline(always)]
-pub(super) fn capped_softmax<S: Simd>(s: S, x: &mut [f32], scale: f32, cap: Option<f32>) -> (f32, f32) {
-    let Some(cap) = cap else { return softmax(s, x, scale) };
+pub(super) fn weigh<S: Simd>(
+    s: S,
+    x: &mut [f32],
+    p: &CausalParams<'_>,
+    (head, row, first): (usize, usize, usize),
+) -> (f32, f32) {
+    if let Some(biases) = p.biases(head, row, first..first + x.len()) {
+        for (x, bias) in x.iter_mut().zip(biases) {
+            *x = *x * p.scale + bias;
+        }
+        return softmax(s, x, 1.0);
+    }
+    let scale = p.scale;
+    let Some(cap) = p.soft_cap else { return softmax(s, x, scale) };
     let (vectors, rest) = x.as_chunks_mut::<LANES>();
     for x in vectors {
         s.store(soft_cap(s, s.mul(s.load(x), s.splat(scale)), cap), x);
@@ -150,13 +163,13 @@ pub(super) fn attention_causal(
     q: &[f32],
     keys: &CacheRows,
     values: &CacheRows,
-    p: &CausalParams,
+    p: &CausalParams<'_>,
     out: &mut [f32],
 ) {
     let width = p.n_heads * p.head_dim;
     let n_rows = q.len() / width;
     if n_rows > MAX_FEW_ROWS {
-        let panels = head_panels(keys, values, p, p.first_pos + n_rows);
+        let panels = head_panels(keys, values, p, p.seen(n_rows - 1).end);
         platform::parallel_chunks_mut(out, CAUSAL_BLOCK * width, |part, out| {
             let first_row = part * CAUSAL_BLOCK;
             let q = &q[first_row * width..][..out.len()];
@@ -175,7 +188,7 @@ struct HeadPanels {
 }
 
 /// The first `n_keys` positions of each key and value head.
-fn head_panels(keys: &CacheRows, values: &CacheRows, p: &CausalParams, n_keys: usize) -> Vec<HeadPanels> {
+fn head_panels(keys: &CacheRows, values: &CacheRows, p: &CausalParams<'_>, n_keys: usize) -> Vec<HeadPanels> {
     let mut panels = Vec::new();
     panels.resize_with(p.n_kv_heads, HeadPanels::default);
     platform::parallel_chunks_mut(&mut panels, 1, |head, panels| {
@@ -191,7 +204,7 @@ struct CausalBlock<'a, 'o> {
     /// `[n, n_heads * head_dim]`, like `out`.
     q: &'a [f32],
     panels: &'a [HeadPanels],
-    p: &'a CausalParams,
+    p: &'a CausalParams<'a>,
     first_row: usize,
     out: &'o mut [f32],
 }
@@ -204,9 +217,8 @@ impl Kernel for CausalBlock<'_, '_> {
         let p = self.p;
         let width = p.n_heads * p.head_dim;
         let n_rows = self.out.len() / width;
-        // The last row sees all of these.
-        let first_len = p.first_pos + self.first_row + 1;
-        let n_keys = first_len + n_rows - 1;
+        // The last row sees no more than these.
+        let n_keys = p.seen(self.first_row + n_rows - 1).end;
         let mut scores = vec![0.0; n_rows * n_keys];
         for head in 0..p.n_heads {
             let panels = &self.panels[head / p.group()];
@@ -226,9 +238,11 @@ impl Kernel for CausalBlock<'_, '_> {
             };
             gemm(s, &product, &mut scores);
             for (row, scores) in scores.chunks_exact_mut(n_keys).enumerate() {
-                let (seen, hidden) = scores.split_at_mut(first_len + row);
-                let (passed, seen) = seen.split_at_mut(p.first_seen(first_len + row - 1));
-                capped_softmax(s, seen, p.scale, p.soft_cap);
+                let row = self.first_row + row;
+                let positions = p.seen(row);
+                let (seen, hidden) = scores.split_at_mut(positions.end);
+                let (passed, seen) = seen.split_at_mut(positions.start);
+                weigh(s, seen, p, (head, row, positions.start));
                 passed.fill(0.0);
                 hidden.fill(0.0);
             }

@@ -3,7 +3,7 @@
 //! Threads take pieces of the positions of a key head (Dao et al., Flash-Decoding, 2023), which are then
 //! put together. Keys and values of a piece are read once for all query heads that share them.
 
-use super::attention::capped_softmax;
+use super::attention::weigh;
 use super::cache::CacheRows;
 use super::simd::{Kernel, LANES, Simd, dispatch};
 use crate::kernels::CausalParams;
@@ -26,11 +26,11 @@ pub(super) fn attention_few(
     q: &[f32],
     keys: &CacheRows,
     values: &CacheRows,
-    p: &CausalParams,
+    p: &CausalParams<'_>,
     out: &mut [f32],
 ) {
     let n_rows = q.len() / (p.n_heads * p.head_dim);
-    let n_keys = p.first_pos + n_rows;
+    let n_keys = p.seen(n_rows - 1).end;
     let piece_len = n_keys.div_ceil(MAX_PIECES).max(MIN_PIECE);
     let n_pieces = n_keys.div_ceil(piece_len);
     let query_len = p.head_dim + 2;
@@ -76,7 +76,7 @@ struct Part<'a, 'o> {
     /// The key head's rows from `first_key` on, `head_dim` elements each, like `values`.
     keys: &'a [f32],
     values: &'a [f32],
-    p: &'a CausalParams,
+    p: &'a CausalParams<'a>,
     kv_head: usize,
     first_key: usize,
     piece_len: usize,
@@ -123,11 +123,10 @@ impl Part<'_, '_> {
         let (group, head_dim) = (p.group(), p.head_dim);
         let query = |h: usize| ((first + h) / group, (first + h) % group);
         let n_seen: [usize; H] = std::array::from_fn(|h| {
-            (p.first_pos + query(h).0 + 1).saturating_sub(self.first_key).min(self.piece_len)
+            p.seen(query(h).0).end.saturating_sub(self.first_key).min(self.piece_len)
         });
-        let n_passed: [usize; H] = std::array::from_fn(|h| {
-            p.first_seen(p.first_pos + query(h).0).saturating_sub(self.first_key).min(n_seen[h])
-        });
+        let n_passed: [usize; H] =
+            std::array::from_fn(|h| p.seen(query(h).0).start.saturating_sub(self.first_key).min(n_seen[h]));
         let n_keys = n_seen[H - 1];
         if n_passed[0] >= n_keys {
             return;
@@ -141,7 +140,9 @@ impl Part<'_, '_> {
         for h in 0..H {
             let (seen, hidden) = scores[h * n_keys..][..n_keys].split_at_mut(n_seen[h]);
             let (passed, seen) = seen.split_at_mut(n_passed[h]);
-            ends[h] = capped_softmax(s, seen, p.scale, p.soft_cap);
+            let (row, member) = query(h);
+            let head = self.kv_head * group + member;
+            ends[h] = weigh(s, seen, p, (head, row, self.first_key + n_passed[h]));
             passed.fill(0.0);
             hidden.fill(0.0);
         }

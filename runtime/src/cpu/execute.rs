@@ -146,10 +146,13 @@ fn run(
             scale,
             window,
             soft_cap,
+            n_seen,
+            bias,
             ..
         } => {
             let head_dim = width(q) / n_heads;
             let (n_heads, n_kv_heads) = (*n_heads, *n_kv_heads);
+            let bias = bias.as_ref().map(|bias| bias.cpu()).transpose()?;
             let p = CausalParams {
                 first_pos: *first_pos,
                 n_heads,
@@ -158,6 +161,8 @@ fn run(
                 scale: *scale,
                 window: *window,
                 soft_cap: *soft_cap,
+                n_seen: *n_seen,
+                bias: bias.as_deref().map(CpuWeight::vector),
             };
             let (keys, values) = (keys.cpu()?, values.cpu()?);
             let (keys, values) = (keys.rows.borrow(), values.rows.borrow());

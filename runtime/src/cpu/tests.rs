@@ -303,7 +303,17 @@ fn causal_attention_over_an_appended_cache_equals_its_twin() {
         for (first_pos, n) in [(0, 13), (13, 60), (73, 1), (74, 1)] {
             let q = numbers(3 + first_pos as u64, n * q_width);
             for (window, soft_cap) in WINDOWS_AND_CAPS {
-                let p = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale, window, soft_cap };
+                let p = CausalParams {
+                    first_pos,
+                    n_heads,
+                    n_kv_heads,
+                    head_dim,
+                    scale,
+                    window,
+                    soft_cap,
+                    n_seen: None,
+                    bias: None,
+                };
                 let mut expected = vec![0.0; q.len()];
                 kernels::attention_causal(&q, &keys, &values, &p, &mut expected);
                 let got = run(&rt, |rec| {
@@ -313,13 +323,97 @@ fn causal_attention_over_an_appended_cache_equals_its_twin() {
                     rec.kv_append(&v_cache, v, first_pos)?;
                     let q = rec.input(n, q_width, q.clone())?;
                     let (keys, values) = (&k_cache, &v_cache);
-                    let a = CausalAttention { keys, values, first_pos, n_kv_heads, scale, window, soft_cap };
+                    let a = CausalAttention {
+                        keys,
+                        values,
+                        first_pos,
+                        n_kv_heads,
+                        scale,
+                        window,
+                        soft_cap,
+                        n_seen: None,
+                        bias: None,
+                    };
                     rec.attention_causal(q, a)
                 });
                 assert_close(&format!("{p:?}, {n} rows"), &got, &expected, attention_tolerance(soft_cap));
             }
         }
     }
+}
+
+/// As an encoder has it, and a decoder that looks at what was read: few rows and many.
+#[test]
+fn attention_to_a_whole_cache_with_biases_equals_its_twin() {
+    let rt = runtime();
+    let (n_heads, n_kv_heads, head_dim, n_ctx) = (4, 4, 24, 300);
+    let width = n_heads * head_dim;
+    let [k_cache, v_cache] = [0; 2].map(|_| platform::block_on(rt.kv_cache(n_ctx, width)).unwrap());
+    let (keys, values) = (numbers(1, n_ctx * width), numbers(2, n_ctx * width));
+    let biases = numbers(4, n_heads * (2 * n_ctx - 1));
+    let bias = weight(&rt, &[biases.len()], &biases);
+    for (first_pos, n, n_seen, has_bias) in [
+        (0, 300, Some(300), true),
+        (0, 2, Some(299), false),
+        (290, 3, None, true),
+        (7, 40, None, true),
+        (5, 1, Some(280), true),
+    ] {
+        let q = numbers(3 + n as u64, n * width);
+        let (scale, window, soft_cap) = (0.5, None, None);
+        let p = CausalParams {
+            first_pos,
+            n_heads,
+            n_kv_heads,
+            head_dim,
+            scale,
+            window,
+            soft_cap,
+            n_seen,
+            bias: has_bias.then_some(&biases),
+        };
+        let mut expected = vec![0.0; q.len()];
+        kernels::attention_causal(&q, &keys, &values, &p, &mut expected);
+        let got = run(&rt, |rec| {
+            for (cache, x) in [(&k_cache, &keys), (&v_cache, &values)] {
+                let x = rec.input(n_ctx, width, x.clone())?;
+                rec.kv_append(cache, x, 0)?;
+            }
+            let q = rec.input(n, width, q.clone())?;
+            let (keys, values, bias) = (&k_cache, &v_cache, has_bias.then_some(&bias));
+            let a = CausalAttention {
+                keys,
+                values,
+                first_pos,
+                n_kv_heads,
+                scale,
+                window,
+                soft_cap,
+                n_seen,
+                bias,
+            };
+            rec.attention_causal(q, a)
+        });
+        assert_close(&format!("{first_pos}, {n} rows, {n_seen:?}"), &got, &expected, 4e-6);
+    }
+    let mut rec = rt.recorder();
+    let q = rec.input(2, width, vec![0.0; 2 * width]).unwrap();
+    let (keys, values, scale, window, soft_cap) = (&k_cache, &v_cache, 1.0, None, None);
+    let a = CausalAttention {
+        keys,
+        values,
+        first_pos: 0,
+        n_kv_heads,
+        scale,
+        window,
+        soft_cap,
+        n_seen: Some(301),
+        bias: None,
+    };
+    assert!(rec.attention_causal(q, a).is_err(), "beyond the cache");
+    let short = weight(&rt, &[n_heads * 3], &numbers(4, n_heads * 3));
+    let a = CausalAttention { n_seen: Some(3), bias: Some(&short), ..a };
+    assert!(rec.attention_causal(q, a).is_err(), "farther than the biases reach");
 }
 
 /// One, two and three rows whose keys fill one piece, several, and one more key than that.
@@ -340,13 +434,33 @@ fn few_rows_over_a_long_cache_equal_their_twin() {
         for (first_pos, n) in [(254, 2), (255, 1), (256, 1), (255, 3), (510, 3), (767, 3)] {
             let q = numbers(3 + first_pos as u64, n * q_width);
             for (window, soft_cap) in WINDOWS_AND_CAPS {
-                let p = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale, window, soft_cap };
+                let p = CausalParams {
+                    first_pos,
+                    n_heads,
+                    n_kv_heads,
+                    head_dim,
+                    scale,
+                    window,
+                    soft_cap,
+                    n_seen: None,
+                    bias: None,
+                };
                 let mut expected = vec![0.0; q.len()];
                 kernels::attention_causal(&q, &keys, &values, &p, &mut expected);
                 let got = run(&rt, |rec| {
                     let q = rec.input(n, q_width, q.clone())?;
                     let (keys, values) = (&k_cache, &v_cache);
-                    let a = CausalAttention { keys, values, first_pos, n_kv_heads, scale, window, soft_cap };
+                    let a = CausalAttention {
+                        keys,
+                        values,
+                        first_pos,
+                        n_kv_heads,
+                        scale,
+                        window,
+                        soft_cap,
+                        n_seen: None,
+                        bias: None,
+                    };
                     rec.attention_causal(q, a)
                 });
                 assert_close(&format!("{p:?}, {n} rows"), &got, &expected, attention_tolerance(soft_cap));
@@ -373,6 +487,8 @@ fn attention_to_what_is_no_number_is_none() {
                 scale: 1.0,
                 window: None,
                 soft_cap: None,
+                n_seen: None,
+                bias: None,
             },
         )
     });

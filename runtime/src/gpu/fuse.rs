@@ -276,6 +276,8 @@ impl<'a> Fuser<'a> {
             scale,
             window: None,
             soft_cap: None,
+            n_seen: None,
+            bias: None,
             out,
         } = op
         else {

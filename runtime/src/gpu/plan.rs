@@ -344,6 +344,8 @@ impl Planner<'_> {
                     kv_width: width,
                     scale: *scale,
                     soft_cap: None,
+                    first_pos: 0,
+                    n_distances: 0,
                     ranges_at,
                     n_pairs: work,
                 };
@@ -353,6 +355,7 @@ impl Planner<'_> {
                     self.buffer(*v),
                     self.plan.data.0.clone(),
                     self.buffer(*out),
+                    self.gpu.nothing.clone(),
                 ];
                 self.attention(*q, storage, call)
             }
@@ -366,11 +369,13 @@ impl Planner<'_> {
                 scale,
                 window,
                 soft_cap,
+                n_seen,
+                bias,
                 out,
             } => {
                 let n_rows = self.shape(*q).n_rows;
                 let first = |end: usize| window.map_or(0, |window| end.saturating_sub(window));
-                let ends = (0..n_rows).map(|row| first_pos + row + 1);
+                let ends = (0..n_rows).map(|row| n_seen.unwrap_or(first_pos + row + 1));
                 let ranges_at = self.data(ends.flat_map(|end| [first(end) as u32, end as u32]));
                 if let Some(window) = window {
                     // Only a single row is replayed.
@@ -378,8 +383,10 @@ impl Planner<'_> {
                     self.plan.data_patches.push(Patch { word: ranges_at as usize, moves });
                 }
                 let ends = (0..n_rows).map(|row| ranges_at as usize + 2 * row + 1);
-                self.plan.data_patches.extend(ends.map(|word| Patch { word, moves: Moves::By(1) }));
-                let n_pairs = (n_rows * (first_pos + n_rows)) as u64;
+                if n_seen.is_none() {
+                    self.plan.data_patches.extend(ends.map(|word| Patch { word, moves: Moves::By(1) }));
+                }
+                let n_pairs = (n_rows * n_seen.unwrap_or(first_pos + n_rows)) as u64;
                 let (n_heads, n_kv_heads, scale) = (*n_heads, *n_kv_heads, *scale);
                 let call = AttentionCall {
                     n_heads,
@@ -387,12 +394,15 @@ impl Planner<'_> {
                     kv_width: keys.width(),
                     scale,
                     soft_cap: *soft_cap,
+                    first_pos: *first_pos,
+                    n_distances: bias.as_ref().map_or(0, |bias| bias.width() / n_heads),
                     ranges_at,
                     n_pairs,
                 };
                 let (keys, values) = (keys.gpu()?.buffer.clone(), values.gpu()?.buffer.clone());
-                let storage =
-                    vec![self.buffer(*q), keys, values, self.plan.data.0.clone(), self.buffer(*out)];
+                let bias = bias.as_ref().map_or_else(|| Ok(self.gpu.nothing.clone()), vector)?;
+                let ranges = self.plan.data.0.clone();
+                let storage = vec![self.buffer(*q), keys, values, ranges, self.buffer(*out), bias];
                 self.attention(*q, storage, call)
             }
             Op::Argmax { x, out } => {
@@ -550,6 +560,8 @@ impl Planner<'_> {
             ranges_at: call.ranges_at,
             scale: call.scale,
             soft_cap: call.soft_cap.unwrap_or(0.0),
+            first_pos: call.first_pos as u32,
+            n_distances: call.n_distances as u32,
         };
         let many = shape.n_rows * call.n_heads >= MIN_ATTENTION_ROWS;
         let has_tiles =
@@ -581,6 +593,9 @@ struct AttentionCall {
     kv_width: usize,
     scale: f32,
     soft_cap: Option<f32>,
+    first_pos: usize,
+    /// Biases of a head; 0 where there are none.
+    n_distances: usize,
     ranges_at: u32,
     /// Pairs of query row and key.
     n_pairs: u64,

@@ -93,7 +93,7 @@ params!(
 );
 params!(
     /// Of every kind of attention: row `i` sees the keys in the range at word `ranges_at + 2 * i`. No score
-    /// is capped where the cap is 0.
+    /// is capped where the cap is 0, and none has a bias where there are none for a head.
     AttentionParams {
         n_rows: u32,
         n_heads: u32,
@@ -102,6 +102,8 @@ params!(
         ranges_at: u32,
         scale: f32,
         soft_cap: f32,
+        first_pos: u32,
+        n_distances: u32,
     }
 );
 params!(
@@ -194,7 +196,7 @@ pub(super) static ATTENTION_TILES: Spec = Spec {
 };
 
 const ATTENTION_STORAGE: &[(&str, super::kernel::Access)] =
-    &[("q", Read), ("k", Read), ("v", Read), ("ranges", Read), ("out", Write)];
+    &[("q", Read), ("k", Read), ("v", Read), ("ranges", Read), ("out", Write), ("bias", Read)];
 
 pub(super) static COPY_ROWS: Spec = Spec {
     stem: "copy_rows",

@@ -83,6 +83,8 @@ mod tests {
             scale: 1.0,
             window: None,
             soft_cap: None,
+            n_seen: None,
+            bias: None,
         };
         attention_causal(&q, &keys, &values, &p, &mut out);
         assert_eq!(out, [2.0, 2.0, 4.0, 4.0]);
@@ -101,6 +103,8 @@ mod tests {
             scale: 0.5,
             window: None,
             soft_cap: None,
+            n_seen: None,
+            bias: None,
         };
         // scores 0 and 0.5 * 2 ln 3 = ln 3: weights 1/4 and 3/4
         attention_causal(&[1.0], &[0.0, 2.0 * 3f32.ln()], &[0.0, 4.0], &p, &mut out);

@@ -7,7 +7,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, PreTokenizerWrapper, SplitDelimiterBehavior};
 
-use super::{Tokenizer, failed, sentence_piece};
+use super::{Tokenizer, failed, sentence_piece, unigram};
 use crate::weights::{MetaValue, Weights};
 use crate::{Error, Result};
 
@@ -25,6 +25,7 @@ pub(super) fn tokenizer(weights: &Weights) -> Result<Tokenizer> {
     match meta.text("model")? {
         "gpt2" => byte_level(&meta),
         "llama" => sentence_piece::tokenizer(&meta),
+        "t5" => unigram::tokenizer(&meta),
         other => Err(Error::UnsupportedWeights { what: format!("the tokenizer `{other}`") }),
     }
 }
@@ -129,6 +130,17 @@ impl<'w> Meta<'w> {
         inner.add_special_tokens(of_type(CONTROL, true)).map_err(failed)?;
         inner.add_tokens(of_type(USER_DEFINED, false)).map_err(failed)?;
         Ok(())
+    }
+
+    /// The scores of all tokens.
+    pub(super) fn scores(&self, n_tokens: usize) -> Result<Vec<f64>> {
+        let scores = self.array("scores")?.iter().map(MetaValue::as_f64).collect::<Option<Vec<_>>>();
+        let scores = scores.ok_or_else(|| invalid("has something other than numbers in `scores`"))?;
+        if scores.len() == n_tokens {
+            Ok(scores)
+        } else {
+            Err(invalid("has another number of scores than tokens"))
+        }
     }
 
     /// The flag under `key`.

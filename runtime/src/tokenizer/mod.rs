@@ -6,6 +6,7 @@ mod sentence_piece;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod unigram;
 
 use std::rc::Rc;
 
@@ -58,7 +59,7 @@ impl Tokenizer {
     }
 
     /// From a GGUF file's metadata (`tokenizer.ggml.*`): byte-level BPE with the pre-tokenizers "gpt-2",
-    /// "smollm", "llama-bpe", "smaug-bpe" and "qwen2", or SentencePiece's BPE.
+    /// "smollm", "llama-bpe", "smaug-bpe" and "qwen2", or SentencePiece's BPE and Unigram.
     ///
     /// # Errors
     /// [`Error::Tokenizer`] when the metadata has none or contradicts itself,

@@ -56,11 +56,7 @@ pub(super) fn tokenizer(meta: &Meta<'_>) -> Result<Tokenizer> {
 
 /// Each way to put a token together from two others, that of the highest score first.
 fn merges(meta: &Meta<'_>, tokens: &[&str]) -> Result<Merges> {
-    let scores = meta.array("scores")?.iter().map(MetaValue::as_f64).collect::<Option<Vec<_>>>();
-    let scores = scores.ok_or_else(|| invalid("has something other than numbers in `scores`"))?;
-    if scores.len() != tokens.len() {
-        return Err(invalid("has another number of scores than tokens"));
-    }
+    let scores = meta.scores(tokens.len())?;
     let types = meta.types(tokens.len())?;
     let is_normal = |id: &usize| types[*id] == Some(NORMAL);
     let ids: HashMap<&str, usize> = tokens.iter().enumerate().map(|(id, token)| (*token, id)).collect();

@@ -120,7 +120,8 @@ fn every_unusable_definition_is_refused_with_its_reason() {
     let mut no_bos = without("bos_token_id");
     no_bos.push(("add_bos_token", BOOL, vec![1]));
     let cases: Vec<(&str, Vec<Entry>)> = vec![
-        ("the tokenizer `t5`", changed("model", text("t5"))),
+        ("the tokenizer `bert`", changed("model", text("bert"))),
+        ("no list `scores`", changed("model", text("t5"))),
         ("no list `scores`", changed("model", text("llama"))),
         ("the pre-tokenizer `tekken`", changed("pre", text("tekken"))),
         ("no `model`", without("model")),
@@ -245,4 +246,29 @@ fn sentence_piece_merges_as_its_own_package_does() {
     refused(&|d| d.scores.truncate(9), "another number of scores");
     refused(&|d| d.tokens[5] = d.tokens[6].clone(), "a token twice");
     refused(&|d| d.types.truncate(9), "another number of types");
+}
+
+/// Ids by sentencepiece (`fixtures/make/t5.py`), with its table of replaced characters.
+#[test]
+fn unigram_cuts_as_its_own_package_does() {
+    #[derive(serde::Deserialize)]
+    struct Texts {
+        tokenizations: Vec<Tokenization>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Tokenization {
+        text: String,
+        ids: Vec<u32>,
+    }
+    let golden: Texts = serde_json::from_str(include_str!("../../../fixtures/tiny/t5/golden.json")).unwrap();
+    let json = include_bytes!("../../../fixtures/tiny/t5/tokenizer.json");
+    let gguf = include_bytes!("../../../fixtures/tiny/t5/gguf/model.gguf").as_slice();
+    let weights = Weights::open(Box::new(gguf)).unwrap();
+    for t in [Tokenizer::from_json(json).unwrap(), Tokenizer::from_gguf(&weights).unwrap()] {
+        for Tokenization { text, ids } in &golden.tokenizations {
+            assert_eq!(&t.encode(text, true).unwrap().ids, ids, "{text:?}");
+        }
+        let ids = t.encode("the quick brown fox", false).unwrap().ids;
+        assert_eq!(t.decode(&ids, true).unwrap(), "the quick brown fox");
+    }
 }

@@ -49,6 +49,15 @@ impl MetaValue {
         }
     }
 
+    /// The number, if it is a whole one.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::I64(n) => Some(*n),
+            Self::U64(n) => i64::try_from(*n).ok(),
+            _ => None,
+        }
+    }
+
     /// The number, if it is one.
     pub fn as_f64(&self) -> Option<f64> {
         match self {

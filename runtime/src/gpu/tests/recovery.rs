@@ -47,6 +47,8 @@ fn first_row(rt: &Runtime, cache: &KvCache) -> Result<Vec<f32>> {
         scale: 1.0,
         window: None,
         soft_cap: None,
+        n_seen: None,
+        bias: None,
     };
     let y = rec.attention_causal(q, a)?;
     platform::block_on(rec.read(&y))

@@ -231,7 +231,18 @@ pub(super) fn check_attention_causal(bench: &Bench, case: CausalCase) {
     }
     let q_id = record.input(width, &q);
     let [keys_cache, values_cache] = caches;
-    for (window, soft_cap) in [(None, None), (Some(3), None), (Some(65), Some(0.7)), (None, Some(50.0))] {
+    let biases = random.values(n_heads * (2 * n_ctx - 1));
+    let bias_weight = bench.vector(&biases);
+    let kinds = [
+        (None, None, None, false),
+        (Some(3), None, None, false),
+        (Some(65), Some(0.7), None, false),
+        (None, Some(50.0), None, false),
+        (None, None, Some(first_pos + n), true),
+        (None, None, None, true),
+        (None, None, Some(1), false),
+    ];
+    for (window, soft_cap, n_seen, has_bias) in kinds {
         let out = record.op(n, width, |out| Op::AttentionCausal {
             q: q_id,
             keys: keys_cache.clone(),
@@ -242,15 +253,19 @@ pub(super) fn check_attention_causal(bench: &Bench, case: CausalCase) {
             scale,
             window,
             soft_cap,
+            n_seen,
+            bias: has_bias.then(|| bias_weight.clone()),
             out,
         });
         let mut expected = vec![0.0; n * width];
-        let params = CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale, window, soft_cap };
+        let bias = has_bias.then_some(biases.as_slice());
+        let params =
+            CausalParams { first_pos, n_heads, n_kv_heads, head_dim, scale, window, soft_cap, n_seen, bias };
         kernels::attention_causal(&q, &keys, &values, &params, &mut expected);
         let cap_error = soft_cap.map_or(0.0, |cap| 2.0 * 20.0 * f64::from(cap) * EPS);
-        let allowed = attention_tolerance(head_dim, n_ctx, scale) + cap_error;
-        let what = format!("attention_causal {:?} {case:?} {window:?} {soft_cap:?}", bench.gpu.kernels);
-        assert_close(&what, &bench.read(&record, out), &expected, |_| allowed);
+        let allowed = attention_tolerance(head_dim, n_ctx, scale) + cap_error + 4.0 * EPS;
+        let what = format!("attention_causal {:?} {case:?} {params:?}", bench.gpu.kernels);
+        assert_close(&what[..what.len().min(200)], &bench.read(&record, out), &expected, |_| allowed);
     }
 }
 

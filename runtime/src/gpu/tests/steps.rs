@@ -144,6 +144,8 @@ impl Decoder {
                 scale: 1.0 / (c.head_dim as f32).sqrt(),
                 window: None,
                 soft_cap: None,
+                n_seen: None,
+                bias: None,
                 out,
             });
             let attended = linear(&mut record, heads, part(3).0, part(3).1);
