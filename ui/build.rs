@@ -1,7 +1,8 @@
 //! Limits of the wasm programs, which only the linker can set.
 
-/// 256 MiB: a document that needs more to be parsed is given up, and the tab lives on.
-const MAX_INGEST_BYTES: u32 = 256 << 20;
+/// 1 GiB, four of the largest files (`ingest/src/limits.rs`): a document that needs more to be parsed is given
+/// up, and the tab lives on.
+const MAX_INGEST_BYTES: u32 = 1 << 30;
 /// 4 MiB: parsers of nested input recurse deeper than the usual 1 MiB allows.
 const STACK_BYTES: u32 = 4 << 20;
 

@@ -51,7 +51,7 @@ impl Assistant {
         }
         progress(Progress::Reading { name: file.name.clone() });
         let hint = Hint { name: &file.name, mime: file.mime.as_deref(), password: None };
-        let entries = ingest::ingest_all(&file.bytes, &hint, &self.options.limits);
+        let entries = (self.options.read)(&file.bytes, &hint, &self.options.limits);
         self.add_entries(&file.name, sha256, entries, progress).await
     }
 

@@ -2,21 +2,21 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::rc::Rc;
 
 use embedder::Embedder;
 use generator::{Finish, Generator, Sampling, Session};
-use vectordb::{Db, DocumentId};
 
 use crate::assistant::Assistant;
 use crate::check::{Checked, Evidence, check, take_marks};
-use crate::passages::{self, Passage, SPARE_PASSAGES};
+use crate::finding::Found;
+use crate::follow_up::FollowUp;
+use crate::passages::Passage;
 use crate::prompt::{self, Budget};
 use crate::question::Question;
 use crate::renumber::Renumber;
-use crate::types::{Answer, AnswerEvent, AnswerSentence, AskOptions, Quote, SearchOptions, Signals};
-use crate::{Error, Result, constrain, quotes, relevance, rerank, words};
+use crate::types::{Answer, AnswerEvent, AnswerSentence, AskOptions, Quote};
+use crate::{Error, Result, constrain, words};
 
 /// Quotes an answer without a generator is made of, at most.
 const MAX_EXTRACTED: usize = 2;
@@ -39,14 +39,14 @@ pub struct Asking {
     seen: Rc<RefCell<Vec<String>>>,
     max_tokens: usize,
     only_quotes: bool,
-    passages: Vec<Passage>,
-    quotes: Vec<Quote>,
-    signals: Signals,
+    found: Found,
     stage: Stage,
     text: String,
     generated: bool,
     /// The generator had more to say than it may.
     was_cut: bool,
+    /// What is needed to let the generator say the question in full, where that is to be done.
+    follow_up: Option<FollowUp>,
     clock: Clock,
 }
 
@@ -74,23 +74,8 @@ impl Asking {
         let filter = assistant.library.filter(&options.scope)?;
         let embedder = assistant.embedder.clone();
         let question = Question::new(question, &options.conversation, (db, &filter), &embedder).await?;
-        let k = options.n_passages.max(1);
-        let search = SearchOptions { k: k + SPARE_PASSAGES, ..SearchOptions::default() };
-        let reranker = assistant.reranker.as_ref();
-        let mut found = rerank::search(db, reranker, &question, &search, &filter).await?;
-        if found.is_empty() {
-            // No passage holds the quotation; its words may still lead to an answer.
-            found = rerank::search(db, reranker, &question.unquoted(), &search, &filter).await?;
-        }
-        let nearest = db.search_vector(&question.vector, 1, &filter)?;
-        let passages = passages::load(db, found, k);
-        clock.lap("retrieve");
-        let candidates = quotes::rank(&question, &passages, db, &embedder).await?;
-        let cosine = nearest.first().map_or(0.0, |hit| hit.score);
-        let signals = relevance::judge(&question, cosine, &passages, &candidates, &embedder).await?;
-        let mut quotes = quotes::choose(&candidates, &passages, options.max_quotes.max(1));
-        set_pages(&mut quotes, db)?;
-        clock.lap("quotes");
+        let found = Found::of(assistant, &question, options, &filter, &mut |name| clock.lap(name)).await?;
+        let follow_up = generator.as_ref().and_then(|_| FollowUp::of(assistant, &question, options, filter));
         let budget = generator.as_ref().map(|g| Budget::new(assistant.tier(), g.n_ctx()));
         Ok(Self {
             problem: None,
@@ -102,15 +87,47 @@ impl Asking {
             seen: Rc::clone(&assistant.seen_sources),
             max_tokens: options.max_tokens,
             only_quotes: options.only_quotes,
-            passages,
-            quotes,
-            signals,
+            found,
             stage: Stage::Quotes,
             text: String::new(),
             generated: false,
             was_cut: false,
+            follow_up,
             clock,
         })
+    }
+
+    /// Lets the generator say in full what a question leaves unsaid that goes on from earlier ones, and
+    /// searches again for what it wrote. To be called when the first quotes are shown, which need not wait
+    /// for it; gives other quotes where there are better ones. `None` where nothing is to be done, and where
+    /// what was written is of no use.
+    ///
+    /// # Errors
+    /// When the store or the embedder fails. A generator that fails leaves all as it was.
+    pub async fn reconsider(&mut self, assistant: &Assistant) -> Result<Option<AnswerEvent>> {
+        if !matches!(self.stage, Stage::Lead) {
+            return Ok(None);
+        }
+        let (Some(follow_up), Some(generator)) = (self.follow_up.take(), &self.generator) else {
+            return Ok(None);
+        };
+        let written = follow_up.in_full(&self.question, generator).await;
+        self.clock.lap("rewrite");
+        let Ok(Some(understood)) = written else { return Ok(None) };
+        let db = &assistant.library.db;
+        let question =
+            Question::understood_as(&self.question, understood, (db, &follow_up.filter), &self.embedder)
+                .await?;
+        let (options, filter) = (&follow_up.options, &follow_up.filter);
+        let found = Found::of(assistant, &question, options, filter, &mut |_| {}).await?;
+        self.clock.lap("search_again");
+        if found.is_refusal() && !self.is_refused() {
+            return Ok(None);
+        }
+        let is_same = found.quotes == self.found.quotes;
+        self.found = found;
+        self.understood = question.understood;
+        Ok((!is_same).then(|| AnswerEvent::Quotes(self.found.quotes.clone())))
     }
 
     /// The next event; `None` after the last one.
@@ -123,7 +140,7 @@ impl Asking {
             match std::mem::replace(&mut self.stage, Stage::Over) {
                 Stage::Quotes => {
                     self.stage = Stage::Lead;
-                    return Ok(Some(AnswerEvent::Quotes(self.quotes.clone())));
+                    return Ok(Some(AnswerEvent::Quotes(self.found.quotes.clone())));
                 }
                 Stage::Lead => {
                     let can_generate = self.generator.is_some() && !self.is_refused();
@@ -156,7 +173,7 @@ impl Asking {
     }
 
     fn is_refused(&self) -> bool {
-        self.quotes.is_empty() || self.signals.relevance < relevance::MIN_RELEVANCE
+        self.found.is_refusal()
     }
 
     fn say(&mut self, text: String) -> AnswerEvent {
@@ -171,9 +188,9 @@ impl Asking {
         if self.is_refused() {
             return REFUSAL.into();
         }
-        let best = self.quotes[0].score;
+        let best = self.found.quotes[0].score;
         let n_quotes = if self.generator.is_some() { 1 } else { MAX_EXTRACTED };
-        let quotes = self.quotes.iter().take(n_quotes);
+        let quotes = self.found.quotes.iter().take(n_quotes);
         let fitting = quotes.filter(|q| q.n == 1 || q.score >= MIN_EXTRACTED_SHARE * best);
         let sentences: Vec<String> = fitting.map(|q| cited(&q.text, q.n)).collect();
         sentences.join(" ")
@@ -183,11 +200,12 @@ impl Asking {
     async fn choose(&mut self) -> String {
         let Some(generator) = self.generator.clone() else { return self.lead() };
         let question = self.understood.as_ref().unwrap_or(&self.question);
-        match constrain::choose(question, &self.quotes, &generator).await {
+        match constrain::choose(question, &self.found.quotes, &generator).await {
             Ok(chosen) => {
                 self.clock.lap("generate");
                 self.generated = true;
-                let sentences = chosen.iter().map(|&i| cited(&self.quotes[i].text, self.quotes[i].n));
+                let sentences =
+                    chosen.iter().map(|&i| cited(&self.found.quotes[i].text, self.found.quotes[i].n));
                 sentences.collect::<Vec<_>>().join(" ")
             }
             Err(error) => {
@@ -210,7 +228,7 @@ impl Asking {
 
     async fn try_prefill(&mut self) -> Result<Option<(Session, Renumber)>> {
         let (Some(generator), Some(budget)) = (&self.generator, &self.budget) else { return Ok(None) };
-        let sources: Vec<_> = self.quotes.iter().map(|q| (q, self.passage_of(q))).collect();
+        let sources: Vec<_> = self.found.quotes.iter().map(|q| (q, self.passage_of(q))).collect();
         let prompt = prompt::prompt(
             self.understood.as_ref().unwrap_or(&self.question),
             &sources,
@@ -220,7 +238,7 @@ impl Asking {
         );
         let renumber = Renumber::new(prompt.footnotes);
         // The model goes on from the quote, as if it had written it itself.
-        let best = &self.quotes[0];
+        let best = &self.found.quotes[0];
         let lead = cited(&best.text, renumber.source_of(best.n).unwrap_or(best.n));
         let text = format!("{}{}", generator.chat_prompt(&prompt.messages)?, prompt::defuse(&lead));
         let max_tokens = if self.max_tokens == 0 { budget.answer_tokens } else { self.max_tokens };
@@ -258,7 +276,7 @@ impl Asking {
             let chunk = &p.chunk;
             chunk.document.0 == quote.document_id && chunk.start <= quote.start && quote.end <= chunk.end
         };
-        self.passages.iter().find(holds).expect("a quote is a part of one of the passages")
+        self.found.passages.iter().find(holds).expect("a quote is a part of one of the passages")
     }
 
     /// Checks a text that somebody else wrote, as the answer is checked: sentence by sentence,
@@ -267,7 +285,7 @@ impl Asking {
     /// # Errors
     /// When the embedder fails.
     pub async fn verify(&self, text: &str) -> Result<Vec<AnswerSentence>> {
-        Ok(self.checked(text, &self.quotes).await?.sentences)
+        Ok(self.checked(text, &self.found.quotes).await?.sentences)
     }
 
     async fn checked(&self, text: &str, quotes: &[Quote]) -> Result<Checked> {
@@ -283,7 +301,7 @@ impl Asking {
     async fn finish(&mut self) -> Result<Answer> {
         let refused = self.is_refused();
         let text = tidy(self.text.trim(), self.was_cut);
-        let mut checked = self.checked(&text, if refused { &[] } else { &self.quotes }).await?;
+        let mut checked = self.checked(&text, if refused { &[] } else { &self.found.quotes }).await?;
         if refused {
             // The refusal claims nothing that a passage could support.
             checked.sentences.iter_mut().for_each(|s| s.supported = true);
@@ -292,13 +310,13 @@ impl Asking {
         Ok(Answer {
             answer: checked.answer,
             understood: self.understood.clone(),
-            quotes: self.quotes.clone(),
+            quotes: self.found.quotes.clone(),
             citations: checked.citations,
             sentences: checked.sentences,
             refused,
             generated: self.generated,
             problem: self.problem.clone(),
-            signals: self.signals,
+            signals: self.found.signals,
             timings_ms: self.clock.total(),
         })
     }
@@ -339,20 +357,6 @@ fn tidy(text: &str, was_cut: bool) -> String {
         }
     }
     tidied
-}
-
-/// A quote's page is that of its own first character, not of its passage's.
-fn set_pages(quotes: &mut [Quote], db: &Db) -> Result<()> {
-    let mut page_starts: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
-    for quote in quotes.iter_mut().filter(|quote| quote.page.is_some()) {
-        if let Entry::Vacant(unread) = page_starts.entry(quote.document_id) {
-            let document = db.document(DocumentId(quote.document_id))?;
-            unread.insert(document.map(|document| document.page_starts).unwrap_or_default());
-        }
-        let n_before = page_starts[&quote.document_id].partition_point(|&start| start <= quote.start);
-        quote.page = Some(n_before.max(1) as u32);
-    }
-    Ok(())
 }
 
 /// Laps by name.

@@ -35,7 +35,7 @@ pub struct Assistant {
     pub(crate) reranker: Option<rerank::Loaded>,
     pub(crate) generator: Option<Rc<Generator>>,
     pub(crate) generator_problem: Option<String>,
-    generator_bytes: u64,
+    pub(crate) generator_bytes: u64,
     /// The generator was wanted and is not loaded for want of room; see `memory`.
     pub(crate) generator_waits: bool,
     /// The sources of the last prompt, in their order.

@@ -94,6 +94,24 @@ pub(crate) fn resolve(question: &str, conversation: &[Exchange]) -> Option<Under
     (!kept.is_empty()).then(|| Understood { text, focus: question.trim().to_owned() })
 }
 
+/// Whether a question leans on the one before.
+pub(crate) fn leans(question: &str) -> bool {
+    dependence(question).is_some()
+}
+
+/// Whether a text has a word for somebody or something that it may not name itself.
+pub(crate) fn has_pronoun(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let is_pronoun =
+        |word: &str| [PERSONS, THINGS].iter().any(|list| list.split_whitespace().any(|w| w == word));
+    lower.unicode_words().any(is_pronoun)
+}
+
+/// Whether a question that leans on another one says itself what it asks, and points at whom or what it speaks of.
+pub(crate) fn points(question: &str) -> bool {
+    matches!(dependence(question), Some(Dependence::Person | Dependence::Thing))
+}
+
 /// A question with what it leaves unsaid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Understood {

@@ -39,6 +39,8 @@ mod direct;
 mod error;
 mod evidence;
 mod exact;
+mod finding;
+mod follow_up;
 mod injection;
 mod kernels;
 mod library;
@@ -66,13 +68,14 @@ pub use assistant::Assistant;
 pub use error::{Error, Result};
 pub use library::{Access, Library, Scope, sha256};
 pub use memory::forecast;
-pub use open::{Options, Place, Reranking};
+pub use open::{Options, Place, Read, Reranking};
 pub use queue::{Enqueued, MAX_LISTED_JOBS, QueueState};
 pub use repair::{Repaired, forget_damaged, repair, repair_in_place, rescue, verify};
 pub use sync::{FolderFile, SyncPlan};
 pub use types::{
     Added, AddedAll, Answer, AnswerEvent, AnswerSentence, AskOptions, Citation, Exchange, Leg, ModelState,
-    NearCopy, Progress, Quote, SearchHit, SearchOptions, Signals, Source, SourceFile, State, TierState,
+    NearCopy, Progress, Quote, Rewriting, SearchHit, SearchOptions, Signals, Source, SourceFile, State,
+    TierState,
 };
 pub use work::Work;
 

@@ -32,6 +32,10 @@ pub enum Reranking {
     Model(String),
 }
 
+/// What makes documents of a file's bytes: [`ingest::ingest_all`], or something that calls it where a file
+/// that crashes or hangs costs nothing else.
+pub type Read = fn(&[u8], &ingest::Hint<'_>, &ingest::Limits) -> Vec<ingest::Entry>;
+
 /// How to open an [`crate::Assistant`].
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -63,6 +67,8 @@ pub struct Options {
     pub chunk_policy: ingest::ChunkPolicy,
     /// Bounds on the work one document may cause.
     pub limits: ingest::Limits,
+    /// Who reads the files that are added, within these bounds.
+    pub read: Read,
     /// Stops a model's download.
     pub cancel: Cancel,
 }
@@ -84,6 +90,7 @@ impl Options {
             memory_budget: (usize::BITS == 32).then_some(MAX_TAB_BYTES),
             chunk_policy: ingest::ChunkPolicy::default(),
             limits: ingest::Limits::default(),
+            read: ingest::ingest_all,
             cancel: Cancel::new(),
         }
     }

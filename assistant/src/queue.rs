@@ -305,7 +305,7 @@ impl Assistant {
         progress(Progress::Reading { name: file.name.clone() });
         let started = platform::now_ms();
         let hint = Hint { name: &file.name, mime: file.mime.as_deref(), password: None };
-        let entries = ingest::ingest_all(&file.bytes, &hint, &self.options.limits);
+        let entries = (self.options.read)(&file.bytes, &hint, &self.options.limits);
         let read_ms = platform::now_ms() - started;
         let worked = async {
             let mut work = Work::begin(self, job, entries, read_ms).await?;

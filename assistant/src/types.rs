@@ -226,6 +226,23 @@ pub struct AskOptions {
     /// What was asked and answered before, oldest first: a question may go on from it.
     #[serde(default)]
     pub conversation: Vec<Exchange>,
+    /// Whether the generator says in full what such a question leaves unsaid.
+    #[serde(default)]
+    pub rewriting: Rewriting,
+}
+
+/// Whether the generator writes questions anew that go on from earlier ones, once the quotes are shown that
+/// are found without it; see [`crate::Asking::reconsider`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rewriting {
+    /// Where the generator is large enough to be better at it than the rules.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
 }
 
 /// A question and its answer, earlier in a conversation.
@@ -247,6 +264,7 @@ impl Default for AskOptions {
             scope: Scope::default(),
             only_quotes: false,
             conversation: Vec::new(),
+            rewriting: Rewriting::default(),
         }
     }
 }
@@ -352,13 +370,13 @@ pub struct Answer {
     pub problem: Option<String>,
     /// What `refused` was decided from.
     pub signals: Signals,
-    /// `retrieve`, `quotes`, `first_token`, `prefill`, `generate`, `check`, `total`; and in tokens, what
-    /// of the prompt had to be read, `prefill_tokens`, and what an earlier question had read already,
-    /// `reused_tokens`.
+    /// `retrieve`, `quotes`, `rewrite`, `search_again`, `first_token`, `prefill`, `generate`, `check`,
+    /// `total`; and in tokens, what of the prompt had to be read, `prefill_tokens`, and what an earlier
+    /// question had read already, `reused_tokens`.
     pub timings_ms: BTreeMap<String, f64>,
 }
 
-/// What happens while a question is answered, in this order: quotes, tokens, done.
+/// What happens while a question is answered, in this order: quotes, perhaps better ones, tokens, done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", content = "data", rename_all = "snake_case")]
 pub enum AnswerEvent {

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use assistant::{Answer, AnswerEvent, AskOptions, Assistant, Exchange, Options, Place, SourceFile};
+use assistant::{
+    Answer, AnswerEvent, AskOptions, Assistant, Exchange, Options, Place, Rewriting, SourceFile,
+};
 use platform::block_on;
 use runtime::TierChoice;
 
@@ -94,6 +96,40 @@ fn follow_ups_are_understood_from_what_was_said_before() {
     };
     let answer = ask(&mut assistant, "Who opened the first tea house of Lisbon?", &options);
     assert!(answer.understood.is_none() && answer.quotes[0].text.contains("Ana Duarte"), "{answer:?}");
+}
+
+/// What the generator makes of a question is searched for besides, or is left alone; either way the quotes of
+/// the rules were there before it was asked, and what they found is not lost.
+#[test]
+fn a_generator_may_say_a_question_in_full_after_the_first_quotes() {
+    let mut assistant = filled(true);
+    let conversation = vec![Exchange {
+        question: "Who opened the first tea house of Lisbon?".into(),
+        answer: "The first tea house of Lisbon was opened by Ana Duarte in 1871 [1].".into(),
+    }];
+    let question = "When did she sell it?";
+    for rewriting in [Rewriting::Auto, Rewriting::On, Rewriting::Off] {
+        let options = AskOptions { conversation: conversation.clone(), rewriting, ..AskOptions::default() };
+        let mut asking = block_on(assistant.ask(question, &options)).unwrap();
+        let early = block_on(asking.reconsider(&assistant)).unwrap();
+        assert!(early.is_none(), "the first quotes come first");
+        let Some(AnswerEvent::Quotes(first)) = block_on(asking.next()).unwrap() else { panic!("no quotes") };
+        assert!(first[0].text.contains("six years later"), "{first:?}");
+        let better = block_on(asking.reconsider(&assistant)).unwrap();
+        asking.stop();
+        let Some(AnswerEvent::Done(answer)) = block_on(asking.next()).unwrap() else { panic!("no answer") };
+        let is_asked = answer.timings_ms.contains_key("rewrite");
+        assert_eq!(is_asked, rewriting == Rewriting::On, "the default generator is small: {rewriting:?}");
+        if let Some(AnswerEvent::Quotes(better)) = better {
+            assert_eq!(better, answer.quotes);
+        }
+        assert!(answer.quotes[0].text.contains("six years later"), "{answer:?}");
+        if !is_asked {
+            assert_eq!(first, answer.quotes);
+        }
+        let understood = answer.understood.unwrap();
+        assert!(understood.contains("Ana Duarte") || understood.contains("tea house"), "{understood}");
+    }
 }
 
 #[test]

@@ -102,6 +102,9 @@ pub enum Command {
     Serve(ServeArgs),
     /// Measure retrieval, answers or text extraction
     Eval(EvalArgs),
+    /// Read one file from standard input, for this program itself
+    #[command(hide = true)]
+    ReadOne,
 }
 
 #[derive(Debug, Args)]
@@ -321,6 +324,8 @@ pub enum EvalCommand {
     Retrieval(RetrievalArgs),
     /// How often the right sentence is quoted, and what the answers are worth
     Answers(AnswersArgs),
+    /// Whether questions are understood that go on from the one before
+    FollowUps(FollowUpsArgs),
     /// What the readers of files make of a folder
     Extract(ExtractArgs),
     /// Reads one file, for `extract`: a crash costs this process only
@@ -385,6 +390,15 @@ pub struct AnswersArgs {
     /// Let the generator choose among sentences of the sources, but write nothing of its own
     #[arg(long)]
     pub only_quotes: bool,
+    /// Write one JSON object per question to this file
+    #[arg(long, value_name = "FILE")]
+    pub details: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct FollowUpsArgs {
+    #[command(flatten)]
+    pub corpus: Corpus,
     /// Write one JSON object per question to this file
     #[arg(long, value_name = "FILE")]
     pub details: Option<PathBuf>,

@@ -27,7 +27,9 @@ pub async fn run(shared: &Shared, args: &AskArgs) -> Result<ExitCode> {
     let streams = !args.json && io::stdout().is_terminal();
     while let Some(event) = asking.next().await? {
         match event {
-            AnswerEvent::Quotes(_) => {}
+            AnswerEvent::Quotes(_) => {
+                asking.reconsider(&assistant).await?;
+            }
             AnswerEvent::Token(text) if streams => output::piece(&text),
             AnswerEvent::Token(_) => {}
             AnswerEvent::Done(answer) => {

@@ -6,6 +6,7 @@
 mod api;
 mod args;
 mod ask;
+mod child;
 mod collections;
 mod conversations;
 mod copies;
@@ -21,6 +22,7 @@ mod models;
 mod models_bench;
 mod output;
 mod quantize;
+mod reader;
 mod repair;
 mod search;
 mod serve;
@@ -46,6 +48,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<ExitCode> {
+    if matches!(cli.command, Command::ReadOne) {
+        return reader::run();
+    }
     let shared = cli.shared;
     platform::start_threads(shared.threads).await;
     match cli.command {
@@ -69,5 +74,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Doctor(args) => doctor::run(&shared, &args).await,
         Command::Serve(args) => serve::run(&shared, &args),
         Command::Eval(args) => eval::run(&shared, &args.command).await,
+        // Before a thread is started: see above.
+        Command::ReadOne => reader::run(),
     }
 }

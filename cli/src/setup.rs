@@ -7,6 +7,7 @@ use runtime::{KernelPolicy, KernelVariant, TierChoice};
 use crate::args::{Shared, TierArg};
 use crate::error::{Error, Result};
 use crate::output::Reporter;
+use crate::reader;
 
 /// The models' folder.
 pub fn store(shared: &Shared) -> Result<Store> {
@@ -85,7 +86,8 @@ pub fn options(shared: &Shared, place: Place) -> Result<Options> {
     let (embedder, dimensions, reranker) = (shared.embedder.clone(), shared.dimensions, reranker(shared));
     let generator_model = shared.generator.clone();
     let usual = Options::new(place, store(shared)?);
-    Ok(Options { embedder, dimensions, generator_model, reranker, tier, kernels, ..usual })
+    let read = reader::read;
+    Ok(Options { embedder, dimensions, generator_model, reranker, tier, kernels, read, ..usual })
 }
 
 /// Opens the assistant with options of one's own.

@@ -11,6 +11,8 @@ pub(crate) struct Archive<'a> {
     members: Vec<Member>,
     /// Bytes that may still be unpacked.
     n_left: Cell<u64>,
+    /// Bytes that one member may have, as a file may.
+    max_member_bytes: u64,
     /// The directory is missing or incomplete.
     pub(crate) is_damaged: bool,
     /// There are more members than may be listed.
@@ -80,7 +82,14 @@ impl<'a> Archive<'a> {
         let is_cut = members.len() > max;
         members.truncate(max);
         let n_left = Cell::new(limits.max_unpacked_bytes);
-        (!members.is_empty()).then_some(Self { bytes, members, n_left, is_damaged, is_cut })
+        (!members.is_empty()).then_some(Self {
+            bytes,
+            members,
+            n_left,
+            max_member_bytes: limits.max_bytes,
+            is_damaged,
+            is_cut,
+        })
     }
 
     /// All files, in the order of the directory; folders are left out.
@@ -111,15 +120,16 @@ impl<'a> Archive<'a> {
         }
         let packed = self.packed(member).ok_or(Fault::Damaged)?;
         let n_left = self.n_left.get();
+        let max_bytes = n_left.min(self.max_member_bytes);
         let unpacked = match member.method {
-            STORED if packed.len() as u64 > n_left => Err(Fault::TooLarge),
+            STORED if packed.len() as u64 > max_bytes => Err(Fault::TooLarge),
             STORED => Ok(packed.to_vec()),
-            DEFLATED => inflate(packed, n_left),
+            DEFLATED => inflate(packed, max_bytes),
             _ => Err(Fault::Method),
         };
         let n_taken = match &unpacked {
             Ok(bytes) => bytes.len() as u64,
-            Err(Fault::TooLarge) => n_left,
+            Err(Fault::TooLarge) => max_bytes,
             Err(_) => 0,
         };
         self.n_left.set(n_left - n_taken);

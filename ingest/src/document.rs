@@ -239,6 +239,14 @@ pub enum Refusal {
         /// What went wrong.
         reason: String,
     },
+    /// Its reader was stopped, or ended without a document.
+    #[error("{name} was given up: {reason}; split it, or open it in another program and save it anew")]
+    GivenUp {
+        /// The file's name.
+        name: String,
+        /// What happened.
+        reason: String,
+    },
     /// The document has pages but no text on them.
     #[error(
         "{name} contains no text, probably because it was scanned; run text recognition (OCR) on it first"

@@ -1,6 +1,7 @@
 //! What the caller tells about a file, and how much of it may be read.
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What is known about a file besides its bytes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,6 +31,14 @@ pub struct Limits {
     pub max_unpacked_bytes: u64,
 }
 
+impl Limits {
+    /// How long reading a file of as many bytes may take, for whoever has a clock and can stop the reader: this
+    /// crate has none. A hundred times what ordinary files take.
+    pub fn max_time(&self, n_bytes: u64) -> Duration {
+        MAX_TIME + MAX_TIME_PER_MB * u32::try_from(n_bytes >> 20).unwrap_or(u32::MAX)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -43,6 +52,8 @@ impl Default for Limits {
     }
 }
 
+const MAX_TIME: Duration = Duration::from_secs(10);
+const MAX_TIME_PER_MB: Duration = Duration::from_secs(2);
 /// 256 MiB: a file and what is parsed from it must fit in a worker's memory several times over.
 const MAX_BYTES: u64 = 256 << 20;
 /// The longest books have some thousand pages.

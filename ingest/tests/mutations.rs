@@ -1,6 +1,7 @@
 //! Every parser over changed bytes of sound files: a little fuzzing in each run of the tests, the
 //! same each time. `FOOTNOTE_FUZZ_SECONDS` gives each parser that long, from a seed of its own;
-//! `fuzz/README.md` says how to let a fuzzer look for more.
+//! `fuzz/README.md` says how to let a fuzzer look for more, which begins with the files that
+//! `FOOTNOTE_FUZZ_CORPUS` lets this write.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -11,6 +12,7 @@ mod mutate;
 
 use entries::{ENTRIES, Entry};
 use mutate::Mutator;
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,9 @@ const MAX: Duration = Duration::from_secs(20);
 fn no_change_of_a_sound_file_stops_a_parser() {
     let seconds = std::env::var("FOOTNOTE_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok());
     let names = std::env::var("FOOTNOTE_FUZZ_ONLY").unwrap_or_default();
+    if let Ok(folder) = std::env::var("FOOTNOTE_FUZZ_CORPUS") {
+        return ENTRIES.iter().for_each(|entry| write_corpus(entry, folder.as_ref()));
+    }
     for entry in ENTRIES.iter().filter(|entry| names.is_empty() || names == entry.name) {
         let started = Instant::now();
         let start_seed = seconds.map_or(1, |_: u64| started.elapsed().subsec_nanos().into());
@@ -44,6 +49,15 @@ fn no_change_of_a_sound_file_stops_a_parser() {
             }
         }
         eprintln!("{}: {n_runs} inputs, the slowest {slowest:?}", entry.name);
+    }
+}
+
+/// Writes what a target begins with to a folder of its name.
+fn write_corpus(entry: &Entry, folder: &Path) {
+    let folder = folder.join(format!("read_{}", entry.name));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (i, seed) in entry.seeds.iter().enumerate() {
+        std::fs::write(folder.join(i.to_string()), entry.subject(seed)).unwrap();
     }
 }
 

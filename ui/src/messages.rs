@@ -311,6 +311,22 @@ pub enum FromIngest {
     },
 }
 
+impl FromIngest {
+    /// What a worker that ended by itself leaves: the browser's words for it. A parser that panics has told so
+    /// before, and a program without memory left ends itself.
+    pub fn of_trap(message: &str) -> Self {
+        let says = |signs: &[&str]| signs.iter().any(|sign| message.contains(sign));
+        let message = match () {
+            () if says(&["unreachable", "Out of memory"]) => {
+                "reading it takes more memory than its reader may have".to_owned()
+            }
+            () if says(&["call stack", "out of bounds"]) => "it is nested too deeply".to_owned(),
+            () => format!("its reader crashed ({message})"),
+        };
+        Self::Crashed { message }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,6 +360,21 @@ mod tests {
         survives(FromEngine { id: 0, event: Event::Embedded { vectors: vec![vec![0.1, -1e-30, 1.0]] } });
         let outcome = Err(ingest::Refusal::PasswordNeeded { name: "a.pdf".into() });
         survives(FromIngest::Read(vec![Entry { name: "a.pdf".into(), n_bytes: 1, outcome }]));
+    }
+
+    #[test]
+    fn a_trap_is_told_in_words() {
+        for (message, says) in [
+            ("Uncaught RuntimeError: unreachable", "more memory"),
+            ("Uncaught RangeError: Maximum call stack size exceeded", "nested"),
+            ("Uncaught RuntimeError: memory access out of bounds", "nested"),
+            ("it did not load", "crashed (it did not load)"),
+        ] {
+            let FromIngest::Crashed { message: told } = FromIngest::of_trap(message) else {
+                panic!("{message} is no crash")
+            };
+            assert!(told.contains(says), "{message}: {told}");
+        }
     }
 
     /// What is sent again when the engine moves is what had no last event.

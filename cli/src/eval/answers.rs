@@ -187,7 +187,7 @@ impl Checks {
 
 /// The first quote that contains a gold span. A refused answer shows its quotes as what they are,
 /// the nearest there is, so they count for nothing.
-fn quote_hit(question: &Question, answer: &Answer) -> Option<usize> {
+pub fn quote_hit(question: &Question, answer: &Answer) -> Option<usize> {
     let quotes = if answer.refused { &[][..] } else { &answer.quotes };
     quotes.iter().position(|quote| holds_gold(question, quote))
 }

@@ -2,11 +2,10 @@
 //! own, so that no file can crash or hang the run.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::thread;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use ingest::{BlockKind, Document, Hint, Limits, Span, slice};
@@ -14,12 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::args::ExtractArgs;
+use crate::child::{self, Bounds, Ended};
 use crate::error::{AtPath, Result};
 use crate::files;
 use crate::index;
 use crate::output;
-
-const POLL: Duration = Duration::from_millis(5);
 
 /// What became of one file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,28 +41,33 @@ impl Row {
 }
 
 pub fn run(args: &ExtractArgs) -> Result<ExitCode> {
-    let program = std::env::current_exe().at("footnote".as_ref())?;
-    let timeout = Duration::from_secs(args.timeout);
+    let bounds = Bounds { time: Duration::from_secs(args.timeout), memory_bytes: None };
     let (mut rows, mut n_crashed, mut n_timed_out) = (Vec::new(), 0, 0);
     for found in files::under(&args.files)? {
         let file = files::name_below(&found.path, Some(&args.files));
         let started = Instant::now();
         let text = args.text.as_ref().map(|dir| text_path(dir, &file)).transpose()?;
-        let ran = watch(&program, &found.path, text.as_deref(), timeout);
+        let mut one: Vec<&OsStr> = vec!["eval".as_ref(), "extract-one".as_ref(), found.path.as_os_str()];
+        if let Some(text) = &text {
+            one.extend([OsStr::new("--text"), text.as_os_str()]);
+        }
+        let ended = child::run(&one, &[], &bounds);
         let ms = started.elapsed().as_secs_f64() * 1e3;
-        let row = match ran {
-            Ran::Ended(out) => match serde_json::from_str::<Row>(&out) {
-                Ok(row) => Row { file, ..row },
-                Err(_) => {
-                    n_crashed += 1;
-                    Row::failed(file, "the reader crashed".into(), ms)
-                }
-            },
-            Ran::TimedOut => {
+        let said = match &ended {
+            Ended::Said(said) => serde_json::from_slice::<Row>(said).ok(),
+            _ => None,
+        };
+        let row = match (said, ended) {
+            (Some(row), _) => Row { file, ..row },
+            (None, Ended::TimedOut) => {
                 n_timed_out += 1;
                 Row::failed(file, format!("stopped after {} seconds", args.timeout), ms)
             }
-            Ran::NotStarted(e) => Row::failed(file, format!("cannot start the reader: {e}"), ms),
+            (None, Ended::NotStarted(e)) => Row::failed(file, format!("cannot start the reader: {e}"), ms),
+            (None, Ended::Said(_) | Ended::Crashed | Ended::OutOfMemory) => {
+                n_crashed += 1;
+                Row::failed(file, "the reader crashed".into(), ms)
+            }
         };
         if !args.json {
             let what = row
@@ -159,42 +162,4 @@ pub fn one(path: &Path, text: Option<&Path>) -> Result<ExitCode> {
     };
     output::line(&serde_json::to_string(&row)?);
     Ok(ExitCode::SUCCESS)
-}
-
-enum Ran {
-    Ended(String),
-    TimedOut,
-    NotStarted(std::io::Error),
-}
-
-fn watch(program: &Path, file: &Path, text: Option<&Path>, timeout: Duration) -> Ran {
-    let mut command = Command::new(program);
-    command.args(["eval", "extract-one"]).arg(file);
-    if let Some(text) = text {
-        command.arg("--text").arg(text);
-    }
-    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    let mut child = match spawned {
-        Ok(child) => child,
-        Err(e) => return Ran::NotStarted(e),
-    };
-    // Read on a thread, so that a long row cannot fill the pipe and stop the child.
-    let mut stdout = child.stdout.take().expect("stdout is piped");
-    let reader = thread::spawn(move || {
-        let mut out = String::new();
-        // Bytes that are no text make no row, which tells as much.
-        let _ = stdout.read_to_string(&mut out);
-        out
-    });
-    let started = Instant::now();
-    while started.elapsed() < timeout {
-        match child.try_wait() {
-            Ok(None) => thread::sleep(POLL),
-            _ => return Ran::Ended(reader.join().unwrap_or_default()),
-        }
-    }
-    // Both fail only for a process that has just ended by itself.
-    let _ = child.kill();
-    let _ = child.wait();
-    Ran::TimedOut
 }

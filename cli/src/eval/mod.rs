@@ -2,6 +2,7 @@
 
 mod answers;
 mod extract;
+mod follow_ups;
 mod metrics;
 mod questions;
 mod report;
@@ -29,6 +30,7 @@ pub async fn run(shared: &Shared, command: &EvalCommand) -> Result<ExitCode> {
     match command {
         EvalCommand::Retrieval(args) => retrieval::run(shared, args).await,
         EvalCommand::Answers(args) => answers::run(shared, args).await,
+        EvalCommand::FollowUps(args) => follow_ups::run(shared, args).await,
         EvalCommand::Extract(args) => extract::run(args),
         EvalCommand::ExtractOne { file, text } => extract::one(file, text.as_deref()),
     }

@@ -8,16 +8,13 @@ use js_sys::{Array, ArrayBuffer, Uint8Array};
 use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 use ui::{FromIngest, ToIngest};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ErrorEvent, File, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 use super::wire;
-
-/// Ten seconds, and two more for each megabyte: a hundred times what ordinary files take.
-const MAX_PARSE_MS: f64 = 10_000.0;
-const MAX_PARSE_MS_PER_BYTE: f64 = 2e-3;
 
 /// The bytes of a file that may be read.
 pub async fn read(file: &File, name: &str) -> Result<ArrayBuffer, Refusal> {
@@ -38,11 +35,11 @@ pub async fn read(file: &File, name: &str) -> Result<ArrayBuffer, Refusal> {
 
 /// Parses a file's bytes, which are taken away.
 pub async fn parse_bytes(bytes: &ArrayBuffer, request: &ToIngest) -> Result<Vec<ingest::Entry>, Refusal> {
-    let limit_ms = MAX_PARSE_MS + f64::from(bytes.byte_length()) * MAX_PARSE_MS_PER_BYTE;
-    match run(request, bytes, limit_ms).await {
+    let limit = Limits::default().max_time(bytes.byte_length().into());
+    match run(request, bytes, limit).await {
         FromIngest::Read(entries) => Ok(entries),
         FromIngest::Crashed { message } => {
-            Err(Refusal::Unreadable { name: request.name.clone(), reason: message })
+            Err(Refusal::GivenUp { name: request.name.clone(), reason: message })
         }
     }
 }
@@ -59,7 +56,7 @@ pub async fn hash(bytes: &ArrayBuffer) -> Result<[u8; 32], String> {
 }
 
 /// Runs one ingest worker on `bytes`, which it takes over.
-async fn run(request: &ToIngest, bytes: &ArrayBuffer, limit_ms: f64) -> FromIngest {
+async fn run(request: &ToIngest, bytes: &ArrayBuffer, limit: Duration) -> FromIngest {
     let (sender, reply) = oneshot::channel();
     let worker = match Disposable::spawn(sender) {
         Ok(worker) => worker,
@@ -72,14 +69,14 @@ async fn run(request: &ToIngest, bytes: &ArrayBuffer, limit_ms: f64) -> FromInge
     if let Err(error) = worker.worker.post_message_with_transfer(&message, &Array::of1(bytes)) {
         return FromIngest::Crashed { message: format!("its bytes could not be handed over ({error:?})") };
     }
-    let clock = pin!(platform::sleep_ms(limit_ms as u32));
+    let clock = pin!(platform::sleep_ms(limit.as_millis() as u32));
     match select(reply, clock).await {
         Either::Left((Ok(reply), _)) => reply,
         Either::Left((Err(_), _)) => {
             FromIngest::Crashed { message: "its reader ended without a word".into() }
         }
         Either::Right(_) => {
-            FromIngest::Crashed { message: format!("reading it took longer than {:.0} s", limit_ms / 1e3) }
+            FromIngest::Crashed { message: format!("reading it took longer than {} s", limit.as_secs()) }
         }
     }
 }
@@ -115,7 +112,7 @@ impl Disposable {
             // A script that does not load gives an event without a message.
             let message = js_sys::Reflect::get(&event, &"message".into()).unwrap_or_default().as_string();
             let message = message.unwrap_or_else(|| "it did not load".into());
-            fail(FromIngest::Crashed { message: format!("its reader crashed ({message})") });
+            fail(FromIngest::of_trap(&message));
         });
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));

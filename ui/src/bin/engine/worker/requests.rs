@@ -185,7 +185,12 @@ async fn ask(
     let mut asking = assistant.ask(question, &options).await?;
     while let Some(event) = asking.next().await? {
         match event {
-            AnswerEvent::Quotes(quotes) => wire::post(asker, Event::Quotes(quotes)),
+            AnswerEvent::Quotes(quotes) => {
+                wire::post(asker, Event::Quotes(quotes));
+                if let Some(AnswerEvent::Quotes(better)) = asking.reconsider(assistant).await? {
+                    wire::post(asker, Event::Quotes(better));
+                }
+            }
             AnswerEvent::Token(text) => wire::post(asker, Event::Piece(text)),
             AnswerEvent::Done(answer) => {
                 let conversation = match keep {
