@@ -30,6 +30,8 @@ pub(crate) fn open(folder: &TempDir, name: &str) -> Outcome<Db> {
 
 /// Below so many passages a store is filled once for each run; above, once takes long enough.
 const MAX_FILLED_AGAIN: usize = 10_000;
+/// Up to so many an export is taken in: of a million that alone takes many minutes.
+const MAX_TRANSFERRED: usize = 200_000;
 
 fn measure(n_chunks: usize, args: &Args, rows: &mut Rows) -> Outcome<()> {
     let folder = tempfile::tempdir()?;
@@ -74,6 +76,10 @@ fn measure(n_chunks: usize, args: &Args, rows: &mut Rows) -> Outcome<()> {
             rows.rows.push(Row::new(what, "bytes", per_passage(grown)));
         }
         None => rows.skip(of("memory of the process"), "only Linux tells"),
+    }
+    if n_chunks > MAX_TRANSFERRED {
+        rows.skip(of("export and import"), "many minutes");
+        return Ok(());
     }
     transfer(&folder, args, &of, rows)
 }
