@@ -174,7 +174,7 @@ fn says_what_to_do_when_something_is_missing() {
         (&["search", "--kb", missing.as_str(), "tea"][..], "footnote index"),
         (&["ask", "tea"][..], "--kb"),
         (&["models", "fetch", "gpt-9"][..], "all-MiniLM-L6-v2"),
-        (&["serve", "--web", missing.as_str()][..], "cargo xtask web"),
+        (&["serve", "--no-api", "--web", missing.as_str()][..], "cargo xtask web"),
         (&["eval", "retrieval", "--docs", ".", "--questions", missing.as_str()][..], "nothing.footnote"),
     ] {
         let output = footnote(args);
