@@ -123,16 +123,15 @@ impl<'a> Fetch<'a> {
 
     /// Waits until nobody else fetches the file.
     async fn turn(&mut self, target: &Target<'_>) -> Result<Turn> {
-        let mut waited = false;
         loop {
             target.stop_if(self.cancel, 0)?;
             match Part::open(target, self.store.pace.segment_bytes).await {
                 Err(Error::Storage { source: platform::Error::Locked { .. }, .. }) => {
-                    waited = true;
                     let event = self.event(target.file, "another tab or program, which fetches it");
                     (self.progress)(event);
                 }
-                Ok(part) if waited && check(target).await? == FileState::Whole => {
+                // Opening waits a little by itself: somebody may have been faster in any case.
+                Ok(part) if exists(target).await && check(target).await? == FileState::Whole => {
                     part.close().await?;
                     return Ok(Turn::Done);
                 }
@@ -239,13 +238,17 @@ impl<'a> Fetch<'a> {
     }
 }
 
+async fn exists(target: &Target<'_>) -> bool {
+    platform::exists(&target.path).await.unwrap_or(false)
+}
+
 /// Whether what is still missing of a model fits.
 async fn check_room(store: &Store, entry: &ModelEntry) -> Result<()> {
     let Some(room) = platform::room(&store.folder).await else { return Ok(()) };
     let mut needed_bytes = 0;
     for file in &entry.files {
         let target = Target { file, path: store.path(entry, file) };
-        if platform::exists(&target.path).await.unwrap_or(false) {
+        if exists(&target).await {
             continue;
         }
         let has_part = platform::exists(&target.part_path()).await.unwrap_or(false);
