@@ -182,7 +182,7 @@ fn a_text_goes_on_after_a_lost_device() {
     platform::block_on(async {
         let rt = runtime(TierChoice::Gpu).await;
         let generator = roomy(&rt).await;
-        let prompt = digits(6, 300);
+        let prompt = digits(0, 300);
         let greedy = Sampling::greedy(60);
         let tokens = async |n_before_loss: usize| {
             let mut session = generator.start(&prompt, &greedy).await.unwrap();
@@ -196,7 +196,8 @@ fn a_text_goes_on_after_a_lost_device() {
             tokens
         };
         let expected = tokens(usize::MAX).await;
-        assert!(expected.len() > 5, "{expected:?}");
+        // Far more than the device is ahead of what was asked for.
+        assert_eq!(expected.len(), 60);
         assert_eq!(tokens(5).await, expected);
         assert_eq!(rt.generation(), 1);
         // While the next prompt is about to be read: the kept states are gone with the device.

@@ -163,7 +163,7 @@ impl Device {
         let polled = self.device.poll(wait);
         let failed = |reason: String| Error::Gpu { what: "reading back a result".into(), reason };
         if let Err(error) = polled {
-            self.check()?;
+            self.check_now()?;
             return Err(failed(error.to_string()));
         }
         let mapped = receiver.await;
@@ -176,7 +176,7 @@ impl Device {
         if let Some(reason) = problem {
             // A browser may tell of the loss only after it has refused what waited.
             platform::sleep_ms(LOSS_NEWS_MS).await;
-            self.check()?;
+            self.check_now()?;
             return Err(failed(reason));
         }
         let view = buffer.slice(..).get_mapped_range().map_err(|error| failed(error.to_string()))?;
