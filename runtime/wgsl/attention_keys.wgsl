@@ -32,11 +32,6 @@ var<workgroup> weights: array<f32, WORKGROUP>;
 var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
 var<workgroup> totals: array<f32, WORKGROUP>;
 
-// Where the bias from a row to the key 0 stands.
-fn bias_at(row: u32, head: u32) -> u32 {
-  return head * params.n_distances + params.n_distances / 2u - (params.first_pos + row);
-}
-
 fn score(q_at: u32, k_at: u32) -> f32 {
   var products = vec4<f32>(0.0);
   for (var i = 0u; i < HEAD_DIM4; i++) {

@@ -25,11 +25,6 @@ struct Params {
 // Lower than any score; minus infinity is no WGSL constant.
 const LOWEST: f32 = -3.4e38;
 
-// Where the bias from a row to the key 0 stands.
-fn bias_at(row: u32, head: u32) -> u32 {
-  return head * params.n_distances + params.n_distances / 2u - (params.first_pos + row);
-}
-
 @compute @workgroup_size(64)
 fn attention_rows(@builtin(global_invocation_id) id: vec3<u32>) {
   let row = id.x;

@@ -39,11 +39,6 @@ var<workgroup> k_tile: array<vec4<f32>, KEYS * WIDTH4>;
 var<workgroup> v_tile: array<vec4<f32>, KEYS * WIDTH4>;
 var<workgroup> parts: array<vec4<f32>, WORKGROUP>;
 
-// Where the bias from a row to the key 0 stands.
-fn bias_at(row: u32, head: u32) -> u32 {
-  return head * params.n_distances + params.n_distances / 2u - (params.first_pos + row);
-}
-
 @compute @workgroup_size(64)
 fn attention_tiles(
   @builtin(workgroup_id) group: vec3<u32>,

@@ -3,17 +3,6 @@
 // `stats_at` on [n_splits, n_heads] of that score and the total weight.
 @group(0) @binding(0) var<storage, read> input: array<vec4<f32>>;
 
-var<workgroup> x: array<vec4<f32>, (N_IN4 + 7u) / 8u * 8u>;
-
-// Where vector `i` lies: neighbours that read 4 or 8 vectors apart meet different memory banks.
-fn place(i: u32) -> u32 {
-  return i ^ ((i >> 3u) & 7u);
-}
-
-fn x_at(i: u32) -> vec4<f32> {
-  return x[place(i)];
-}
-
 fn load_x(lane: u32) {
   let n_heads = N_IN4 / HEAD_DIM4;
   for (var i = lane; i < N_IN4; i += WORKGROUP) {

@@ -2,17 +2,6 @@
 // workgroup for itself. `N_IN4` and `WORKGROUP` come from one-line headers.
 @group(0) @binding(0) var<storage, read> input: array<vec4<f32>>;
 
-var<workgroup> x: array<vec4<f32>, (N_IN4 + 7u) / 8u * 8u>;
-
-// Where vector `i` lies: neighbours that read 4 or 8 vectors apart meet different memory banks.
-fn place(i: u32) -> u32 {
-  return i ^ ((i >> 3u) & 7u);
-}
-
-fn x_at(i: u32) -> vec4<f32> {
-  return x[place(i)];
-}
-
 fn load_x(lane: u32) {
   var squares = 0.0;
   for (var i = lane; i < N_IN4; i += WORKGROUP) {

@@ -12,6 +12,9 @@ use super::variants::VariantSet;
 use super::{specs, step_specs};
 use crate::{KernelVariant, Layout};
 
+/// The row of a step's kernel in workgroup memory.
+const PLACED_ROW: &str = include_str!("../../wgsl/placed_row.wgsl");
+
 /// One WGSL file with an entry point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kernel {
@@ -83,6 +86,8 @@ pub(super) enum Part {
     Input,
     /// `const HEAD_DIM4: u32 = ..;`
     HeadDim,
+    /// `distance_bias.wgsl`.
+    DistanceBias,
     /// `reduce.wgsl`, or `reduce_subgroup.wgsl`.
     Reduce,
     /// `soft_cap.wgsl`.
@@ -238,6 +243,7 @@ impl Variant {
             match part {
                 Part::Activation => text.push_str(include_str!("../../wgsl/activation.wgsl")),
                 Part::SoftCap => text.push_str(include_str!("../../wgsl/soft_cap.wgsl")),
+                Part::DistanceBias => text.push_str(include_str!("../../wgsl/distance_bias.wgsl")),
                 Part::LoadTiles => text.push_str(include_str!("../../wgsl/load_tiles.wgsl")),
                 Part::StoreTile => text.push_str(include_str!("../../wgsl/store_tile.wgsl")),
                 Part::Elem => text.push_str(elem_source(self.is_f16)),
@@ -260,11 +266,12 @@ impl Variant {
         let input = self.input.expect("variants of a step's kernels have an input");
         let (numbers, text) = match input {
             InputKind::Plain => (String::new(), include_str!("../../wgsl/input_plain.wgsl")),
-            InputKind::Norm { n_in4 } => {
-                (format!("const N_IN4: u32 = {n_in4}u;\n"), include_str!("../../wgsl/input_norm.wgsl"))
-            }
+            InputKind::Norm { n_in4 } => (
+                format!("const N_IN4: u32 = {n_in4}u;\n{PLACED_ROW}"),
+                include_str!("../../wgsl/input_norm.wgsl"),
+            ),
             InputKind::Heads { n_in4, head_dim4 } => (
-                format!("const N_IN4: u32 = {n_in4}u;\nconst HEAD_DIM4: u32 = {head_dim4}u;\n"),
+                format!("const N_IN4: u32 = {n_in4}u;\nconst HEAD_DIM4: u32 = {head_dim4}u;\n{PLACED_ROW}"),
                 include_str!("../../wgsl/input_heads.wgsl"),
             ),
         };

@@ -171,7 +171,7 @@ pub(super) static ARGMAX: Spec = Spec {
 pub(super) static ATTENTION_KEYS: Spec = Spec {
     stem: "attention_keys",
     body: body!("attention_keys"),
-    parts: &[Part::HeadDim, Part::SoftCap],
+    parts: &[Part::HeadDim, Part::SoftCap, Part::DistanceBias],
     storage: ATTENTION_STORAGE,
     params: AttentionParams::LAYOUT,
     workgroup: [64, 1, 1],
@@ -180,7 +180,7 @@ pub(super) static ATTENTION_KEYS: Spec = Spec {
 pub(super) static ATTENTION_ROWS: Spec = Spec {
     stem: "attention_rows",
     body: body!("attention_rows"),
-    parts: &[Part::HeadDim, Part::SoftCap],
+    parts: &[Part::HeadDim, Part::SoftCap, Part::DistanceBias],
     storage: ATTENTION_STORAGE,
     params: AttentionParams::LAYOUT,
     workgroup: [FLAT_WORKGROUP, 1, 1],
@@ -189,7 +189,7 @@ pub(super) static ATTENTION_ROWS: Spec = Spec {
 pub(super) static ATTENTION_TILES: Spec = Spec {
     stem: "attention_tiles",
     body: body!("attention_tiles"),
-    parts: &[Part::HeadDim, Part::SoftCap],
+    parts: &[Part::HeadDim, Part::SoftCap, Part::DistanceBias],
     storage: ATTENTION_STORAGE,
     params: AttentionParams::LAYOUT,
     workgroup: [64, 1, 1],

@@ -209,7 +209,7 @@ fn every_file_belongs_to_a_kernel() {
     let layouts = ["f32", "f16", "q8", "q4"];
     let shared = layouts.iter().flat_map(|layout| [format!("weights_{layout}"), format!("dot_{layout}")]);
     let others = ["activation", "elem_f16", "elem_f32", "int8_q4", "int8_q8", "reduce", "reduce_subgroup"];
-    let inputs = ["input_plain", "input_norm", "input_heads", "reduce_wide"];
+    let inputs = ["input_plain", "input_norm", "input_heads", "placed_row", "reduce_wide", "distance_bias"];
     let tiles = ["load_tiles", "soft_cap", "store_tile"];
     let shared = shared.chain(others.into_iter().chain(inputs).chain(tiles).map(str::to_owned));
     let known: BTreeSet<String> = stems.chain(shared).map(|stem| format!("{stem}.wgsl")).collect();
