@@ -68,13 +68,14 @@ fn listen_everywhere(app: App, link: Link) {
     target.set_onkeydown(Some(on_key.into_js_value().unchecked_ref()));
     let on_drag = Closure::<dyn FnMut(web_sys::DragEvent)>::new(move |event: web_sys::DragEvent| {
         event.prevent_default();
-        app.dragging.set(event.type_() == "dragover");
+        app.dragging.set(matches!(event.type_().as_str(), "dragenter" | "dragover"));
         if event.type_() == "drop" {
             shelf::take_drop(app, link, &event);
         }
     });
     let on_drag = on_drag.into_js_value();
-    for name in ["dragover", "dragleave", "drop"] {
+    // Without `dragenter` a drop is refused when the page moved below the pointer just before it.
+    for name in ["dragenter", "dragover", "dragleave", "drop"] {
         target.add_event_listener_with_callback(name, on_drag.unchecked_ref()).expect("events have names");
     }
     // Files that the engine has not taken yet are nowhere else.
