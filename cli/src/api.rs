@@ -83,7 +83,7 @@ impl Bridge {
                 add(&entry.id, entry.kind).await;
             }
             for model in HubModel::all() {
-                add(model.id, model.kind).await;
+                add(&model.id, model.kind).await;
             }
             Ok(listed)
         })

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use assistant::Progress;
-use models::{Cancel, CopyProgress, FileCheck, FileState, HubModel, Incoming, ModelEntry, Store};
+use models::{About, Cancel, CopyProgress, FileCheck, FileState, HubModel, Incoming, ModelEntry, Store};
 use platform::{File, OpenMode};
 use serde::Serialize;
 use serde_json::json;
@@ -22,6 +22,9 @@ use crate::setup;
 struct Listed<'a> {
     #[serde(flatten)]
     entry: Cow<'a, ModelEntry>,
+    /// What is known of it; nothing of a model that came from files.
+    #[serde(flatten)]
+    about: Option<&'static About>,
     n_bytes: u64,
     here: bool,
     folder: String,
@@ -51,38 +54,37 @@ pub async fn run(shared: &Shared, command: &ModelsCommand) -> Result<ExitCode> {
     }
 }
 
-/// A model of the hub, of which nothing is known before it is fetched but its name and about its size.
+/// A model of the hub, whose files are only known when it is fetched.
 #[derive(Serialize)]
 struct OfTheHub {
     #[serde(flatten)]
-    model: HubModel,
+    model: &'static HubModel,
+    memory_bytes: u64,
     here: bool,
     folder: String,
 }
 
 async fn list(store: &Store, json: bool) -> Result<ExitCode> {
     let mut listed = Vec::new();
-    for entry in store.catalog().entries() {
+    let built_in = store.catalog().entries().iter().map(Cow::Borrowed);
+    for entry in built_in.chain(store.imported().await?.into_iter().map(Cow::Owned)) {
         let here = store.open_model(&entry.id).await.is_ok();
         let folder = format!("{}/{}", store.folder(), entry.id);
-        listed.push(Listed { n_bytes: entry.n_bytes(), entry: Cow::Borrowed(entry), here, folder });
-    }
-    for entry in store.imported().await? {
-        let here = store.open_model(&entry.id).await.is_ok();
-        let folder = format!("{}/{}", store.folder(), entry.id);
-        listed.push(Listed { n_bytes: entry.n_bytes(), entry: Cow::Owned(entry), here, folder });
+        let (n_bytes, about) = (entry.n_bytes(), About::get(&entry.id));
+        listed.push(Listed { n_bytes, entry, about, here, folder });
     }
     let mut of_the_hub = Vec::new();
     for model in HubModel::all() {
-        let here = store.find(model.id).await.is_ok();
-        of_the_hub.push(OfTheHub { model: *model, here, folder: format!("{}/{}", store.folder(), model.id) });
+        let here = store.find(&model.id).await.is_ok();
+        let folder = format!("{}/{}", store.folder(), model.id);
+        of_the_hub.push(OfTheHub { model, memory_bytes: model.about.memory_bytes(), here, folder });
     }
     if json {
         let both =
             (listed.iter().map(serde_json::to_value)).chain(of_the_hub.iter().map(serde_json::to_value));
         output::json(&both.collect::<std::result::Result<Vec<_>, _>>()?)?;
     } else {
-        for Listed { entry, n_bytes, here, folder } in &listed {
+        for Listed { entry, n_bytes, here, folder, .. } in &listed {
             let state = if *here { folder.as_str() } else { "not fetched" };
             let kind = format!("{:?}", entry.kind).to_lowercase();
             output::line(&format!(
@@ -92,11 +94,14 @@ async fn list(store: &Store, json: bool) -> Result<ExitCode> {
                 entry.licence
             ));
         }
-        for OfTheHub { model, here, folder } in &of_the_hub {
+        for OfTheHub { model, memory_bytes, here, folder } in &of_the_hub {
             let state = if *here { folder.as_str() } else { "not fetched" };
             let HubModel { id, kind, megabytes, licence, .. } = model;
             let kind = format!("{kind:?}").to_lowercase();
-            output::line(&format!("{id}  {kind}  about {megabytes} MB  {licence}  {state}"));
+            let memory = memory_bytes / 1_000_000;
+            output::line(&format!(
+                "{id}  {kind}  about {megabytes} MB, at work {memory} MB  {licence}  {state}"
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)

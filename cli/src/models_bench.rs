@@ -108,7 +108,7 @@ async fn here(store: &Store, ids: &[String]) -> Result<Vec<(String, ModelKind)>>
     let mut all: Vec<(String, ModelKind)> =
         store.catalog().entries().iter().map(|entry| (entry.id.clone(), entry.kind)).collect();
     all.extend(store.imported().await?.into_iter().map(|entry| (entry.id, entry.kind)));
-    all.extend(HubModel::all().iter().map(|model| (model.id.to_owned(), model.kind)));
+    all.extend(HubModel::all().iter().map(|model| (model.id.clone(), model.kind)));
     if !ids.is_empty() {
         let kind = |id: &String| all.iter().find(|(known, _)| known == id).map(|(_, kind)| *kind);
         let named = ids.iter().map(|id| (id.clone(), kind(id).unwrap_or(ModelKind::Generator)));

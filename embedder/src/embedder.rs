@@ -73,7 +73,7 @@ impl Embedder {
         let config = EncoderConfig::parse(&files.read("config.json").await?)?;
         let pooling = Pooling::read(files).await?;
         let max_seq_length = max_seq_length(files, &config).await?;
-        let known = HubModel::get(files.id()).map(|model| model.defaults).unwrap_or_default();
+        let known = HubModel::get(files.id()).map(|model| model.defaults.clone()).unwrap_or_default();
         let prompts = Prompts::read(files, &known).await?;
         let tokenizer = Tokenizer::from_json(&files.read("tokenizer.json").await?)?;
         check_tokenizer(&tokenizer, &config, max_seq_length)?;

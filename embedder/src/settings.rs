@@ -144,7 +144,7 @@ impl Prompts {
         if stated != Self::default() {
             return Ok(stated);
         }
-        Ok(Self { query: known.query.into(), passage: known.passage.into() })
+        Ok(Self { query: known.query.clone(), passage: known.passage.clone() })
     }
 
     fn parse(json: &[u8]) -> Result<Self> {
@@ -168,7 +168,7 @@ pub(crate) async fn cuts(
     let all: Value = parse("config.json", &files.read("config.json").await?)?;
     let mut cuts: Vec<usize> = match all.get("matryoshka_dimensions").and_then(Value::as_array) {
         Some(stated) => stated.iter().filter_map(Value::as_u64).map(|n| n as usize).collect(),
-        None => known.cuts.to_vec(),
+        None => known.cuts.clone(),
     };
     cuts.retain(|n| (1..d_model).contains(n));
     Ok(cuts)

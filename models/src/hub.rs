@@ -1,121 +1,111 @@
 //! Models of the hub that are known to work here, with what their own files leave out.
 
 use crate::catalog::ModelKind;
-use serde::Serialize;
+use crate::listed::{self, Listed};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// A model whose files are in no catalog: they are pinned when they are first fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HubModel {
     /// Short name; also the name of its folder.
-    pub id: &'static str,
+    pub id: String,
     /// What it is for.
     pub kind: ModelKind,
     /// Hugging Face repository, `owner/name`.
-    pub hub_repo: &'static str,
+    pub hub_repo: String,
     /// SPDX expression.
-    pub licence: &'static str,
-    /// About the size of its weights.
+    pub licence: String,
+    /// About the size of the weights that are fetched.
     pub megabytes: u32,
+    /// What it is like.
+    #[serde(flatten)]
+    pub about: About,
     /// What an embedding model's own files often leave out.
     #[serde(skip)]
     pub defaults: EmbeddingDefaults,
 }
 
+/// What is known of a model before its files are here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// Its architecture, as `config.json` or GGUF name it.
+    pub family: String,
+    /// Tokens that it was trained to read at once.
+    pub context: u32,
+    /// Weights, in millions.
+    pub parameters: f64,
+    /// Elements that a generator keeps of each token it has read.
+    #[serde(default)]
+    pub cache: u64,
+    /// Megabytes of the weights in each quantisation that the repository has.
+    pub sizes: BTreeMap<String, u32>,
+}
+
 /// Prompts, and dimensions to cut vectors to, as the model's card gives them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct EmbeddingDefaults {
     /// Text before a question.
-    pub query: &'static str,
+    pub query: String,
     /// Text before a passage.
-    pub passage: &'static str,
+    pub passage: String,
     /// Dimensions that its vectors were trained to be cut to.
-    pub cuts: &'static [usize],
+    pub cuts: Vec<usize>,
+}
+
+/// Which of the files of a repository with several quantisations is taken, best first: what is small and loses
+/// little, then what is larger.
+pub(crate) const QUANTISATIONS: [&str; 8] =
+    ["q4_k_m", "q4_1", "q4_0", "q5_k_m", "q6_k", "q8_0", "f16", "f32"];
+/// Quantisations that tiers hold as they are; all others become 8 bits with a scale for 32 of them.
+const HELD: [&str; 5] = ["q4_0", "q4_1", "q8_0", "f16", "f32"];
+/// Tokens of a text at most, and bytes of an element of a cache, as `generator` has them.
+const CACHE_TOKENS: u64 = 2048;
+const CACHE_ELEMENT_BYTES: u64 = 4;
+/// Room to compute.
+const WORKING_BYTES: u64 = 48 << 20;
+
+impl About {
+    /// What is known of a model of the catalog or of the hub.
+    pub fn get(id: &str) -> Option<&'static Self> {
+        listed::all().iter().find(|model| model.id.eq_ignore_ascii_case(id)).map(|model| &model.about)
+    }
+
+    /// The quantisation that is fetched.
+    pub fn quantisation(&self) -> &str {
+        let taken = QUANTISATIONS.into_iter().find(|name| self.sizes.contains_key(*name));
+        taken.or(self.sizes.keys().next().map(String::as_str)).unwrap_or_default()
+    }
+
+    /// About the bytes that it takes at work: weights as tiers hold them, the caches of a text, room to compute.
+    /// Once its files are here a forecast is exact.
+    pub fn memory_bytes(&self) -> u64 {
+        let quantisation = self.quantisation();
+        let megabytes = self.sizes.get(quantisation).copied().unwrap_or_default();
+        let weight_bytes = match HELD.contains(&quantisation) {
+            true => u64::from(megabytes) * 1_000_000,
+            false => (self.parameters * 1e6 * 34.0 / 32.0) as u64,
+        };
+        let n_tokens = u64::from(self.context).min(CACHE_TOKENS);
+        weight_bytes + self.cache * n_tokens * CACHE_ELEMENT_BYTES + WORKING_BYTES
+    }
 }
 
 impl HubModel {
     /// All of them.
     pub fn all() -> &'static [Self] {
-        MODELS
+        static ALL: LazyLock<Vec<HubModel>> =
+            LazyLock::new(|| listed::all().iter().filter_map(Listed::of_the_hub).collect());
+        &ALL
     }
 
     /// The model of that id or repository; capitals do not count.
     pub fn get(name: &str) -> Option<&'static Self> {
-        MODELS.iter().find(|m| m.id.eq_ignore_ascii_case(name) || m.hub_repo.eq_ignore_ascii_case(name))
+        Self::all().iter().find(|m| m.id.eq_ignore_ascii_case(name) || m.hub_repo.eq_ignore_ascii_case(name))
     }
 }
-
-const PLAIN: EmbeddingDefaults = EmbeddingDefaults { query: "", passage: "", cuts: &[] };
-const E5: EmbeddingDefaults = EmbeddingDefaults { query: "query: ", passage: "passage: ", cuts: &[] };
-/// BGE, and those that were trained like it.
-const REPRESENT: EmbeddingDefaults = EmbeddingDefaults {
-    query: "Represent this sentence for searching relevant passages: ",
-    passage: "",
-    cuts: &[],
-};
-const ARCTIC_V1_5: EmbeddingDefaults = EmbeddingDefaults { cuts: &[256], ..REPRESENT };
-const ARCTIC_V2: EmbeddingDefaults = EmbeddingDefaults { query: "query: ", passage: "", cuts: &[256] };
-const MXBAI: EmbeddingDefaults = EmbeddingDefaults { cuts: &[64, 128, 256, 512, 768], ..REPRESENT };
-
-const fn embedder(
-    id: &'static str,
-    hub_repo: &'static str,
-    licence: &'static str,
-    megabytes: u32,
-    defaults: EmbeddingDefaults,
-) -> HubModel {
-    HubModel { id, kind: ModelKind::Embedder, hub_repo, licence, megabytes, defaults }
-}
-
-const fn reranker(
-    id: &'static str,
-    hub_repo: &'static str,
-    licence: &'static str,
-    megabytes: u32,
-) -> HubModel {
-    HubModel { id, kind: ModelKind::Reranker, hub_repo, licence, megabytes, defaults: PLAIN }
-}
-
-const fn generator(
-    id: &'static str,
-    hub_repo: &'static str,
-    licence: &'static str,
-    megabytes: u32,
-) -> HubModel {
-    HubModel { id, kind: ModelKind::Generator, hub_repo, licence, megabytes, defaults: PLAIN }
-}
-
-#[rustfmt::skip]
-const MODELS: &[HubModel] = &[
-    embedder("all-MiniLM-L12-v2", "sentence-transformers/all-MiniLM-L12-v2", "Apache-2.0", 133, PLAIN),
-    embedder("multi-qa-MiniLM-L6-cos-v1", "sentence-transformers/multi-qa-MiniLM-L6-cos-v1", "Apache-2.0", 91, PLAIN),
-    embedder("paraphrase-multilingual-MiniLM-L12-v2", "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2", "Apache-2.0", 471, PLAIN),
-    embedder("bge-small-en-v1.5", "BAAI/bge-small-en-v1.5", "MIT", 133, REPRESENT),
-    embedder("bge-base-en-v1.5", "BAAI/bge-base-en-v1.5", "MIT", 438, REPRESENT),
-    embedder("bge-large-en-v1.5", "BAAI/bge-large-en-v1.5", "MIT", 1341, REPRESENT),
-    embedder("e5-small-v2", "intfloat/e5-small-v2", "MIT", 133, E5),
-    embedder("e5-base-v2", "intfloat/e5-base-v2", "MIT", 438, E5),
-    embedder("e5-large-v2", "intfloat/e5-large-v2", "MIT", 1341, E5),
-    embedder("multilingual-e5-small", "intfloat/multilingual-e5-small", "MIT", 471, E5),
-    embedder("multilingual-e5-base", "intfloat/multilingual-e5-base", "MIT", 1112, E5),
-    embedder("multilingual-e5-large", "intfloat/multilingual-e5-large", "MIT", 2240, E5),
-    embedder("gte-small", "thenlper/gte-small", "MIT", 67, PLAIN),
-    embedder("gte-base", "thenlper/gte-base", "MIT", 219, PLAIN),
-    embedder("gte-large", "thenlper/gte-large", "MIT", 670, PLAIN),
-    embedder("snowflake-arctic-embed-xs", "Snowflake/snowflake-arctic-embed-xs", "Apache-2.0", 90, REPRESENT),
-    embedder("snowflake-arctic-embed-s", "Snowflake/snowflake-arctic-embed-s", "Apache-2.0", 133, REPRESENT),
-    embedder("snowflake-arctic-embed-m", "Snowflake/snowflake-arctic-embed-m", "Apache-2.0", 436, REPRESENT),
-    embedder("snowflake-arctic-embed-m-v1.5", "Snowflake/snowflake-arctic-embed-m-v1.5", "Apache-2.0", 436, ARCTIC_V1_5),
-    embedder("snowflake-arctic-embed-l", "Snowflake/snowflake-arctic-embed-l", "Apache-2.0", 1337, REPRESENT),
-    embedder("snowflake-arctic-embed-l-v2.0", "Snowflake/snowflake-arctic-embed-l-v2.0", "Apache-2.0", 2271, ARCTIC_V2),
-    embedder("mxbai-embed-large-v1", "mixedbread-ai/mxbai-embed-large-v1", "Apache-2.0", 670, MXBAI),
-    reranker("ms-marco-MiniLM-L6-v2", "cross-encoder/ms-marco-MiniLM-L6-v2", "Apache-2.0", 91),
-    reranker("ms-marco-MiniLM-L12-v2", "cross-encoder/ms-marco-MiniLM-L12-v2", "Apache-2.0", 133),
-    reranker("bge-reranker-base", "BAAI/bge-reranker-base", "MIT", 1112),
-    reranker("bge-reranker-large", "BAAI/bge-reranker-large", "MIT", 2239),
-    reranker("bge-reranker-v2-m3", "BAAI/bge-reranker-v2-m3", "Apache-2.0", 2271),
-    generator("SmolLM2-360M-Instruct-GGUF", "HuggingFaceTB/SmolLM2-360M-Instruct-GGUF", "Apache-2.0", 386),
-    generator("SmolLM2-1.7B-Instruct-GGUF", "HuggingFaceTB/SmolLM2-1.7B-Instruct-GGUF", "Apache-2.0", 1056),
-];
 
 #[cfg(test)]
 mod tests {
@@ -125,15 +115,33 @@ mod tests {
     fn every_model_is_found_by_id_and_repository() {
         for model in HubModel::all() {
             assert_eq!(HubModel::get(&model.id.to_uppercase()), Some(model));
-            assert_eq!(HubModel::get(model.hub_repo), Some(model), "two of one name");
+            assert_eq!(HubModel::get(&model.hub_repo), Some(model), "two of one name");
             assert_eq!(
                 model.hub_repo.rsplit('/').next(),
-                Some(model.id),
+                Some(model.id.as_str()),
                 "a folder has the repository's name"
             );
-            assert!(crate::Catalog::builtin().get(model.id).is_none(), "{}", model.id);
+            assert!(crate::Catalog::builtin().get(&model.id).is_none(), "{}", model.id);
         }
-        assert_eq!(HubModel::get("E5-small-v2").map(|m| m.defaults.query), Some("query: "));
+        assert_eq!(HubModel::get("E5-small-v2").map(|m| m.defaults.query.as_str()), Some("query: "));
         assert_eq!(HubModel::get("e5"), None);
+    }
+
+    #[test]
+    fn the_smallest_that_loses_little_is_taken_and_forecast() {
+        let about = |id: &str| About::get(id).unwrap();
+        let tiny = about("tinyllama-1.1b-chat-v1.0-gguf");
+        assert_eq!(tiny.quantisation(), "q4_k_m");
+        assert_eq!(about("Qwen3-0.6B-GGUF").quantisation(), "q8_0");
+        // 8 bits and a scale for each of 1,100 million weights, 92 MB of caches, 50 MB of room.
+        assert_eq!(tiny.memory_bytes() / 1_000_000, 1_311);
+        // Weights that stay as they are.
+        assert_eq!(about("smollm2-135m-instruct-q4_1").memory_bytes() / 1_000_000, 242);
+        for model in HubModel::all() {
+            assert!(
+                model.megabytes > 0 && model.about.memory_bytes() > u64::from(model.megabytes) * 1_000_000
+            );
+            assert_eq!(model.kind == ModelKind::Generator, model.about.cache > 0, "{}", model.id);
+        }
     }
 }

@@ -16,7 +16,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Stronger models ([`HubModel`]), and any other of the hub by `owner/name`, are pinned when they are first
+//! The list of models is `catalog.toml`. Stronger ones ([`HubModel`]), and any other of the hub by `owner/name`, are pinned when they are first
 //! fetched: the hub says which files there are, with their sizes and hashes, and what it said is kept beside
 //! them. From then on they are checked like the built-in ones. [`Store::find`] also takes a folder's path.
 //!
@@ -41,6 +41,7 @@ mod folder;
 mod hash;
 mod hub;
 mod kind;
+mod listed;
 mod local;
 mod meter;
 #[cfg(feature = "packages")]
@@ -57,7 +58,7 @@ pub use error::{Attempt, Error, Result};
 pub use fetch::FetchProgress;
 pub use files::ModelFiles;
 pub use folder::default_folder;
-pub use hub::{EmbeddingDefaults, HubModel};
+pub use hub::{About, EmbeddingDefaults, HubModel};
 pub use kind::kind_of;
 pub use local::name_of;
 pub use store::{FileCheck, FileState, Store};

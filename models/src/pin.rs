@@ -3,7 +3,7 @@
 use crate::catalog::{FileEntry, MAIN, ModelEntry, ModelKind};
 use crate::error::{Attempt, Error, Result};
 use crate::hash::hex;
-use crate::hub::HubModel;
+use crate::hub::{HubModel, QUANTISATIONS};
 use crate::local::{is_name, read_small, write_json};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -25,10 +25,6 @@ const SETTINGS: [(&str, &str); 6] = [
 const TOKENIZER: &str = "tokenizer.json";
 const WEIGHTS: &str = "model.safetensors";
 const GGUF: &str = "model.gguf";
-/// Which of the files of a repository with several quantisations is taken, best first: what is small and loses
-/// little, then what is larger.
-const QUANTISATIONS: [&str; 8] = ["q4_k_m", "q4_1", "q4_0", "q5_k_m", "q6_k", "q8_0", "f16", "f32"];
-
 /// What is kept of what the hub said.
 #[derive(Serialize, Deserialize)]
 struct Pinned {
@@ -92,8 +88,8 @@ impl Unpinned {
     /// A known model, or any repository, `owner/name`.
     pub fn named(name: &str) -> Option<Self> {
         if let Some(known) = HubModel::get(name) {
-            let (kind, hub_repo, licence) = (known.kind, known.hub_repo.into(), known.licence.into());
-            return Some(Self { id: known.id.into(), hub_repo, kind, licence });
+            let (kind, hub_repo, licence) = (known.kind, known.hub_repo.clone(), known.licence.clone());
+            return Some(Self { id: known.id.clone(), hub_repo, kind, licence });
         }
         let (owner, id) = name.split_once('/')?;
         let licence = "see its page".into();

@@ -204,7 +204,7 @@ impl Store {
         let listed = self.catalog.entries().iter().map(|e| e.id.as_str());
         Unpinned::named(name).ok_or_else(|| Error::UnknownModel {
             id: name.into(),
-            known: listed.chain(HubModel::all().iter().map(|m| m.id)).collect::<Vec<_>>().join(", "),
+            known: listed.chain(HubModel::all().iter().map(|m| m.id.as_str())).collect::<Vec<_>>().join(", "),
         })
     }
 
