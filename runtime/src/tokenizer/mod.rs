@@ -2,6 +2,7 @@
 
 mod bytes;
 mod gguf;
+mod memo;
 mod sentence_piece;
 mod stream;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod unigram;
 
 use std::rc::Rc;
 
+use memo::Memo;
 use tokenizers::{PostProcessor, TruncationParams, TruncationStrategy, truncate_encodings};
 
 pub use stream::TokenStream;
@@ -26,6 +28,14 @@ pub struct Encoding {
     pub offsets: Vec<(usize, usize)>,
 }
 
+impl Encoding {
+    /// Tokens that are not in the text.
+    fn push_added(&mut self, ids: &[u32]) {
+        self.ids.extend(ids);
+        self.offsets.extend(ids.iter().map(|_| (0, 0)));
+    }
+}
+
 /// The tokens of two texts that a model reads together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairEncoding {
@@ -39,6 +49,8 @@ pub struct PairEncoding {
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: Rc<tokenizers::Tokenizer>,
+    /// Where `inner` allows it.
+    memo: Option<Rc<Memo>>,
     /// Added in front of a text, where the definition itself adds nothing (GGUF).
     bos: Option<u32>,
     /// Added behind it.
@@ -70,7 +82,8 @@ impl Tokenizer {
 
     fn new(inner: tokenizers::Tokenizer, bos: Option<u32>, eos: Option<u32>) -> Self {
         let n_vocab = inner.get_vocab_size(true);
-        Self { inner: Rc::new(inner), bos, eos, n_vocab }
+        let memo = Memo::of(&inner).map(Rc::new);
+        Self { inner: Rc::new(inner), memo, bos, eos, n_vocab }
     }
 
     /// Tokens of `text`; with `add_special` also those that the model expects around a text.
@@ -79,17 +92,24 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Tokenizer`] when a part of the text has no token and there is no unknown token.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Encoding> {
-        let encoding = self.inner.encode(text, add_special).map_err(failed)?;
-        let (mut ids, mut offsets) = (encoding.get_ids().to_vec(), encoding.get_offsets().to_vec());
+        let mut encoding = match &self.memo {
+            Some(memo) => memo.encode(&self.inner, text, add_special)?,
+            None => self.encode_whole(text, add_special)?,
+        };
         if let Some(bos) = self.bos.filter(|_| add_special) {
-            ids.insert(0, bos);
-            offsets.insert(0, (0, 0));
+            encoding.ids.insert(0, bos);
+            encoding.offsets.insert(0, (0, 0));
         }
         if let Some(eos) = self.eos.filter(|_| add_special) {
-            ids.push(eos);
-            offsets.push((0, 0));
+            encoding.push_added(&[eos]);
         }
-        Ok(Encoding { ids, offsets })
+        Ok(encoding)
+    }
+
+    /// As the library does it.
+    fn encode_whole(&self, text: &str, add_special: bool) -> Result<Encoding> {
+        let encoding = self.inner.encode(text, add_special).map_err(failed)?;
+        Ok(Encoding { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec() })
     }
 
     /// Tokens of two texts together, at most `max_tokens`: what is too much is taken from the end of the
@@ -135,7 +155,10 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn count(&self, text: &str) -> Result<usize> {
-        Ok(self.inner.encode_fast(text, false).map_err(failed)?.len())
+        match &self.memo {
+            Some(memo) => memo.count(&self.inner, text),
+            None => Ok(self.inner.encode_fast(text, false).map_err(failed)?.len()),
+        }
     }
 
     /// Turns a stream of ids to text, piece by piece; special tokens are left out.

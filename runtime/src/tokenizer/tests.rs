@@ -272,3 +272,66 @@ fn unigram_cuts_as_its_own_package_does() {
         assert_eq!(t.decode(&ids, true).unwrap(), "the quick brown fox");
     }
 }
+
+/// What a tokenizer could take for one thing although a space lies within, or for two although none does.
+const ODD_TEXTS: [&str; 16] = [
+    "",
+    " ",
+    "  hello  hello hello",
+    "hello hello\n\n  hello\r\n hello\t hello",
+    "he'll 'll ' ll hello's 's 12 1 212  3",
+    "a <|end|> b<|end|> <|end|><|end|>  <note> <note>",
+    "[CLS] the [MASK] of[SEP]it [UNK ]",
+    "e\u{301} \u{301}e \u{301} \u{300}\u{323} o\u{308}",
+    "\u{a0}hello\u{3000}hello \u{2003} hello\u{200b}hello \u{feff}",
+    "ΑΣ ΣΑΣ ΟΔΟΣ İstanbul ẞ ǅ",
+    "日本語 の テキスト  です。hello日本語",
+    "👩‍👩‍👧‍👦 😀😀 \u{1f1e9}\u{1f1ea}",
+    "x...  ...y!? ?! -- - (a) (  b )[ c]",
+    "fn main() {\n    let x = 12;\n\n}\n",
+    "\0 \u{7} \u{7f}a \u{fffd}",
+    "hellohellohellohellohellohellohellohellohellohellohellohellohellohellohello hello",
+];
+
+#[track_caller]
+fn assert_memo_is_right(tokenizer: &Tokenizer, what: &str) {
+    assert!(tokenizer.memo.is_some(), "{what} has no memo");
+    let joined = ODD_TEXTS.join(" ");
+    // The second time words are remembered.
+    for text in ODD_TEXTS.into_iter().chain([joined.as_str()]).cycle().take(2 * ODD_TEXTS.len() + 2) {
+        for add_special in [false, true] {
+            let whole = tokenizer.encode_whole(text, add_special).unwrap();
+            let memo = tokenizer.memo.as_ref().unwrap().encode(&tokenizer.inner, text, add_special).unwrap();
+            assert_eq!(memo, whole, "{what}: {text:?}, special {add_special}");
+        }
+        let whole = tokenizer.encode_whole(text, false).unwrap();
+        assert_eq!(tokenizer.count(text).unwrap(), whole.ids.len(), "{what}: {text:?}");
+    }
+}
+
+#[test]
+fn a_memo_gives_what_the_library_gives() {
+    for pre in ["gpt-2", "smollm", "llama-bpe", "smaug-bpe", "qwen2"] {
+        assert_memo_is_right(&tokenizer(changed("pre", text(pre))).unwrap(), pre);
+    }
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/tiny");
+    for name in ["bert", "llama", "reranker"] {
+        let json = std::fs::read(folder.join(name).join("tokenizer.json")).unwrap();
+        assert_memo_is_right(&Tokenizer::from_json(&json).unwrap(), name);
+    }
+}
+
+#[test]
+fn what_looks_across_spaces_has_no_memo() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/tiny");
+    for name in ["e5_multilingual", "t5"] {
+        let json = std::fs::read(folder.join(name).join("tokenizer.json")).unwrap();
+        assert!(Tokenizer::from_json(&json).unwrap().memo.is_none(), "{name}");
+    }
+    let bert = std::fs::read_to_string(folder.join("bert/tokenizer.json")).unwrap();
+    for (from, to) in [("\"lstrip\":false", "\"lstrip\":true"), ("\"[MASK]\"", "\"[MA SK]\"")] {
+        let changed = bert.replace(from, to);
+        assert_ne!(changed, bert, "the fixture has another form");
+        assert!(Tokenizer::from_json(changed.as_bytes()).unwrap().memo.is_none(), "{to}");
+    }
+}
