@@ -5,6 +5,8 @@ use vectordb::{About, EmbedderTag, NewChunk, NewDocument, SentenceVectors};
 pub(crate) const DIMENSIONS: usize = 384;
 pub(crate) const CHUNKS_PER_DOCUMENT: usize = 100;
 const WORDS_PER_CHUNK: usize = 150;
+/// Sentences of a passage, which have vectors of their own.
+const SENTENCES_PER_CHUNK: usize = 5;
 const VOCABULARY: u64 = 20_000;
 
 /// Vectors lie around so many centres, in so many of the dimensions. Real embeddings are easier to
@@ -85,14 +87,15 @@ impl Corpus {
                 let start = text.len() as u32;
                 let words = self.words(WORDS_PER_CHUNK);
                 text.push_str(&words);
+                let vector = self.vector();
                 NewChunk {
                     start,
                     end: text.len() as u32,
                     page: None,
                     heading_path: Vec::new(),
+                    sentences: sentences(&words, &vector),
                     text: words,
-                    vector: self.vector(),
-                    sentences: SentenceVectors::default(),
+                    vector,
                 }
             })
             .collect();
@@ -112,6 +115,18 @@ impl Corpus {
             chunks,
         }
     }
+}
+
+/// Vectors of a passage's sentences: as many numbers as real ones have, from turning the passage's.
+fn sentences(text: &str, vector: &[f32]) -> SentenceVectors {
+    let n_letters = text.len() / SENTENCES_PER_CHUNK;
+    let mut sentences = SentenceVectors::default();
+    for i in 0..SENTENCES_PER_CHUNK {
+        let mut turned = vector.to_vec();
+        turned.rotate_left(i + 1);
+        sentences.push((i * n_letters) as u32, ((i + 1) * n_letters) as u32, &turned);
+    }
+    sentences
 }
 
 /// The word of a rank: consonants and vowels in turns, so that no stemmer and no language knows it.

@@ -19,6 +19,7 @@ mod report;
 mod search;
 mod size;
 mod store;
+mod tab;
 mod web;
 
 use std::path::PathBuf;
@@ -84,6 +85,8 @@ enum Name {
     Size,
     /// The web app in Chromium: start, first vector, first token, memory.
     Web,
+    /// Models in a tab: `--only tokenizers`, `heap` or `llama-1b`.
+    Tab,
     /// Beside other engines: `--only embed`, `webgpu`, `generate` or `search` in Chromium, `--only native` without.
     Peers,
     /// No benchmark: our generator as a process that `peers` asks line by line.
@@ -138,6 +141,7 @@ fn measure(args: &Args) -> Outcome<Rows> {
         Name::Store => store::rows(args)?,
         Name::Size => size::rows()?.into(),
         Name::Web => web::rows(args)?,
+        Name::Tab => tab::rows(args)?,
         Name::Peers => peers::rows(args)?,
         Name::Engine => return Err("it is no benchmark".into()),
     })

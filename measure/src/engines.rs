@@ -2,8 +2,9 @@
 
 use embedder::Embedder;
 use generator::{Generator, Sampling};
+use models::{Catalog, ModelEntry};
 use platform::now_ms;
-use runtime::{Options, Runtime, TierChoice};
+use runtime::{Options, Runtime, TierChoice, Tokenizer, Weights};
 use serde_json::json;
 use wasm_bindgen::prelude::*;
 
@@ -16,6 +17,7 @@ pub struct Meter {
     store: models::Store,
     embedder: Option<Embedder>,
     generator: Option<Generator>,
+    tokenizers: Vec<Tokenizer>,
 }
 
 #[wasm_bindgen]
@@ -34,7 +36,25 @@ impl Meter {
         };
         let runtime = Runtime::open(&Options { tier, ..Options::default() }).await.map_err(words)?;
         let store = models::Store::open("measure/models", None, Some(models_url)).with_hub(None);
-        Ok(Self { runtime, store, embedder: None, generator: None })
+        Ok(Self { runtime, store, embedder: None, generator: None, tokenizers: Vec::new() })
+    }
+
+    /// Knows this model, and no other: JSON of [`ModelEntry`].
+    ///
+    /// # Errors
+    /// In words, where it is no such JSON.
+    pub fn know(&mut self, entry: &str) -> Result<(), String> {
+        let entry: ModelEntry = serde_json::from_str(entry).map_err(words)?;
+        self.store = self.store.clone().with_catalog(Catalog::from_entries(vec![entry]));
+        Ok(())
+    }
+
+    /// Bytes of this program's memory, which only grows.
+    #[wasm_bindgen(js_name = heapBytes)]
+    pub fn heap_bytes(&self) -> f64 {
+        let memory: js_sys::WebAssembly::Memory = wasm_bindgen::memory().unchecked_into();
+        let buffer = memory.buffer();
+        js_sys::Reflect::get(&buffer, &"byteLength".into()).ok().and_then(|n| n.as_f64()).unwrap_or_default()
     }
 
     /// The tier, its adapter or SIMD, and its threads, in words.
@@ -58,13 +78,13 @@ impl Meter {
         Ok(loaded(&id, start_ms, fetched_ms))
     }
 
-    /// Loads the default generator; as [`Meter::load_embedder`].
+    /// Loads the default generator, or the one of that id; as [`Meter::load_embedder`].
     ///
     /// # Errors
     /// As [`Meter::load_embedder`].
     #[wasm_bindgen(js_name = loadGenerator)]
-    pub async fn load_generator(&mut self) -> Result<String, String> {
-        let id = self.store.catalog().default_generator().id.clone();
+    pub async fn load_generator(&mut self, id: Option<String>) -> Result<String, String> {
+        let id = id.unwrap_or_else(|| self.store.catalog().default_generator().id.clone());
         let start_ms = now_ms();
         let files = self.fetch(&id).await?;
         let fetched_ms = now_ms();
@@ -110,6 +130,34 @@ impl Meter {
             "tokens": tokens,
         });
         Ok(times.to_string())
+    }
+
+    /// Loads the tokenizers of the default models, embedder first.
+    ///
+    /// # Errors
+    /// In words, where a file is missing.
+    #[wasm_bindgen(js_name = loadTokenizers)]
+    pub async fn load_tokenizers(&mut self) -> Result<(), String> {
+        let catalog = self.store.catalog();
+        let (embedder, generator) =
+            (catalog.default_embedder().id.clone(), catalog.default_generator().id.clone());
+        let json = self.fetch(&embedder).await?.read("tokenizer.json").await.map_err(words)?;
+        let file = self.fetch(&generator).await?.file("model.gguf").await.map_err(words)?;
+        let weights = Weights::open(Box::new(file)).map_err(words)?;
+        self.tokenizers =
+            vec![Tokenizer::from_json(&json).map_err(words)?, Tokenizer::from_gguf(&weights).map_err(words)?];
+        Ok(())
+    }
+
+    /// Milliseconds to cut a text into tokens with the tokenizer of that number, and the number of tokens.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn tokenize(&self, tokenizer: usize, text: &str) -> Result<Vec<f64>, String> {
+        let tokenizer = self.tokenizers.get(tokenizer).ok_or("the tokenizers are not loaded")?;
+        let start_ms = now_ms();
+        let n_tokens = tokenizer.encode(text, false).map_err(words)?.ids.len();
+        Ok(vec![now_ms() - start_ms, n_tokens as f64])
     }
 
     async fn fetch(&self, id: &str) -> Result<models::ModelFiles, String> {

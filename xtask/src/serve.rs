@@ -27,7 +27,7 @@ pub fn bench(args: &[String]) -> Outcome {
         }
         Some("size") => drop(web::build()?),
         Some("peers") if has("search") => web::build_measure(false)?,
-        Some("peers") => {
+        Some("peers" | "tab") => {
             web::build_measure(true)?;
             build_footnote()?;
             fetch_models()?;

@@ -17,6 +17,14 @@ const PROGRAMS: [&str; 3] = ["page", "engine", "ingest"];
 /// The one that computes enough to be worth a second build.
 const THREADED: [&str; 1] = ["engine"];
 
+/// What a browser loads at most, in kB with brotli.
+const MAX_KB: [(&str, u64); 4] = [
+    ("page_bg.wasm", 400),
+    ("engine_bg.wasm", 3_500),
+    ("engine-threads_bg.wasm", 3_500),
+    ("ingest_bg.wasm", 1_200),
+];
+
 /// Goes up when [`bind`] makes something else of the same program.
 const BINDING: u32 = 2;
 
@@ -52,6 +60,7 @@ fn build_as(builds: &[(Build, &[&str])]) -> Outcome<PathBuf> {
     shell::list_files(&dist, &wanted)?;
     let sizes = pack::compress_all(&dist, &wanted)?;
     print_sizes(&sizes);
+    check_sizes(&sizes)?;
     Ok(dist)
 }
 
@@ -189,6 +198,23 @@ fn remove_others(dist: &Path, below: &Path, wanted: &BTreeSet<PathBuf>) -> Outco
             }
         } else if !wanted.contains(&pack::original_name(&name)) {
             fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// A program that grew has usually got something that it does not use; an unoptimised one has its own measure.
+fn check_sizes(sizes: &[pack::Sizes]) -> Outcome {
+    if std::env::var_os("CARGO_PROFILE_WEB_LTO").is_some() {
+        return Ok(());
+    }
+    for (name, max_kb) in MAX_KB {
+        let grown = sizes.iter().find(|size| size.name == Path::new(name) && size.brotli > max_kb * 1000);
+        if let Some(size) = grown {
+            let kb = size.brotli / 1000;
+            return Err(
+                format!("{name} has {kb} kB with brotli, more than {max_kb}: look at what it got").into()
+            );
         }
     }
     Ok(())

@@ -16,6 +16,7 @@ use crate::report::Rows;
 use crate::{Args, Outcome};
 
 pub(crate) use native::{python, serve as serve_engine};
+pub(crate) use page::Page;
 
 /// Threads that are measured.
 const THREADS: [u32; 2] = [1, 2];

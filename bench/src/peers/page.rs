@@ -13,13 +13,13 @@ use crate::Outcome;
 const MAX_CALL: Duration = Duration::from_secs(600);
 
 /// The page.
-pub(super) struct Page {
+pub(crate) struct Page {
     browser: Browser,
 }
 
 impl Page {
     /// Opens the page; `webgpu` offers it a software adapter.
-    pub(super) fn open(models_dir: &Path, webgpu: bool) -> Outcome<Self> {
+    pub(crate) fn open(models_dir: &Path, webgpu: bool) -> Outcome<Self> {
         let port = server::serve(vec![
             ("page", browser::workspace().join("bench/peers")),
             ("measure", browser::target_folder().join("web-measure")),
@@ -34,13 +34,13 @@ impl Page {
     }
 
     /// Starts an engine from a script of `bench/peers`; gives what its `open` answers.
-    pub(super) fn start(&mut self, engine: &str, script: &str, options: &Value) -> Outcome<Value> {
+    pub(crate) fn start(&mut self, engine: &str, script: &str, options: &Value) -> Outcome<Value> {
         let script = format!("start({}, {}, {options})", json!(engine), json!(script));
         Ok(self.browser.try_eval(&script, MAX_CALL)?)
     }
 
     /// Calls a method of an engine; `args` is a list.
-    pub(super) fn call(&mut self, engine: &str, method: &str, args: &Value) -> Outcome<Value> {
+    pub(crate) fn call(&mut self, engine: &str, method: &str, args: &Value) -> Outcome<Value> {
         let script = format!("call({}, {}, ...{args})", json!(engine), json!(method));
         Ok(self.browser.try_eval(&script, MAX_CALL)?)
     }
@@ -50,6 +50,11 @@ impl Page {
     pub(super) fn kill_after(&mut self, engine: &str, n: usize, options: &Value) -> Outcome<f64> {
         let script = format!("killAfter({}, {n}, {options})", json!(engine));
         super::store::figure(&self.browser.try_eval(&script, MAX_CALL)?)
+    }
+
+    /// The most memory that the page's process had at once; `None` where the system does not tell.
+    pub(crate) fn peak_memory_bytes(&mut self) -> Option<u64> {
+        self.browser.peak_memory_bytes()
     }
 
     /// Loads the page again: all engines are gone, what they stored is not.
