@@ -22,8 +22,9 @@ const MAX_CTX: usize = 1 << 20;
 const MAX_CACHE_ELEMENTS: usize = 1 << 28;
 
 /// What the heap must have left beside an allocation: the pieces in which a weight is read and
-/// converted (`upload.rs`: 4 MiB and up to eight times as much in f32), and small things.
-const HEAP_MARGIN_BYTES: u64 = 48 << 20;
+/// converted (`upload.rs`: 1 MiB and up to eight times as much in f32), and small things. In wasm, whose memory
+/// never shrinks, this much is taken for good.
+const HEAP_MARGIN_BYTES: u64 = 12 << 20;
 
 /// Executes forward passes on one tier. One per worker or thread serves all its models; clones
 /// share it.

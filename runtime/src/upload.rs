@@ -10,8 +10,8 @@ use crate::tensor::Layout;
 use crate::weights::{DType, Weights, blocks, k_blocks};
 use crate::{Error, Result};
 
-/// A piece is read and converted at a time: 4 MiB keep wasm's heap small and calls few.
-const PIECE_BYTES: usize = 4 << 20;
+/// A piece is read and converted at a time: 1 MiB keeps wasm's heap small and calls few.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// In which form a weight is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
