@@ -30,6 +30,8 @@ pub(super) struct Memo {
     words: RefCell<FxHashMap<Box<str>, Box<[Token]>>>,
     /// Tokens that are whole wherever they are spelled out.
     added: Vec<String>,
+    /// Bytes that one of them begins with.
+    begins_added: [bool; 256],
     /// What the model expects before and behind a text.
     prefix: Vec<u32>,
     suffix: Vec<u32>,
@@ -72,8 +74,12 @@ impl Memo {
         let n_before = some.get_special_tokens_mask().iter().take_while(|is_added| **is_added == 1).count();
         let (prefix, suffix) = empty.get_ids().split_at_checked(n_before)?;
         let (prefix, suffix) = (prefix.to_vec(), suffix.to_vec());
-        let added = inner.get_added_tokens_decoder().values().map(|token| token.content.clone()).collect();
-        Some(Self { cut, words: RefCell::default(), added, prefix, suffix })
+        let added = inner.get_added_tokens_decoder();
+        let added = added.values().map(|token| token.content.clone()).filter(|content| !content.is_empty());
+        let added: Vec<String> = added.collect();
+        let mut begins_added = [false; 256];
+        added.iter().for_each(|content| begins_added[usize::from(content.as_bytes()[0])] = true);
+        Some(Self { cut, words: RefCell::default(), added, begins_added, prefix, suffix })
     }
 
     /// The tokens that `inner` makes of a text.
@@ -97,6 +103,13 @@ impl Memo {
         let mut n_tokens = 0;
         self.each_token(inner, text, |_, _, _| n_tokens += 1)?;
         Ok(n_tokens)
+    }
+
+    /// Whether a text spells out an added token, which other characters than spaces may be part of.
+    fn has_added(&self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        let begins = |at: usize| self.added.iter().any(|token| bytes[at..].starts_with(token.as_bytes()));
+        (0..bytes.len()).any(|at| self.begins_added[usize::from(bytes[at])] && begins(at))
     }
 
     /// Gives each token's id, and where it begins and ends in the text.
@@ -131,17 +144,6 @@ impl Memo {
             }
         }
         Ok(())
-    }
-}
-
-impl Memo {
-    /// Whether a text spells out an added token, which other characters than spaces may be part of.
-    fn has_added(&self, text: &str) -> bool {
-        let firsts: Vec<u8> = self.added.iter().filter_map(|token| token.bytes().next()).collect();
-        text.bytes().enumerate().any(|(at, byte)| {
-            firsts.contains(&byte)
-                && self.added.iter().any(|token| text.as_bytes()[at..].starts_with(token.as_bytes()))
-        })
     }
 }
 
