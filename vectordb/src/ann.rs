@@ -2,7 +2,7 @@
 //! Yashunin 2018) by hnsw_rs. Only natively, and only above [`MIN_CHUNKS`].
 //!
 //! The graph follows the rows: a thread of its own inserts them in order of their ids, and what is
-//! not inserted yet is scanned, so a search is right at any moment. Removed rows are passed over, and
+//! not inserted yet is scanned, so a search is right at any moment. Nobody who stores waits for it. Removed rows are passed over, and
 //! when they become many the graph is built anew, because every one of them costs recall.
 
 use std::fmt;
@@ -33,16 +33,21 @@ const CAPACITY_HINT: usize = 100_000;
 const N_BUILD_CANDIDATES: usize = 200;
 /// Candidates weighed for a question: recall@10 stays above .99 on clustered vectors.
 const N_SEARCH_CANDIDATES: usize = 128;
-/// Rows inserted while the index is held: some 60 ms in which searches wait.
+/// Rows that are taken from the index at once.
 const MAX_BATCH_ROWS: usize = 64;
+/// Rows inserted while searches wait: the library does not search while it inserts. A row takes about 1 ms.
+const MAX_HELD_ROWS: usize = 8;
 /// New points, as 1 of so many, at which the files beside the store are written again.
 const MIN_NEW_SHARE: usize = 10;
 /// Share of removed points, as 1 of so many, at which the graph is built anew.
 const MAX_DEAD_SHARE: usize = 5;
 
+type Points = Hnsw<'static, f32, OneMinusDot>;
+
 /// The graph over the rows up to `covered`.
 pub(crate) struct Graph {
-    hnsw: Hnsw<'static, f32, OneMinusDot>,
+    /// Under a lock of its own: while rows are inserted the index is free, so that commits do not wait.
+    points: Arc<RwLock<Points>>,
     /// All rows with ids up to this one are points.
     covered: Option<ChunkId>,
     n_points: usize,
@@ -67,9 +72,10 @@ impl Distance<f32> for OneMinusDot {
 
 impl Graph {
     pub(crate) fn new(min_chunks: usize) -> Self {
-        let hnsw = Hnsw::new(N_LINKS, CAPACITY_HINT, MAX_LAYERS, N_BUILD_CANDIDATES, OneMinusDot);
+        let points = Hnsw::new(N_LINKS, CAPACITY_HINT, MAX_LAYERS, N_BUILD_CANDIDATES, OneMinusDot);
+        let points = Arc::new(RwLock::new(points));
         let (n_points, n_dead, n_saved) = (0, 0, 0);
-        Self { hnsw, covered: None, n_points, n_dead, n_saved, min_chunks, store: None, is_building: false }
+        Self { points, covered: None, n_points, n_dead, n_saved, min_chunks, store: None, is_building: false }
     }
 
     #[cfg(test)]
@@ -93,7 +99,7 @@ impl Graph {
         if loaded.n_dead * MAX_DEAD_SHARE > loaded.n_points {
             return;
         }
-        self.hnsw = loaded.hnsw;
+        self.points = Arc::new(RwLock::new(loaded.hnsw));
         self.covered = Some(loaded.covered);
         self.n_points = loaded.n_points;
         self.n_dead = loaded.n_dead;
@@ -108,9 +114,13 @@ impl Graph {
             return None;
         }
         let is_alive = |id: &usize| slab.row_of(ChunkId(*id as u64)).is_some();
-        let found = self.hnsw.search_filter(query, k, N_SEARCH_CANDIDATES.max(2 * k), Some(&is_alive));
+        let points = self.points.read().unwrap_or_else(PoisonError::into_inner);
+        let found = points.search_filter(query, k, N_SEARCH_CANDIDATES.max(2 * k), Some(&is_alive));
+        drop(points);
         let mut top = Top::new(k);
-        let rows = found.iter().filter_map(|point| slab.row_of(ChunkId(point.d_id as u64)));
+        // Later ones are scanned, also those that were just inserted.
+        let ids = found.iter().map(|point| ChunkId(point.d_id as u64)).filter(|id| *id <= covered);
+        let rows = ids.filter_map(|id| slab.row_of(id));
         for row in rows.chain(slab.rows_after(covered)) {
             let (chunk, vector) = slab.row(row);
             top.offer(dot(query, vector), || chunk.0);
@@ -135,26 +145,50 @@ impl Graph {
         *self = Self { is_building, store, ..Self::new(self.min_chunks) };
     }
 
-    /// Inserts the next rows; `false` when there are none, or too few rows at all.
-    fn insert_some(&mut self, slab: &Slab) -> bool {
+    /// The next rows; `None` when there are none, or too few rows at all.
+    fn next(&self, slab: &Slab) -> Option<Batch> {
         if slab.n_rows() < self.min_chunks {
-            return false;
+            return None;
         }
-        let rows: Vec<usize> =
-            slab.rows_after(self.covered.unwrap_or(ChunkId(0))).take(MAX_BATCH_ROWS).collect();
-        for &row in &rows {
-            let (chunk, vector) = slab.row(row);
-            self.hnsw.insert_slice((vector, chunk.0 as usize));
-            self.covered = Some(chunk);
-            self.n_points += 1;
-        }
-        !rows.is_empty()
+        let rows = slab.rows_after(self.covered.unwrap_or(ChunkId(0))).take(MAX_BATCH_ROWS);
+        let rows = rows.map(|row| slab.row(row)).map(|(chunk, vector)| (chunk, vector.to_vec()));
+        let rows: Vec<_> = rows.collect();
+        (!rows.is_empty()).then(|| Batch { points: Arc::clone(&self.points), rows })
+    }
+
+    /// Counts rows that were inserted, unless the graph has been begun anew meanwhile.
+    fn take(&mut self, slab: &Slab, batch: &Batch) {
+        let Some((last, _)) = batch.rows.last().filter(|_| Arc::ptr_eq(&self.points, &batch.points)) else {
+            return;
+        };
+        self.covered = Some(*last);
+        self.n_points += batch.rows.len();
+        let n_gone = batch.rows.iter().filter(|(chunk, _)| slab.row_of(*chunk).is_none()).count();
+        self.n_dead += n_gone;
     }
 
     /// Where the graph is to be written, if so much is new in it that this is worth while.
     fn unsaved(&self) -> Option<&Path> {
         let n_new = self.n_points - self.n_saved.min(self.n_points);
         self.store.as_deref().filter(|_| n_new * MIN_NEW_SHARE > self.n_points)
+    }
+}
+
+/// Rows on their way into a graph.
+struct Batch {
+    points: Arc<RwLock<Points>>,
+    rows: Vec<(ChunkId, Vec<f32>)>,
+}
+
+impl Batch {
+    fn insert(&self) {
+        for rows in self.rows.chunks(MAX_HELD_ROWS) {
+            let points = self.points.write().unwrap_or_else(PoisonError::into_inner);
+            rows.iter().for_each(|(chunk, vector)| points.insert_slice((vector, chunk.0 as usize)));
+            drop(points);
+            // Lets waiting searches in.
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -177,20 +211,26 @@ pub(crate) fn keep_up(index: &Arc<RwLock<Index>>) {
     let index = Arc::downgrade(index);
     std::thread::spawn(move || {
         while let Some(index) = index.upgrade() {
+            let held = index.read().unwrap_or_else(PoisonError::into_inner);
+            let batch = held.graph.next(&held.vectors);
+            drop(held);
+            if let Some(batch) = &batch {
+                batch.insert();
+            }
             let mut held = index.write().unwrap_or_else(PoisonError::into_inner);
             let Index { graph, vectors, .. } = &mut *held;
-            if !graph.insert_some(vectors) {
-                if graph.unsaved().is_none() {
+            match batch {
+                Some(batch) => graph.take(vectors, &batch),
+                None if graph.unsaved().is_some() => {
+                    drop(held);
+                    save(&index);
+                }
+                None if graph.next(vectors).is_none() => {
                     graph.is_building = false;
                     return;
                 }
-                drop(held);
-                save(&index);
-                continue;
+                None => {}
             }
-            drop(held);
-            // Lets waiting searches in.
-            std::thread::sleep(Duration::from_millis(1));
         }
     });
 }
@@ -202,7 +242,8 @@ fn save(index: &RwLock<Index>) {
     let Index { graph, vectors, .. } = &*held;
     let n_points = graph.n_points;
     if let (Some(store), Some(covered)) = (graph.unsaved(), graph.covered) {
-        let _ = graph_file::save(&graph.hnsw, covered, vectors.n_dims(), store);
+        let points = graph.points.read().unwrap_or_else(PoisonError::into_inner);
+        let _ = graph_file::save(&points, covered, vectors.n_dims(), store);
     }
     drop(held);
     index.write().unwrap_or_else(PoisonError::into_inner).graph.n_saved = n_points;
@@ -235,6 +276,17 @@ impl Db {
         graph.restore(Path::new(file.path()), vectors, !self.is_read_only());
         drop(index);
         self.keep_up();
+    }
+}
+
+#[cfg(test)]
+impl Graph {
+    /// Inserts the next rows; `false` when there are none.
+    fn insert_some(&mut self, slab: &Slab) -> bool {
+        let Some(batch) = self.next(slab) else { return false };
+        batch.insert();
+        self.take(slab, &batch);
+        true
     }
 }
 
@@ -332,6 +384,25 @@ mod tests {
         let hits = db.search_vector(&query, 5, &Filter::default()).unwrap();
         let exact = db.search_vector_exactly(&query, 5, &Filter::default()).unwrap();
         assert_eq!(hits[0], exact[0]);
+    }
+
+    #[test]
+    fn who_stores_does_not_wait_for_the_graph() {
+        let mut db = Db::in_memory(&tag()).unwrap();
+        db.use_graph_from(20);
+        let mut rng = Rng(8);
+        db.put_document(&document(&mut rng, "first", 40)).unwrap();
+        let points = Arc::clone(&db.index().graph.points);
+        let inserting = points.write().unwrap();
+        // Waiting would be for ever.
+        db.put_document(&document(&mut rng, "second", 40)).unwrap();
+        let gone = db.documents().unwrap()[0].id;
+        db.remove_document(gone).unwrap();
+        drop(inserting);
+        db.finish_graph();
+        let query = rng.unit_vector(N_DIMS);
+        let exact = db.search_vector_exactly(&query, 5, &Filter::default()).unwrap();
+        assert_eq!(db.search_vector(&query, 5, &Filter::default()).unwrap(), exact);
     }
 
     #[test]
