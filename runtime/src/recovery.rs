@@ -50,6 +50,11 @@ impl Recovery {
         weights.push((weight.downgrade(), source));
     }
 
+    /// Lets go of the files that weights came from which are gone: some systems delete no open file.
+    pub(crate) fn forget_dead(&self) {
+        self.weights.borrow_mut().retain(|(weight, _)| weight.upgrade().is_some());
+    }
+
     /// The weights that live, by model.
     pub(crate) fn models(&self) -> Vec<ModelMemory> {
         let mut models = BTreeMap::new();

@@ -120,8 +120,9 @@ impl Runtime {
         })
     }
 
-    /// Frees what is only kept for later: idle buffers.
+    /// Frees what is only kept for later: idle buffers, and the files of models that are gone.
     pub fn trim(&self) {
+        self.0.recovery.forget_dead();
         match &*self.executor() {
             AnyExecutor::Cpu(cpu) => cpu.trim(),
             AnyExecutor::Gpu(gpu) => gpu.trim(),
