@@ -2,6 +2,7 @@
 
 use crate::cancel::Cancel;
 use crate::catalog::{FileEntry, ModelEntry, ModelKind};
+use crate::download::Target;
 use crate::error::{AtPath, Error, Result};
 use crate::hash::hex;
 use crate::kind::kind_of;
@@ -17,6 +18,8 @@ const PIECE_BYTES: u64 = 1 << 20;
 const MAX_FILES: usize = 256;
 /// A `config.json` is some kilobytes.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
+/// Where the files of a model are until all are here.
+const INCOMING: &str = "incoming";
 /// What a copy leaves free for other work.
 const SPARE_BYTES: u64 = 32 << 20;
 
@@ -82,7 +85,7 @@ impl Store {
         };
         let total_bytes = files.iter().map(Incoming::n_bytes).sum();
         self.check_room_for(&id, total_bytes).await?;
-        let incoming = format!("{}/{id}/incoming", self.folder);
+        let incoming = format!("{}/{id}/{INCOMING}", self.folder);
         let copied = self.take_in(files, &incoming, total_bytes, (progress, cancel)).await;
         let named = match copied {
             Ok(entries) => self.name_them(&id, kind, &incoming, entries).await,
@@ -266,6 +269,37 @@ impl Store {
         let n_bytes = entries.iter().map(|entry| entry.len).sum();
         platform::remove(&folder).await.at(&folder)?;
         Ok(n_bytes)
+    }
+
+    /// Deletes what imports left that were cut. Nothing may be imported meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub async fn tidy(&self) -> Result<()> {
+        let folders = match platform::list(&self.folder).await {
+            Err(platform::Error::NotFound { .. }) => return Ok(()),
+            other => other.at(&self.folder)?,
+        };
+        for folder in folders.into_iter().filter(|entry| entry.is_dir) {
+            let incoming = format!("{}/{}/{INCOMING}", self.folder, folder.name);
+            if platform::exists(&incoming).await.at(&incoming)? {
+                platform::remove(&incoming).await.at(&incoming)?;
+                self.remove_if_empty(&folder.name).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that are here of a model that is not here as a whole: what a download has left that was cut.
+    pub async fn begun_bytes(&self, id: &str) -> u64 {
+        let Ok(entry) = self.entry(id).await else { return 0 };
+        let mut n_bytes = 0;
+        for file in &entry.files {
+            let target = Target { file, path: self.path(&entry, file) };
+            let is_here = platform::exists(&target.path).await.unwrap_or(false);
+            n_bytes += if is_here { file.n_bytes } else { target.done_bytes().await };
+        }
+        n_bytes
     }
 
     /// The models that were taken in from files, in order.

@@ -145,3 +145,22 @@ fn an_import_that_is_stopped_leaves_nothing_and_harms_nothing() {
     assert!(!dir.path().join("new").exists());
     assert!(!dir.path().join("mine/incoming").exists());
 }
+
+#[test]
+fn what_a_cut_import_or_download_left_is_found() {
+    let (dir, from) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = store(dir.path());
+    block_on(store.tidy()).unwrap();
+    import(&store, Some("mine"), &files(from.path(), &[("a.gguf", &[1; 100])])).unwrap();
+    for left in ["mine/incoming", "new/incoming"] {
+        fs::create_dir_all(dir.path().join(left)).unwrap();
+        fs::write(dir.path().join(left).join("model.gguf"), [2; 50]).unwrap();
+    }
+    block_on(store.tidy()).unwrap();
+    assert!(!dir.path().join("new").exists() && !dir.path().join("mine/incoming").exists());
+    assert!(block_on(store.open_model("mine")).is_ok());
+    assert_eq!(block_on(store.begun_bytes("mine")), 100);
+    for id in ["known", "nobody", "owner/nothing"] {
+        assert_eq!(block_on(store.begun_bytes(id)), 0, "{id}");
+    }
+}
