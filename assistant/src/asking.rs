@@ -240,7 +240,8 @@ impl Asking {
         // The model goes on from the quote, as if it had written it itself.
         let best = &self.found.quotes[0];
         let lead = cited(&best.text, renumber.source_of(best.n).unwrap_or(best.n));
-        let text = format!("{}{}", generator.chat_prompt(&prompt.messages)?, prompt::defuse(&lead));
+        let begun = prompt::rendered(generator, &prompt.messages)?;
+        let text = format!("{begun}{}", prompt::defuse(&lead));
         let max_tokens = if self.max_tokens == 0 { budget.answer_tokens } else { self.max_tokens };
         let sampling = Sampling { stop: prompt::stops(), ..Sampling::greedy(max_tokens) };
         let session = generator.start(&text, &sampling).await?;

@@ -88,6 +88,20 @@ pub(crate) fn prompt(
     Prompt { messages, sources, footnotes }
 }
 
+/// A conversation as the generator was trained to read it. One without a chat template, such as GPT-2, T5 or any model
+/// that was not made for conversations, is given a text that its answer goes on from.
+pub(crate) fn rendered(generator: &Generator, messages: &[Message]) -> generator::Result<String> {
+    match generator.chat_prompt(messages) {
+        Err(generator::Error::NoChatTemplate) => Ok(plain(messages)),
+        rendered => rendered,
+    }
+}
+
+fn plain(messages: &[Message]) -> String {
+    let turns: Vec<&str> = messages.iter().map(|message| message.content.as_str()).collect();
+    format!("{}\nAnswer:\n", turns.join("\n\n"))
+}
+
 /// Sources, each with its footnote: those that `seen` begins with, in its order, then the others.
 fn seen_first(mut ranked: Vec<(u32, String)>, seen: &[String]) -> Vec<(u32, String)> {
     let mut ordered = Vec::new();
@@ -173,6 +187,12 @@ pub(crate) fn defuse(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_template_the_answer_goes_on_from_a_text() {
+        let messages = [Message::new("system", "Use the sources."), Message::new("user", "Question: Why?")];
+        assert_eq!(plain(&messages), "Use the sources.\n\nQuestion: Why?\nAnswer:\n");
+    }
 
     #[test]
     fn control_words_of_templates_are_defused() {

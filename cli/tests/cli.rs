@@ -125,6 +125,46 @@ fn asks_files_directly_with_the_generator() {
     }
 }
 
+/// A small model with random weights that can hold a whole prompt, which its settings alone decide.
+fn tiny_generator(folder: &Folder, family: &str) -> String {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/tiny").join(family);
+    fs::create_dir(folder.path(family)).unwrap();
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"] {
+        let Ok(mut bytes) = fs::read(from.join(name)) else { continue };
+        if name == "config.json" {
+            let mut config: Value = serde_json::from_slice(&bytes).unwrap();
+            for field in ["max_position_embeddings", "n_positions"] {
+                if !config[field].is_null() {
+                    config[field] = json!(4096);
+                }
+            }
+            bytes = config.to_string().into_bytes();
+        }
+        fs::write(folder.path(&format!("{family}/{name}")), bytes).unwrap();
+    }
+    folder.path(family)
+}
+
+/// One with a chat template, one without, whose answer goes on from a plain text, and one that is not there.
+#[test]
+fn asks_another_generator() {
+    fetch_models();
+    let folder = Folder::new(&[("tea.md", TEA)]);
+    let ask = |generator: &str| {
+        let question = "How hot should the water for green tea be?";
+        let answer = json(&["--generator", generator, "ask", &folder.path("tea.md"), question, "--json"]);
+        assert!(answer["quotes"][0]["text"].as_str().unwrap().contains("80 degrees"), "{answer}");
+        answer
+    };
+    for family in ["llama_tied", "t5"] {
+        let answer = ask(&tiny_generator(&folder, family));
+        assert_eq!((&answer["problem"], &answer["generated"]), (&Value::Null, &json!(true)), "{answer}");
+    }
+    let answer = ask(&folder.path("nothing"));
+    let problem = answer["problem"].as_str().unwrap_or_default();
+    assert!(problem.contains("nothing") && answer["generated"] == false, "{answer}");
+}
+
 #[test]
 fn a_damaged_knowledge_base_is_told_and_repaired() {
     fetch_models();
