@@ -110,7 +110,7 @@ impl Assistant {
     }
 
     /// The generator that was asked for, or the usual one.
-    fn generator_id(&self) -> &str {
+    pub(crate) fn generator_id(&self) -> &str {
         let usual = || self.options.models.catalog().default_generator().id.as_str();
         self.options.generator_model.as_deref().unwrap_or_else(usual)
     }

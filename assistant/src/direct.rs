@@ -1,11 +1,22 @@
 //! The models without documents around them, for programs that want vectors or text as such.
 
-use generator::Sampling;
+use embedder::Embedder;
+use generator::{Generator, Sampling};
 
 use crate::assistant::Assistant;
 use crate::{Error, Result};
 
 impl Assistant {
+    /// The embedder.
+    pub fn embedder(&self) -> &Embedder {
+        &self.embedder
+    }
+
+    /// The generator, where one is loaded; [`Assistant::state`] tells why none is.
+    pub fn generator(&self) -> Option<&Generator> {
+        self.generator.as_deref()
+    }
+
     /// Unit vectors of texts, embedded as passages, in their order.
     ///
     /// # Errors

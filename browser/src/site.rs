@@ -54,6 +54,17 @@ impl Site {
         Offline { origin, _turn: turn }
     }
 
+    /// As [`Site::start`], for a page that may fetch from this mirror of the model hub.
+    pub fn with_mirror(mirror: &str) -> Self {
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let web_dir = target_folder().join("web-dist");
+        let options = serve::Options {
+            mirror: Some(mirror.to_owned()),
+            ..serve::Options::new(0, web_dir, models_folder())
+        };
+        Self { server: serve::spawn(&options).expect("a free port can be had"), turn }
+    }
+
     fn serve(models_dir: &Path, isolated: bool) -> Self {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let web_dir = target_folder().join("web-dist");
@@ -114,7 +125,8 @@ impl Site {
                const { id, event } = JSON.parse(message.data);
                const kind = typeof event === 'string' ? event : Object.keys(event)[0];
                if (id === 0) told.push([kind, Date.now()]);
-               const isLast = id !== 0 && !['Starting', 'Begun', 'Quotes', 'Piece'].includes(kind);
+               const isOnTheWay = kind === 'Models' && ['Fetching', 'Copying'].includes(Object.keys(event.Models)[0]);
+               const isLast = id !== 0 && !isOnTheWay && !['Starting', 'Begun', 'Quotes', 'Piece'].includes(kind);
                if (isLast || kind === 'Fatal') replies.set(kind === 'Fatal' ? 'fatal' : id, event);
              };
              engine.onerror = (error) => replies.set('fatal', error.message ?? 'the worker did not load');",
@@ -169,6 +181,20 @@ impl Engine {
         self.n_requests
     }
 
+    /// As [`Engine::request`], with files of the disk beside the request; they must be small.
+    #[track_caller]
+    pub fn request_with_files(&mut self, browser: &mut Browser, request: Value, paths: &[PathBuf]) -> Value {
+        self.n_requests += 1;
+        let message = json!({"id": self.n_requests, "request": request}).to_string();
+        let files = paths.iter().map(|path| {
+            let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            format!("new File([new Uint8Array({})], 'file')", json!(bytes))
+        });
+        let files = files.collect::<Vec<_>>().join(", ");
+        browser.eval(&format!("engine.postMessage([{}, {files}])", json!(message)));
+        self.wait(browser, self.n_requests, 60)
+    }
+
     /// Waits for the event that ends a request.
     #[track_caller]
     pub fn wait(&mut self, browser: &mut Browser, id: u32, limit_s: u64) -> Value {
@@ -196,10 +222,11 @@ impl Browser {
         Self::launch(Launch::default())
     }
 
-    /// Waits until the page says that the engine is ready.
+    /// Waits until the page says that the engine is ready, with the generator that may be on its way.
     #[track_caller]
     pub fn wait_for_engine(&mut self, limit_s: u64) {
-        let ready = "document.querySelector('#tier') && document.querySelector('#notice').innerText === ''";
+        let ready = "document.querySelector('#tier') && document.querySelector('#notice').innerText === ''
+            && !document.querySelector('.model-work')";
         self.wait_for("the engine is ready", ready, limit_s);
     }
 

@@ -21,18 +21,22 @@
 
 mod desk;
 mod folder;
+mod given_models;
 mod inline;
 mod library_messages;
 mod messages;
+mod model_messages;
 mod reading;
 pub mod words;
 
 pub use desk::{Asker, Cancelled, Desk, Turn};
 pub use folder::{MAX_FOLDER_FILES, is_readable};
+pub use given_models::{GivenModel, given_models, is_of_model};
 pub use inline::{Style, inline, without_line_marks};
 pub use library_messages::{FileName, Jobs, LibraryEvent, LibraryRequest, QueueRequest, Shelf};
 pub use messages::{
     DocumentRow, Event, FromEngine, FromIngest, Keep, Request, RequestId, Setup, StateLine, Step, Storage,
     TierChoice, ToEngine, ToIngest,
 };
+pub use model_messages::{ModelsEvent, ModelsRequest};
 pub use reading::{Part, Sheet, answer_parts, answer_sentences, sheets};

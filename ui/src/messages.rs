@@ -7,7 +7,7 @@ use assistant::{Answer, Quote, Scope, Source, State};
 use ingest::Entry;
 use serde::{Deserialize, Serialize};
 
-use crate::{LibraryEvent, LibraryRequest, QueueRequest};
+use crate::{LibraryEvent, LibraryRequest, ModelsEvent, ModelsRequest, QueueRequest};
 
 /// Ties events to the request they answer; chosen by the page, never 0, never given twice.
 pub type RequestId = u32;
@@ -69,6 +69,8 @@ pub enum Request {
     Library(LibraryRequest),
     /// Something about the files that are to be read.
     Queue(QueueRequest),
+    /// Something about the models.
+    Models(ModelsRequest),
     /// The text of a document. Answered by `Source`.
     Source {
         /// The document.
@@ -80,6 +82,15 @@ pub enum Request {
     Embed {
         /// The texts.
         texts: Vec<String>,
+    },
+    /// What `openai` answers: `chat/completions`, `embeddings` or `models`, with the body that OpenAI's API has for
+    /// it. Answered by `ApiPiece`.. and `Api`. For `footnote.js`.
+    Api {
+        /// The path below `/v1/`.
+        path: String,
+        /// The body, as JSON text: in a schema the order of fields counts.
+        #[serde(default)]
+        body: String,
     },
     /// Continue a prompt greedily. Answered by `Generated`. For pages that embed the engine.
     Generate {
@@ -112,6 +123,15 @@ pub struct Setup {
     /// How many threads compute, where the browser allows more than one; `None` for as many as the
     /// machine has.
     pub threads: Option<usize>,
+    /// Which generator; `None` for the usual one.
+    #[serde(default)]
+    pub generator_model: Option<String>,
+    /// Get ready without a generator whose files are not here: whoever asks fetches it beside everything else.
+    #[serde(default)]
+    pub generator_later: bool,
+    /// A mirror of the model hub, from which models are fetched instead.
+    #[serde(default)]
+    pub mirror: Option<String>,
 }
 
 /// Which tier computes.
@@ -139,6 +159,8 @@ pub enum Event {
         state: StateLine,
         /// What is stored.
         documents: Vec<DocumentRow>,
+        /// A generator is wanted, and its files are not here.
+        lacks_generator: bool,
     },
     /// Belongs to no request. Another engine serves from now on: the first one of this page, or that
     /// of another tab. What was not answered has to be sent again.
@@ -163,10 +185,21 @@ pub enum Event {
     State(StateLine),
     /// Something about the knowledge base as a whole, or about the files that are to be read.
     Library(LibraryEvent),
+    /// Something about the models.
+    Models(ModelsEvent),
     /// Unit vectors in the order of the texts.
     Embedded {
         /// One row per text.
         vectors: Vec<Vec<f32>>,
+    },
+    /// A piece of an answer that is streamed, as OpenAI's API has it.
+    ApiPiece(serde_json::Value),
+    /// An answer as OpenAI's API has it, or an error; nothing where it was streamed.
+    Api {
+        /// HTTP's status.
+        status: u16,
+        /// The body.
+        body: serde_json::Value,
     },
     /// A continued prompt.
     Generated {
@@ -196,6 +229,9 @@ pub enum Event {
 impl Event {
     /// Whether this is the last event of its request.
     pub fn is_last(&self) -> bool {
+        if let Self::Models(event) = self {
+            return event.is_last();
+        }
         !matches!(
             self,
             Self::Moved
@@ -204,6 +240,7 @@ impl Event {
                 | Self::Starting(_)
                 | Self::Quotes(_)
                 | Self::Piece(_)
+                | Self::ApiPiece(_)
                 | Self::Fatal { .. }
                 | Self::Library(
                     LibraryEvent::Copying { .. }
@@ -278,6 +315,12 @@ pub enum Step {
         done_bytes: u64,
         /// Size of the file.
         total_bytes: u64,
+        /// Speed over the last seconds; `None` until that can be said.
+        #[serde(default)]
+        bytes_per_s: Option<u64>,
+        /// Until the whole model is here, at this speed.
+        #[serde(default)]
+        left_ms: Option<u64>,
     },
     /// A model is loaded.
     Loading {
@@ -342,7 +385,14 @@ mod tests {
 
     #[test]
     fn messages_survive_the_crossing() {
-        let setup = Setup { tier: TierChoice::Cpu, generator: true, threads: Some(2) };
+        let setup = Setup {
+            tier: TierChoice::Cpu,
+            generator: true,
+            threads: Some(2),
+            generator_model: Some("mine".into()),
+            generator_later: true,
+            mirror: None,
+        };
         survives(ToEngine { id: 1, request: Request::Open(setup) });
         let scope = Scope { tags: vec!["été".into()], ..Scope::default() };
         let question = "Où? 世界 \u{1F980}\0".to_owned();
@@ -357,6 +407,10 @@ mod tests {
         let queue = assistant::QueueState { left_ms: Some(0.5), ..assistant::QueueState::default() };
         survives(FromEngine { id: 0, event: Event::Library(LibraryEvent::Queue(queue)) });
         survives(FromEngine { id: 2, event: Event::Piece("\n“x” [1]".into()) });
+        survives(FromEngine {
+            id: 2,
+            event: Event::Api { status: 404, body: serde_json::json!({"error": null}) },
+        });
         survives(FromEngine { id: 0, event: Event::Embedded { vectors: vec![vec![0.1, -1e-30, 1.0]] } });
         let outcome = Err(ingest::Refusal::PasswordNeeded { name: "a.pdf".into() });
         survives(FromIngest::Read(vec![Entry { name: "a.pdf".into(), n_bytes: 1, outcome }]));
@@ -382,7 +436,8 @@ mod tests {
     fn progress_is_not_the_last_that_is_said_of_a_request() {
         let kept = Event::Library(LibraryEvent::Kept { conversation: 1 });
         let copying = Event::Library(LibraryEvent::Copying { done_bytes: 1, total_bytes: None });
-        for event in [Event::Begun, Event::Piece("a".into()), kept, copying] {
+        let piece = Event::ApiPiece(serde_json::Value::Null);
+        for event in [Event::Begun, Event::Piece("a".into()), piece, kept, copying] {
             assert!(!event.is_last(), "{event:?}");
         }
         for event in [Event::Stopped, Event::Removed, Event::Library(LibraryEvent::Conversations(vec![]))] {

@@ -1,7 +1,7 @@
 //! Every text of the page, in one place. Messages about a file or a failure come from the crates
 //! below, which know what happened; here stands what the page itself says.
 
-use assistant::{Answer, Loss, ModelState, Repaired, TierState};
+use assistant::{Answer, Loss, ModelState, Offer, Repaired, TierState};
 
 use crate::Storage;
 
@@ -54,6 +54,18 @@ pub const NEW_CONVERSATION: &str = "New conversation";
 pub const CONVERSATION_TITLE: &str = "Title of the conversation";
 /// An empty list of conversations.
 pub const NO_CONVERSATIONS: &str = "Questions and answers are kept here, in this browser.";
+/// Opens the list of models.
+pub const MODELS: &str = "Models";
+/// Under the list of models.
+pub const MODELS_HINT: &str = "A GGUF file, or all files of a model with safetensors, can be dropped on the page. Without any model answers are quotes.";
+/// Writes answers with a model.
+pub const USE_MODEL: &str = "Use";
+/// Fetches a model.
+pub const DOWNLOAD_MODEL: &str = "Download";
+/// Gives a model out as files.
+pub const SAVE_MODEL: &str = "Save";
+/// Before it is known how far it is.
+pub const MODEL_WORK: &str = "One moment…";
 /// Offers a copy for download.
 pub const EXPORT: &str = "Export";
 /// Its tooltip.
@@ -234,11 +246,12 @@ fn kernels(tier: &TierState) -> String {
     }
 }
 
-/// A model of the state line, and what is wrong with it.
-pub fn model(model: &ModelState) -> (String, String) {
+/// A model of the state line, and what is wrong with it, or that one is on its way.
+pub fn model(model: &ModelState, is_coming: bool) -> (String, String) {
     match &model.problem {
         Some(problem) => (model.id.clone(), format!(" is not available: {problem}")),
         None if model.loaded => (model.id.clone(), String::new()),
+        None if is_coming => (model.id.clone(), " is on its way".to_owned()),
         None => (model.id.clone(), " is off".to_owned()),
     }
 }
@@ -294,6 +307,31 @@ pub fn place(document: &str, page: Option<u32>) -> (String, String) {
 /// `12 MB of 98 MB`.
 pub fn done_of(done_bytes: u64, total_bytes: u64) -> String {
     format!("{} of {}", size(done_bytes), size(total_bytes))
+}
+
+/// `12 MB of 98 MB · 4.2 MB/s · 21 s left`.
+pub fn download(done_bytes: u64, total_bytes: u64, speed: Option<(u64, u64)>) -> String {
+    let sizes = done_of(done_bytes, total_bytes);
+    match speed {
+        Some((bytes_per_s, left_ms)) if done_bytes < total_bytes => {
+            format!("{sizes} · {}/s · {} left", size(bytes_per_s), seconds(left_ms as f64))
+        }
+        _ => sizes,
+    }
+}
+
+/// What a model's row says under its name.
+pub fn offer(offer: &Offer) -> String {
+    let mut facts = vec![size(offer.n_bytes), format!("{} of memory", size(offer.memory_bytes))];
+    facts.extend(offer.tokens_per_s.map(|speed| format!("about {speed:.0} tokens/s")));
+    facts.push(offer.licence.clone());
+    facts.push(match (offer.used, offer.here, offer.begun_bytes) {
+        (true, ..) => "in use".into(),
+        (_, true, _) => "here".into(),
+        (_, _, 0) => "not downloaded".into(),
+        (_, _, begun) => format!("{} downloaded", size(begun)),
+    });
+    facts.join(" · ")
 }
 
 /// Announced when quotes arrive.
@@ -396,6 +434,24 @@ mod tests {
         ] {
             assert_eq!(size(n_bytes), text);
         }
+        let model = Offer {
+            id: "m".into(),
+            n_bytes: 98_362_432,
+            licence: "Apache-2.0".into(),
+            here: true,
+            begun_bytes: 0,
+            used: false,
+            memory_bytes: 190_000_000,
+            tokens_per_s: Some(91.7),
+            problem: None,
+        };
+        assert_eq!(offer(&model), "98 MB · 190 MB of memory · about 92 tokens/s · Apache-2.0 · here");
+        let begun = Offer { here: false, begun_bytes: 12_000_000, ..model };
+        assert!(offer(&begun).ends_with("12 MB downloaded"));
+        assert_eq!(download(12_000_000, 98_000_000, None), "12 MB of 98 MB");
+        let speed = Some((4_200_000, 20_500));
+        assert_eq!(download(12_000_000, 98_000_000, speed), "12 MB of 98 MB · 4.2 MB/s · 20 s left");
+        assert_eq!(download(5, 5, speed), "5 B of 5 B");
         assert_eq!(count(1, "page", "pages"), "1 page");
         assert_eq!(count(12_345, "page", "pages"), "12,345 pages");
         assert_eq!([grouped(0), grouped(999), grouped(1_000_000)], ["0", "999", "1,000,000"]);

@@ -81,6 +81,14 @@ fn the_shelf_fits_desktop_and_phone() {
             browser.click("#show-documents");
             check_fit(&mut browser, &name);
             shoot(&mut browser, &format!("shelf-{name}"));
+            browser.eval("document.querySelector('#show-models[aria-expanded=\"false\"]')?.click()");
+            browser.wait_for("there are models", "document.querySelector('#models .model') !== null", 20);
+            // Until it is painted.
+            let show = "(async () => { document.querySelector('#show-models').scrollIntoView();
+                for (let n = 0; n < 2; n++) await new Promise(requestAnimationFrame); })()";
+            browser.eval(show);
+            check_fit(&mut browser, &name);
+            shoot(&mut browser, &format!("models-{name}"));
             browser.click("#show-conversations");
             check_fit(&mut browser, &name);
             shoot(&mut browser, &format!("conversations-{name}"));

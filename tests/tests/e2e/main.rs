@@ -9,6 +9,8 @@ mod folders;
 mod gpu;
 mod library;
 mod looks;
+mod models;
+mod module;
 mod offline;
 mod queue;
 mod tabs;

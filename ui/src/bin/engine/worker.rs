@@ -5,9 +5,11 @@
 //! else. A task serves the queue; the message handlers only queue, and stop what is running when a
 //! `Cancel` comes.
 
+mod api;
 mod files;
 mod library;
 mod lock;
+mod models;
 mod queue;
 mod requests;
 mod wire;
@@ -22,6 +24,7 @@ use futures_util::future::{Either, select};
 use ui::{Asker, Cancelled, Desk, Event, QueueRequest, Request, Setup, Turn};
 use web_sys::File;
 
+use models::Arrivals;
 use requests::Engine;
 use wire::Mail;
 
@@ -67,6 +70,8 @@ struct Office {
     desk: RefCell<Desk<(Request, Vec<File>)>>,
     /// Ends the wait for a request.
     wake: RefCell<Option<oneshot::Sender<()>>>,
+    /// Models on their way here.
+    arrivals: Arrivals,
     /// Stops the running request.
     stop: RefCell<Option<oneshot::Sender<()>>>,
 }
@@ -156,7 +161,7 @@ impl Office {
         match hit {
             Cancelled::Waiting => wire::post(asker, Event::Stopped),
             Cancelled::Running => self.stop_running(),
-            Cancelled::Nothing => {}
+            Cancelled::Nothing => self.arrivals.cancel(asker),
         }
     }
 
@@ -168,7 +173,7 @@ impl Office {
     }
 
     async fn serve(&self) {
-        let mut engine = Engine::default();
+        let mut engine = Engine::new(self.arrivals.clone());
         loop {
             let (asker, (request, files)) = self.next(&mut engine).await;
             let (sender, stopped) = oneshot::channel();

@@ -9,6 +9,7 @@ mod folders;
 mod library;
 mod link;
 mod model;
+mod models;
 mod notices;
 mod queue;
 mod shelf;

@@ -1,14 +1,16 @@
 //! What each request does. The assistant does the work; this translates.
 
 use assistant::{AnswerEvent, AskOptions, Assistant, Error, Options, Place, Progress, Scope};
+use models::Store;
 use ui::{
     Asker, DocumentRow, Event, Keep, LibraryEvent, LibraryRequest, Request, Setup, StateLine, Step, Storage,
     TierChoice,
 };
 use web_sys::File;
 
+use super::models::{Arrivals, Shelf};
 use super::queue::Queue;
-use super::{library, wire};
+use super::{api, library, wire};
 
 /// Where the knowledge base lies in the origin's private file system.
 pub const KNOWLEDGE_BASE: &str = "kb/default.footnote";
@@ -24,11 +26,16 @@ const NOT_OPEN: &str = "the engine is not open yet; reload the page";
 pub struct Engine {
     assistant: Option<Assistant>,
     queue: Queue,
+    shelf: Shelf,
     /// The generator is wanted, and is loaded when there is time or an answer needs it.
     owes_generator: bool,
 }
 
 impl Engine {
+    pub fn new(arrivals: Arrivals) -> Self {
+        Self { shelf: Shelf::new(arrivals), ..Self::default() }
+    }
+
     /// Serves one request to its end; every outcome is posted as an event.
     pub async fn serve(&mut self, asker: &Asker, request: Request, files: Vec<File>) {
         let outcome = match (request, files.first()) {
@@ -47,6 +54,15 @@ impl Engine {
             },
             (Request::Queue(request), _) => match &mut self.assistant {
                 Some(assistant) => self.queue.serve(assistant, asker, request, files).await,
+                None => Err(NOT_OPEN.to_owned()),
+            },
+            (Request::Models(request), _) => match &mut self.assistant {
+                Some(assistant) => match self.shelf.serve(assistant, asker, request, files).await {
+                    Ok(Some(event)) => Ok(event),
+                    // It goes on beside, and tells its end itself.
+                    Ok(None) => return,
+                    Err(message) => Err(message),
+                },
                 None => Err(NOT_OPEN.to_owned()),
             },
             (request, _) => self.answer(asker, request).await,
@@ -76,29 +92,33 @@ impl Engine {
         self.owes_generator = false;
         let Some(assistant) = &mut self.assistant else { return };
         assistant.load_generator(&mut |_| {}).await;
-        if let Ok(line) = state_line(assistant).await {
-            wire::post_all(Event::State(line));
-        }
+        tell_state(assistant).await;
     }
 
     async fn open(&mut self, asker: &Asker, setup: &Setup) -> Result<Event, String> {
         if self.assistant.is_none() {
             // Request 0: this engine takes over from one that has ended, and others wait already.
             let is_urgent = asker.id == 0;
-            match open_assistant(setup, setup.generator && !is_urgent).await {
+            let store = store(setup);
+            let wants_generator = setup.generator && !(setup.generator_later && lacks(setup, &store).await);
+            match open_assistant(setup, store, wants_generator && !is_urgent).await {
                 Ok(assistant) => self.assistant = Some(assistant),
                 Err(error) if error.is_damaged() => {
                     return Ok(Event::Damaged { message: error.to_string() });
                 }
                 Err(error) => return Err(error.to_string()),
             }
-            self.owes_generator = setup.generator && is_urgent;
+            self.owes_generator = wants_generator && is_urgent;
             if !is_urgent {
                 library::tidy().await;
             }
         }
-        let assistant = self.assistant()?;
-        Ok(Event::Ready { state: state_line(assistant).await?, documents: rows(assistant)? })
+        let assistant = self.assistant.as_mut().ok_or(NOT_OPEN)?;
+        self.shelf.tidy(assistant).await;
+        let has_generator = assistant.generator().is_some() || self.owes_generator;
+        let lacks_generator = setup.generator && !has_generator && lacks(setup, assistant.models()).await;
+        let (state, documents) = (state_line(assistant).await?, rows(assistant)?);
+        Ok(Event::Ready { state, documents, lacks_generator })
     }
 
     /// Lets go of the knowledge base; its file can be replaced then.
@@ -109,7 +129,9 @@ impl Engine {
     }
 
     async fn answer(&mut self, asker: &Asker, request: Request) -> Result<Event, String> {
-        if self.owes_generator && matches!(request, Request::Ask { .. } | Request::Generate { .. }) {
+        let needs_generator =
+            matches!(request, Request::Ask { .. } | Request::Generate { .. } | Request::Api { .. });
+        if self.owes_generator && needs_generator {
             self.catch_up().await;
         }
         let assistant = self.assistant()?;
@@ -130,14 +152,17 @@ impl Engine {
                 let vectors = assistant.embed_texts(&texts).await.map_err(told)?;
                 Ok(Event::Embedded { vectors })
             }
+            Request::Api { path, body } => Ok(api::serve(assistant, asker, &path, &body).await),
             Request::Generate { prompt, max_tokens } => {
                 let (tokens, text) = assistant.continue_prompt(&prompt, max_tokens).await.map_err(told)?;
                 Ok(Event::Generated { tokens, text })
             }
             // Served before this is reached: `Cancel` by the queue, the others by `serve`.
-            Request::Cancel { .. } | Request::Open(_) | Request::Library(_) | Request::Queue(_) => {
-                Ok(Event::Stopped)
-            }
+            Request::Cancel { .. }
+            | Request::Open(_)
+            | Request::Library(_)
+            | Request::Queue(_)
+            | Request::Models(_) => Ok(Event::Stopped),
         }
     }
 
@@ -146,14 +171,29 @@ impl Engine {
     }
 }
 
+/// The folder with the models.
+fn store(setup: &Setup) -> Store {
+    let models_url = format!("{}{MODELS_URL}", wire::scope().location().origin());
+    let store = Store::open(MODELS, None, Some(&models_url));
+    match setup.mirror.as_deref().filter(|url| !url.is_empty()) {
+        Some(mirror) => store.with_hub(Some(mirror)),
+        None => store,
+    }
+}
+
+/// Whether the files of the generator are not here.
+async fn lacks(setup: &Setup, store: &Store) -> bool {
+    let usual = &store.catalog().default_generator().id;
+    store.find(setup.generator_model.as_ref().unwrap_or(usual)).await.is_err()
+}
+
 /// Opens runtime, models and store; every tab sees how far that is.
-async fn open_assistant(setup: &Setup, with_generator: bool) -> Result<Assistant, Error> {
+async fn open_assistant(setup: &Setup, store: Store, with_generator: bool) -> Result<Assistant, Error> {
     wire::post_all(Event::Starting(Step::Runtime));
     platform::start_threads(setup.threads).await;
-    let models_url = format!("{}{MODELS_URL}", wire::scope().location().origin());
-    let store = models::Store::open(MODELS, None, Some(&models_url));
     let mut options = Options::new(Place::File(KNOWLEDGE_BASE.into()), store);
     options.generator = with_generator;
+    options.generator_model.clone_from(&setup.generator_model);
     options.tier = match setup.tier {
         TierChoice::Auto => runtime::TierChoice::Auto,
         TierChoice::Cpu => runtime::TierChoice::Cpu,
@@ -247,6 +287,13 @@ pub fn rows(assistant: &Assistant) -> Result<Vec<DocumentRow>, String> {
     Ok(rows.collect())
 }
 
+/// Tells every tab the state line.
+pub async fn tell_state(assistant: &mut Assistant) {
+    if let Ok(line) = state_line(assistant).await {
+        wire::post_all(Event::State(line));
+    }
+}
+
 async fn state_line(assistant: &mut Assistant) -> Result<StateLine, String> {
     let state = assistant.state().map_err(|error| error.to_string())?;
     let storage = platform::storage_estimate().await.map(|estimate| Storage {
@@ -264,6 +311,8 @@ fn step(progress: Progress) -> Option<Step> {
             file: fetch.file,
             done_bytes: fetch.done_bytes,
             total_bytes: fetch.total_bytes,
+            bytes_per_s: fetch.bytes_per_s,
+            left_ms: fetch.left_ms,
         }),
         Progress::Loading { model } => Some(Step::Loading { model }),
         _ => None,

@@ -58,6 +58,14 @@ fn cancel(app: App, link: Link) -> View {
 /// # Errors
 /// The browser's own, when the file is not there any more.
 pub async fn download(path: &str) -> Result<(), JsValue> {
+    download_as(path, path.rsplit_once('/').map_or(path, |(_, name)| name)).await
+}
+
+/// As [`download`], under another name.
+///
+/// # Errors
+/// As [`download`].
+pub async fn download_as(path: &str, saved_as: &str) -> Result<(), JsValue> {
     let storage = web_sys::window().expect("a page has a window").navigator().storage();
     let mut folder: FileSystemDirectoryHandle = settle(storage.get_directory()).await?;
     let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -70,7 +78,7 @@ pub async fn download(path: &str) -> Result<(), JsValue> {
     let address = Url::create_object_url_with_blob(&file)?;
     let anchor: HtmlElement = document().create_element("a")?.unchecked_into();
     anchor.set_attribute("href", &address)?;
-    anchor.set_attribute("download", name)?;
+    anchor.set_attribute("download", saved_as)?;
     anchor.click();
     platform::sleep_ms(ADDRESS_LIVES_MS).await;
     Url::revoke_object_url(&address)

@@ -9,10 +9,10 @@ use ui::{MAX_FOLDER_FILES, QueueRequest, Request, is_readable, words};
 use wasm_bindgen::prelude::*;
 use web_sys::{DataTransfer, File, FileList};
 
-use super::focus;
 use super::link::{Link, Pending};
 use super::model::{App, Gone};
 use super::shelf::take_files;
+use super::{focus, models};
 
 /// Names that are listed before it is asked whether they go; the others are counted.
 const MAX_NAMES: usize = 8;
@@ -91,8 +91,11 @@ fn take_folder(app: App, link: Link, folder: &str, found: Vec<Found>) {
         return;
     }
     app.problem.set(None);
+    let (found, has_models) = models::take_models(link, Some(folder), found);
     let readable: Vec<Found> = found.into_iter().filter(|(path, _)| is_readable(path)).collect();
     match readable.len() {
+        // The folder was a model's.
+        0 if has_models => {}
         // An empty list may as well be a folder that was not let in: nothing is taken for gone.
         0 => app.problem.set(Some(words::empty_folder(folder))),
         1..=MAX_FOLDER_FILES => link.compare(folder, readable),
@@ -169,7 +172,8 @@ async fn walk(root: &Entry, found: &mut Vec<Found>) {
     let mut open = vec![root.clone()];
     while let Some(entry) = open.pop() {
         let path = entry.full_path().strip_prefix(&above).unwrap_or_default().to_owned();
-        if found.len() > MAX_FOLDER_FILES || !(path.is_empty() || is_readable(&path)) {
+        let is_wanted = path.is_empty() || is_readable(&path) || ui::is_of_model(&path);
+        if found.len() > MAX_FOLDER_FILES || !is_wanted {
             continue;
         }
         if !entry.is_directory() {

@@ -6,13 +6,14 @@ use std::rc::Rc;
 use js_sys::Array;
 use sycamore::prelude::*;
 use ui::{
-    Event, FromEngine, Jobs, LibraryEvent, LibraryRequest, QueueRequest, Request, RequestId, Setup, Step,
-    TierChoice, ToEngine, sheets, words,
+    Event, FromEngine, Jobs, LibraryEvent, LibraryRequest, ModelsRequest, QueueRequest, Request, RequestId,
+    Setup, Step, TierChoice, ToEngine, sheets, words,
 };
 use wasm_bindgen::prelude::*;
 use web_sys::{ErrorEvent, File, MessageEvent, UrlSearchParams, Worker, WorkerOptions, WorkerType};
 
 use super::model::{App, Exchange, Outcome, Phase, Source};
+use super::models;
 
 /// How often a request may be begun: an engine that ends while it works on it may do so because of it.
 const MAX_BEGUN: u32 = 3;
@@ -226,7 +227,8 @@ impl Link {
                     app.phase.set(Phase::Starting(Rc::new(with_step(&steps, step))));
                 }
             }
-            Event::Ready { state, documents } => {
+            Event::Ready { state, documents, lacks_generator } => {
+                let generator = state.state.generator.id.clone();
                 app.state.set(Some(state));
                 app.documents.set(documents);
                 app.phase.set(Phase::Ready);
@@ -237,6 +239,9 @@ impl Link {
                 self.queue(QueueRequest::State);
                 self.library(LibraryRequest::Shelf);
                 self.library(LibraryRequest::Conversations);
+                if lacks_generator && app.model_work.with_untracked(Vec::is_empty) {
+                    self.models(ModelsRequest::Fetch { id: generator }, Vec::new());
+                }
             }
             Event::Removed => self.refresh(),
             Event::Source(text) => app.source.update(|source| {
@@ -265,8 +270,9 @@ impl Link {
                 self.refresh();
             }
             Event::Library(event) => self.take_library(id, event),
+            Event::Models(event) => self.take_models(id, ended, event),
             // Asked for by pages that embed the engine; this one does not.
-            Event::Embedded { .. } | Event::Generated { .. } => {}
+            Event::Embedded { .. } | Event::Generated { .. } | Event::Api { .. } | Event::ApiPiece(_) => {}
         }
     }
 
@@ -297,6 +303,10 @@ impl Link {
     /// A request ended without what was asked for.
     fn give_up(self, id: RequestId, outcome: Outcome) {
         let app = self.app;
+        if self.end_model_work(id) {
+            // Something of it may be here.
+            self.models(ModelsRequest::List, Vec::new());
+        }
         if let Some(exchange) = app.exchange(id) {
             if exchange.outcome.with_untracked(|outcome| *outcome == Outcome::Running) {
                 exchange.outcome.set(outcome);
@@ -359,7 +369,8 @@ fn query() -> UrlSearchParams {
     UrlSearchParams::new_with_str(&query).expect("a query can be parsed")
 }
 
-/// The settings in the address: `?tier=cpu`, `?tier=gpu`, `?tier=gpu-all`, `?generator=off`, `?threads=2`.
+/// The settings in the address: `?tier=cpu`, `?tier=gpu`, `?tier=gpu-all`, `?generator=off` or a model's name (else the
+/// one that was chosen on the page), `?threads=2`, `?mirror=https://..`.
 fn setup() -> Setup {
     let query = query();
     let tier = match query.get("tier").as_deref() {
@@ -369,7 +380,15 @@ fn setup() -> Setup {
         _ => TierChoice::Auto,
     };
     let threads = query.get("threads").and_then(|n_threads| n_threads.parse().ok());
-    Setup { tier, generator: query.get("generator").as_deref() != Some("off"), threads }
+    let generator = query.get("generator").or_else(models::chosen);
+    Setup {
+        tier,
+        generator: generator.as_deref() != Some(models::OFF),
+        threads,
+        generator_model: generator.filter(|name| name != models::OFF && name != "on"),
+        generator_later: true,
+        mirror: query.get("mirror"),
+    }
 }
 
 /// A file that is being fetched keeps its line; other steps follow each other.

@@ -2,9 +2,11 @@
 
 use std::rc::Rc;
 
-use assistant::{Answer, Collection, Conversation, NearCopy, QueueState, Quote};
+use assistant::{Answer, Collection, Conversation, NearCopy, Offer, QueueState, Quote};
 use sycamore::prelude::*;
 use ui::{DocumentRow, RequestId, Sheet, StateLine, Step};
+
+use super::models::Work;
 
 /// All of it. Copies share the same signals.
 #[derive(Clone, Copy)]
@@ -35,6 +37,10 @@ pub struct App {
     pub conversation: Signal<Option<u64>>,
     /// How far an export or import is, while there is one.
     pub copying: Signal<Option<String>>,
+    /// The generators there are.
+    pub offers: Signal<Vec<Offer>>,
+    /// What is done with models at the moment.
+    pub model_work: Signal<Vec<Work>>,
     /// Why something that was asked of the shelf was not done, until the next thing is asked of it.
     pub problem: Signal<Option<String>>,
     /// Whether the shelf shows conversations instead of documents.
@@ -71,6 +77,8 @@ impl App {
             conversations: create_signal(Vec::new()),
             conversation: create_signal(None),
             copying: create_signal(None),
+            offers: create_signal(Vec::new()),
+            model_work: create_signal(Vec::new()),
             problem: create_signal(None),
             shows_conversations: create_signal(false),
             exchanges: create_signal(Vec::new()),

@@ -7,6 +7,7 @@ use ui::{StateLine, Step, words};
 
 use super::link::Link;
 use super::model::{App, Phase};
+use super::models;
 
 /// The notice above the question, empty when all is well.
 pub fn view(app: App, link: Link) -> View {
@@ -121,9 +122,11 @@ fn starting(steps: &Rc<Vec<Step>>) -> View {
 }
 
 fn file_line(step: &Step) -> Option<View> {
-    let Step::Fetching { model, file, done_bytes, total_bytes } = step else { return None };
+    let Step::Fetching { model, file, done_bytes, total_bytes, bytes_per_s, left_ms } = step else {
+        return None;
+    };
     let name = format!("{model} · {file}");
-    let sizes = words::done_of(*done_bytes, *total_bytes);
+    let sizes = words::download(*done_bytes, *total_bytes, bytes_per_s.zip(*left_ms));
     let (value, max) = (done_bytes.to_string(), (*total_bytes).max(1).to_string());
     let label = name.clone();
     Some(view! {
@@ -142,17 +145,19 @@ pub fn state_line(app: App) -> View {
             vec![view! { span { (words::STARTING) } }]
         }
         None => Vec::new(),
-        Some(state) => facts(&state, app.persisted.get() == Some(true)),
+        Some(state) => facts(app, &state),
     };
     view! { footer(class="state", id="state", aria-label="State") { (facts) } }
 }
 
-fn facts(line: &StateLine, is_persisted: bool) -> Vec<View> {
+fn facts(app: App, line: &StateLine) -> Vec<View> {
+    let is_persisted = app.persisted.get() == Some(true);
+
     let StateLine { state, storage, keeps_files } = line;
     let tier = words::tier(&state.tier);
     let mut facts = vec![view! { span(id="tier") { b { (tier.0) } (tier.1) } }];
     for model in [&state.embedder, &state.generator] {
-        let (name, problem) = words::model(model);
+        let (name, problem) = words::model(model, models::is_coming(app, &model.id));
         facts.push(view! { span { (name) (problem) } });
     }
     if !keeps_files {

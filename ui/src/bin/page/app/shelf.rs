@@ -7,7 +7,7 @@ use web_sys::{DragEvent, File, HtmlInputElement, KeyboardEvent, SubmitEvent};
 
 use super::link::Link;
 use super::model::{App, Source};
-use super::{collections, conversations, copies, focus, folders, queue, source};
+use super::{collections, conversations, copies, focus, folders, models, queue, source};
 
 pub fn view(app: App, link: Link) -> View {
     let is_open = create_signal(false);
@@ -32,6 +32,7 @@ pub fn view(app: App, link: Link) -> View {
                     (documents(app, link))
                 }
                 div(hidden=move || !app.shows_conversations.get()) { (conversations::view(app, link)) }
+                (models::view(app, link))
                 (copies::view(app, link))
             }
         }
@@ -130,9 +131,11 @@ pub fn take_files(app: App, link: Link, files: &[(String, File)]) {
     if !app.is_open() {
         return;
     }
-    match files.is_empty() {
-        true => app.announcement.set(words::NOTHING_USABLE.into()),
-        false => link.add(files),
+    let (documents, _) = models::take_models(link, None, files.to_vec());
+    match (documents.is_empty(), files.is_empty()) {
+        (_, true) => app.announcement.set(words::NOTHING_USABLE.into()),
+        (true, false) => {}
+        (false, false) => link.add(&documents),
     }
 }
 
