@@ -4,6 +4,7 @@ mod answers;
 mod bad_input;
 mod damage;
 mod engine;
+mod families;
 mod files;
 mod folders;
 mod gpu;
