@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use generator::Sampling;
-use models::{HubModel, ModelKind, Store};
+use models::{About, HubModel, ModelKind, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::assistant::Assistant;
 use crate::{Result, memory};
 
-/// What a generator takes beside its weights, until its files are here and tell: the caches of one text and the
-/// room to compute.
+/// What a generator takes beside its weights of which nothing else is known: the caches of one text and the room to
+/// compute.
 const WORKING_BYTES: u64 = 160 << 20;
 /// Beside the weights of a smaller model other things count as much, so that nothing follows for larger ones.
 const MIN_MEASURED_BYTES: u64 = 32 << 20;
@@ -81,7 +81,7 @@ impl Assistant {
         }
         for model in HubModel::all().iter().filter(|model| model.kind == ModelKind::Generator) {
             let n_bytes = u64::from(model.megabytes) * 1_000_000;
-            offers.push(self.offer(model.id.to_owned(), n_bytes, model.licence.to_owned()).await);
+            offers.push(self.offer(model.id.clone(), n_bytes, model.licence.clone()).await);
         }
         if let Some(unlisted) = self.unlisted(&offers).await {
             offers.push(unlisted);
@@ -106,7 +106,8 @@ impl Assistant {
             Some(files) => memory::forecast(&self.runtime, ModelKind::Generator, files).await.ok(),
             None => None,
         };
-        let memory_bytes = forecast.map_or(n_bytes + WORKING_BYTES, |forecast| forecast.total_bytes());
+        let about = || About::get(&id).map_or(n_bytes + WORKING_BYTES, About::memory_bytes);
+        let memory_bytes = forecast.map_or_else(about, |forecast| forecast.total_bytes());
         let used = self.generator.is_some() && self.used_id() == id;
         let here = files.is_some();
         let begun_bytes = if here { 0 } else { self.models().begun_bytes(&id).await };
@@ -136,7 +137,7 @@ impl Assistant {
     /// The generator that was asked for, by the name it has here.
     fn used_id(&self) -> &str {
         let asked = self.generator_id();
-        HubModel::get(asked).map_or(asked, |model| model.id)
+        HubModel::get(asked).map_or(asked, |model| &model.id)
     }
 
     /// Bytes that a generator may take; `None` without a bound.
