@@ -17,6 +17,7 @@ mod info;
 mod interpret;
 mod lexer;
 mod lines;
+mod lost;
 mod matrix;
 mod objects;
 mod open;
@@ -159,7 +160,7 @@ impl<'a> Reader<'a> {
         }
         // What a failing page gave before it failed is kept.
         self.n_chars_left = self.n_chars_left.saturating_sub(collector.n_chars);
-        self.pages.push(lines(&collector.glyphs));
+        self.pages.push(lines(&collector.glyphs, collector.fields.clone()));
         hit_limit
     }
 
@@ -185,7 +186,7 @@ impl<'a> Reader<'a> {
             let mut collector = Collector::new(pages[i].n_quarter_turns, max_chars);
             if second.page(&recording, &mut collector) && collector.n_written > n_written {
                 self.n_chars_left = self.n_chars_left.saturating_sub(collector.n_chars);
-                self.pages[i] = lines(&collector.glyphs);
+                self.pages[i] = lines(&collector.glyphs, collector.fields.clone());
                 fonts_read.extend(recording.fonts());
             }
         }

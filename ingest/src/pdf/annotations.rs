@@ -16,16 +16,21 @@ const NOT_SHOWN: i64 = 2 | 32;
 pub(super) struct Appearance<'a> {
     pub(super) form: &'a Stream,
     pub(super) to_page: Matrix,
+    /// What was filled into a form, rather than put on the page.
+    pub(super) is_field: bool,
 }
 
-/// The drawings of a page's annotations that may hold text.
+/// The drawings of a page's annotations that may hold text, those of form fields first.
 pub(super) fn appearances<'a>(doc: &'a Document, page: &'a Dictionary) -> Vec<Appearance<'a>> {
     let has_text = |dict: &Dictionary| match name(doc, dict, b"Subtype") {
         // What buttons say is no text of the document.
         Some(b"Widget") => !is_button(doc, dict),
         kind => matches!(kind, Some(b"FreeText" | b"Stamp")),
     };
-    shown(doc, page).filter(|dict| has_text(dict)).filter_map(|dict| appearance(doc, dict)).collect()
+    let drawn = shown(doc, page).filter(|dict| has_text(dict)).filter_map(|dict| appearance(doc, dict));
+    let (mut all, others): (Vec<_>, Vec<_>) = drawn.partition(|appearance| appearance.is_field);
+    all.extend(others);
+    all
 }
 
 /// The texts of a page's comments, each once.
@@ -91,7 +96,8 @@ fn appearance<'a>(doc: &'a Document, dict: &'a Dictionary) -> Option<Appearance<
     let scale = |to: f64, from: f64| if from > 0.0 { to / from } else { 1.0 };
     let (sx, sy) = (scale(target.2 - target.0, right - left), scale(target.3 - target.1, high - low));
     let place = Matrix([sx, 0.0, 0.0, sy, target.0 - left * sx, target.1 - low * sy]);
-    Some(Appearance { form, to_page: matrix.then(&place) })
+    let is_field = name(doc, dict, b"Subtype") == Some(b"Widget");
+    Some(Appearance { form, to_page: matrix.then(&place), is_field })
 }
 
 /// Left, lower, right and upper edge of a rectangle given by any two corners.

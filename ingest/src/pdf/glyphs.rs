@@ -3,6 +3,7 @@
 use super::matrix::Matrix;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::ops::Range;
 use unicode_normalization::UnicodeNormalization;
 
 /// A character, or a few from one code, in coordinates along its own baseline.
@@ -24,6 +25,8 @@ pub(super) struct Glyph {
 /// Takes the characters of one page.
 pub(super) struct Collector {
     pub(super) glyphs: Vec<Glyph>,
+    /// Which of them are what was filled into form fields.
+    pub(super) fields: Range<usize>,
     pub(super) hit_limit: bool,
     n_quarter_turns: u8,
     /// Characters taken, blanks counted as one.
@@ -45,6 +48,7 @@ impl Collector {
         let (n_chars, n_codes, n_written) = (0, 0, 0);
         Self {
             glyphs,
+            fields: 0..0,
             hit_limit: false,
             n_quarter_turns,
             n_chars,

@@ -453,6 +453,8 @@ impl<'a> PageReader<'a, '_> {
 
     /// What is written in form fields, text boxes and stamps.
     fn appearances(&mut self, page: &'a Dictionary) {
+        let n_before = self.collector.glyphs.len();
+        self.collector.fields = n_before..n_before;
         for appearance in super::annotations::appearances(self.all.doc, page) {
             if self.n_bytes == 0 {
                 return;
@@ -461,6 +463,9 @@ impl<'a> PageReader<'a, '_> {
                 get_dict(self.all.doc, &appearance.form.dict, b"Resources").unwrap_or(self.all.empty);
             let content = self.decode(appearance.form);
             self.stream(&content, resources, State::new(appearance.to_page), 1);
+            if appearance.is_field {
+                self.collector.fields.end = self.collector.glyphs.len();
+            }
         }
     }
 }

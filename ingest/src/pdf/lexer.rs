@@ -16,6 +16,7 @@ pub(super) enum Token<'a> {
     Word(&'a [u8]),
 }
 
+#[derive(Clone)]
 pub(super) struct Lexer<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -11,6 +11,8 @@ const MIN_WORD_GAP: f64 = 0.17;
 const MIN_CELL_GAP: f64 = 2.0;
 /// Characters this far above or below the baseline still belong to the line: sub- and superscripts.
 const MAX_BASE_SHIFT: f64 = 0.45;
+/// What is filled into a form stands this far above or below its label at most: it has a box around it.
+const MAX_FIELD_SHIFT: f64 = 0.7;
 /// A step back by more than this starts a new line; less is kerning or an accent.
 const MAX_STEP_BACK: f64 = 0.9;
 
@@ -48,15 +50,49 @@ impl Line {
     }
 }
 
-/// The lines of a page in reading order.
-pub(super) fn lines(glyphs: &[Glyph]) -> Vec<Line> {
+/// The lines of a page in reading order; the glyphs of `fields` are what was filled into its form.
+pub(super) fn lines(glyphs: &[Glyph], fields: Range<usize>) -> Vec<Line> {
+    let mut lines = written(glyphs[..fields.start].iter().chain(&glyphs[fields.end..]));
+    if is_shuffled(&lines) {
+        lines = sorted(lines);
+    }
+    let mut lines = columns_apart(lines);
+    for field in written(&glyphs[fields]) {
+        fill_in(&mut lines, field);
+    }
+    lines
+}
+
+/// Lines in the order in which they are written.
+fn written<'a>(glyphs: impl IntoIterator<Item = &'a Glyph>) -> Vec<Line> {
     let mut builder = Builder::default();
     for glyph in glyphs {
         builder.add(glyph);
     }
     builder.end_line();
-    let lines = if is_shuffled(&builder.lines) { sorted(builder.lines) } else { builder.lines };
-    columns_apart(lines)
+    builder.lines
+}
+
+/// Puts what was filled in behind what stands to the left of it, which says what it is, or else below the nearest line
+/// above.
+fn fill_in(lines: &mut Vec<Line>, field: Line) {
+    let below = |line: &Line| line.base - field.base;
+    let of_angle = || lines.iter().enumerate().filter(|(_, line)| line.angle == field.angle);
+    // The line, the cell of its label, and where that ends.
+    let labels =
+        of_angle().filter(|(_, line)| below(line).abs() < line.size.max(field.size) * MAX_FIELD_SHIFT);
+    let labels =
+        labels.flat_map(|(i, line)| line.cells.iter().enumerate().map(move |(n, cell)| (i, n, cell.to)));
+    let to_the_left = labels.filter(|(_, _, to)| *to < field.from() + field.size * MAX_STEP_BACK);
+    if let Some((i, n, _)) = to_the_left.max_by(|a, b| a.2.total_cmp(&b.2)) {
+        lines[i].cells.splice(n + 1..n + 1, field.cells);
+        return join_near_cells(&mut lines[i]);
+    }
+    let above = of_angle()
+        .filter(|(_, line)| below(line) > 0.0)
+        .min_by(|(_, a), (_, b)| below(a).total_cmp(&below(b)))
+        .map_or(0, |(i, _)| i + 1);
+    lines.insert(above, field);
 }
 
 #[derive(Default)]
@@ -145,9 +181,15 @@ impl Open {
         open
     }
 
-    /// Remembers the glyph just added if it stands for several right-to-left characters.
+    /// Remembers the glyph just added if it stands for several right-to-left characters. One that stands for words
+    /// has them in reading order, and so has its line.
     fn note_cluster(&mut self, glyph: &Glyph) {
-        if glyph.text.chars().filter(|&c| is_right_to_left(c)).nth(1).is_some() {
+        let n_right_to_left = glyph.text.chars().filter(|&c| is_right_to_left(c)).count();
+        if n_right_to_left > 0 {
+            let is_other = |c: char| c.is_whitespace() || c.is_alphanumeric() && !is_right_to_left(c);
+            self.goes_left |= glyph.text.chars().any(is_other);
+        }
+        if n_right_to_left > 1 {
             let cell_idx = self.line.cells.len() - 1;
             let end = self.line.cells[cell_idx].text.len();
             self.clusters.push((cell_idx, end - glyph.text.len()..end));
@@ -385,7 +427,7 @@ mod tests {
     }
 
     fn check(shown: &[(f64, f64, &str)], want: &[&str]) {
-        let got: Vec<String> = lines(&glyphs(shown)).iter().map(Line::text).collect();
+        let got: Vec<String> = lines(&glyphs(shown), 0..0).iter().map(Line::text).collect();
         assert_eq!(got, want, "{shown:?}");
     }
 
@@ -413,7 +455,10 @@ mod tests {
             text: text.to_owned(),
         };
         let ligature = [glyph(0.0, "م"), glyph(5.0, "لا"), glyph(10.0, "س")];
-        assert_eq!(lines(&ligature).iter().map(Line::text).collect::<Vec<_>>(), ["سلام"]);
+        assert_eq!(lines(&ligature, 0..0).iter().map(Line::text).collect::<Vec<_>>(), ["سلام"]);
+        // One that stands for words tells that the line is in reading order.
+        let words = [glyph(0.0, "לום ab"), glyph(5.0, "c"), glyph(10.0, "עולם")];
+        assert_eq!(lines(&words, 0..0).iter().map(Line::text).collect::<Vec<_>>(), ["לום abcעולם"]);
         // Written in reading order, each character to the left of the one before.
         let mut leftwards = Vec::new();
         for (i, c) in "שלום עולם".chars().enumerate() {
@@ -421,7 +466,22 @@ mod tests {
             let text = c.to_string().trim().to_owned();
             leftwards.push(Glyph { angle: 0, from, to: from + 5.0, base: 0.0, size: 10.0, text });
         }
-        assert_eq!(lines(&leftwards).iter().map(Line::text).collect::<Vec<_>>(), ["שלום עולם"]);
+        assert_eq!(lines(&leftwards, 0..0).iter().map(Line::text).collect::<Vec<_>>(), ["שלום עולם"]);
+    }
+
+    #[test]
+    fn what_is_filled_into_a_form_stands_with_its_label() {
+        let labels = glyphs(&[(0.0, 90.0, "name"), (200.0, 90.0, "town"), (0.0, 40.0, "notes")]);
+        let filled = glyphs(&[
+            (230.0, 88.0, "Bern"),
+            (40.0, 88.0, "Ada"),
+            (60.0, 40.0, "first"),
+            (60.0, 28.0, "second"),
+            (0.0, 120.0, "top"),
+        ]);
+        let (n_labels, all) = (labels.len(), [labels, filled].concat());
+        let got: Vec<String> = lines(&all, n_labels..all.len()).iter().map(Line::text).collect();
+        assert_eq!(got, ["top", "name Ada\ttown Bern", "notes\tfirst", "second"]);
     }
 
     #[test]

@@ -25,6 +25,13 @@ pub(super) fn begin(n_bytes: usize) {
     N_BYTES_LEFT.set(n_bytes.saturating_mul(2));
 }
 
+/// Takes as many bytes from what may still be kept; `false` if there are not as many.
+pub(super) fn take(n_bytes: usize) -> bool {
+    let n_left = N_BYTES_LEFT.get().checked_sub(n_bytes);
+    N_BYTES_LEFT.set(n_left.unwrap_or(N_BYTES_LEFT.get()));
+    n_left.is_some()
+}
+
 /// Filters what the library loads: image data, which has no text, goes before more of it takes
 /// memory, and object streams are kept from being expanded without bounds.
 pub(super) fn keep(id: ObjectId, object: &mut Object) -> Option<(ObjectId, Object)> {
@@ -116,8 +123,9 @@ pub(super) fn fill_streams(doc: &mut Document, bytes: &[u8]) {
         let length = super::streams::get(doc, &stream.dict, b"Length").and_then(|n| n.as_i64().ok());
         let end = length.and_then(|n| from.checked_add(usize::try_from(n).ok()?));
         let Some(data) = end.and_then(|end| bytes.get(from..end)) else { continue };
-        let Some(n_left) = N_BYTES_LEFT.get().checked_sub(data.len()) else { break };
-        N_BYTES_LEFT.set(n_left);
+        if !take(data.len()) {
+            break;
+        }
         found.push((id, data.to_vec()));
     }
     for (id, data) in found {

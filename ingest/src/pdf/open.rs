@@ -1,7 +1,7 @@
 //! Bytes to an object graph: encryption, damaged cross-reference tables, bombs.
 
-use super::objects;
 use super::xref::{self, Layout, MAX_OBJECT_NUMBER};
+use super::{lost, objects};
 use crate::{Hint, Refusal, Warning, WarningCode};
 use pdf_extract::{Document, Error, LoadOptions};
 use std::collections::HashSet;
@@ -49,6 +49,7 @@ fn load(bytes: &[u8], layout: &Layout, is_guess: bool, hint: &Hint) -> Result<Do
     let loaded = super::guarded(|| {
         objects::begin(bytes.len());
         let mut doc = Document::load_mem_with_options(&with_table(bytes, layout), options)?;
+        lost::find(&mut doc, layout, bytes);
         let expanded = objects::expand(&mut doc, layout, is_guess, bytes.len());
         objects::fill_streams(&mut doc, bytes);
         Ok((doc, expanded))
