@@ -3,7 +3,8 @@
 use embedder::{Embedder, PassageVectors, SpannedText};
 use ingest::{Chunk, Document, Entry, Hint, Refusal, Span, Warning};
 use vectordb::{
-    About, ChunkVectors, DocumentId, DocumentInfo, NearDuplicate, NewChunk, NewDocument, SentenceVectors,
+    About, ChunkVectors, DocumentId, DocumentInfo, MAX_DOCUMENT_CHUNKS, NearDuplicate, NewChunk, NewDocument,
+    SentenceVectors,
 };
 
 use crate::assistant::Assistant;
@@ -158,14 +159,19 @@ impl Assistant {
         Ok(joined(chunks, vectors))
     }
 
-    /// The passages of a document.
+    /// The passages of a document; more than the store takes are refused here, before they are embedded.
     pub(crate) fn cut(&self, name: &str, document: &Document) -> Result<Vec<Chunk>> {
         let count = |text: &str| self.embedder.count_tokens(text);
         let chunks = ingest::chunk(document, &self.options.chunk_policy, &count);
-        if chunks.is_empty() {
-            return Err(Error::Refused(Refusal::NoText { name: name.to_owned() }));
+        let name = || name.to_owned();
+        match chunks.len() {
+            0 => Err(Error::Refused(Refusal::NoText { name: name() })),
+            1..=MAX_DOCUMENT_CHUNKS => Ok(chunks),
+            n => {
+                let reason = format!("it has {n} passages, and a document may have {MAX_DOCUMENT_CHUNKS}");
+                Err(Error::Refused(Refusal::GivenUp { name: name(), reason }))
+            }
         }
-        Ok(chunks)
     }
 }
 

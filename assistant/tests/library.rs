@@ -111,6 +111,25 @@ fn the_queue_goes_on_after_a_reload_where_it_was() {
 }
 
 #[test]
+fn a_document_of_more_passages_than_the_store_takes_is_refused_before_any_is_embedded() {
+    let folder = tempfile::tempdir().unwrap();
+    let chunk_policy = ingest::ChunkPolicy { target_tokens: 1, max_tokens: 8, min_tokens: 0 };
+    let options = Options { chunk_policy, ..options(folder.path()) };
+    let mut assistant = block_on(Assistant::open(options, &mut |_| {})).unwrap();
+    let bytes = "cat\n\n".repeat(vectordb::MAX_DOCUMENT_CHUNKS + 1).into_bytes();
+    let file = SourceFile { name: "large.txt".into(), mime: None, bytes };
+    let mut steps = Vec::new();
+    let all = block_on(assistant.add_all(&file, &mut |step| steps.push(step))).unwrap();
+    let reason = all.refused[0].to_string();
+    assert!(all.added.is_empty() && reason.contains("50001 passages"), "{reason}");
+    assert_eq!(steps, [Progress::Reading { name: "large.txt".into() }]);
+    let job = waiting(enqueue(&mut assistant, &file));
+    let steps = run(&mut assistant, job);
+    assert!(!steps.iter().any(|step| matches!(step, Progress::Embedding { .. })), "{steps:?}");
+    assert_eq!(stage(&assistant, job), JobStage::Failed);
+}
+
+#[test]
 fn jobs_are_paused_cancelled_and_ask_for_lost_files() {
     let folder = tempfile::tempdir().unwrap();
     let mut assistant = open(folder.path());
