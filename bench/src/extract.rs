@@ -19,7 +19,8 @@ const BAR: f64 = 1.0;
 /// What we made of one file.
 struct Ours {
     file: String,
-    n_pages: usize,
+    /// Of what was read; none of a file that was refused.
+    n_pages: Option<usize>,
     ms: f64,
 }
 
@@ -33,9 +34,12 @@ pub(crate) fn rows(args: &Args) -> Outcome<Rows> {
     }
     let texts = tempfile::tempdir()?;
     let ours = read_all(&folder, texts.path(), args.runs)?;
-    let n_pages: usize = ours.iter().map(|row| row.n_pages).sum();
-    let ms: f64 = ours.iter().map(|row| row.ms).sum();
-    let what = format!("pages of {} PDFs with text", ours.len());
+    let slowest = ours.iter().map(|row| row.ms).fold(0.0, f64::max);
+    rows.rows.push(Row::new(format!("slowest of {} PDFs, read or refused", ours.len()), "ms", vec![slowest]));
+    let read: Vec<&Ours> = ours.iter().filter(|row| row.n_pages.is_some()).collect();
+    let n_pages: usize = read.iter().filter_map(|row| row.n_pages).sum();
+    let ms: f64 = read.iter().map(|row| row.ms).sum();
+    let what = format!("pages of the {} of them that have text", read.len());
     rows.rows.push(Row::new(what, "pages/s", vec![n_pages as f64 * 1e3 / ms]));
     match peers(&folder, texts.path()) {
         Ok(theirs) => compare(&ours, &theirs, &mut rows),
@@ -59,10 +63,11 @@ fn read_all(folder: &Path, texts: &Path, n_runs: usize) -> Outcome<Vec<Ours>> {
             times.push(now_ms() - started);
         }
         times.sort_by(f64::total_cmp);
+        let n_pages = read.as_ref().map(|(document, _)| document.page_starts.len());
         if let Some((document, _)) = read {
             fs::write(texts.join(file.replace('/', "--") + ".txt"), page_text(&document))?;
-            found.push(Ours { file, n_pages: document.page_starts.len(), ms: times[times.len() / 2] });
         }
+        found.push(Ours { file, n_pages, ms: times[times.len() / 2] });
     }
     Ok(found)
 }
@@ -136,8 +141,9 @@ fn compare(ours: &[Ours], theirs: &[Value], rows: &mut Rows) {
 fn speed(ours: &[Ours], theirs: &[Value], tool: &str, peer: &str) -> Option<Row> {
     let (mut n_pages, mut our_ms, mut their_ms) = (0, 0.0, 0.0);
     for row in theirs.iter().filter(|row| !row[tool].is_null()) {
-        if let Some(ours) = ours.iter().find(|ours| Some(ours.file.as_str()) == row["file"].as_str()) {
-            n_pages += ours.n_pages;
+        let ours = ours.iter().find(|ours| Some(ours.file.as_str()) == row["file"].as_str());
+        if let Some((ours, n)) = ours.and_then(|ours| Some((ours, ours.n_pages?))) {
+            n_pages += n;
             our_ms += ours.ms;
             their_ms += row[format!("{tool}_ms")].as_f64().unwrap_or(0.0);
         }

@@ -158,6 +158,7 @@ mod tests {
     use cozo::{Storage, StoreTx};
 
     use super::*;
+    use crate::postings::Terms;
     use crate::storage::PageStore;
     use crate::testing::Rng;
 
@@ -188,6 +189,39 @@ mod tests {
         tx.total_scan().collect::<miette::Result<_>>().unwrap()
     }
 
+    /// Rows as [`stored_rows`] takes them.
+    fn packed(key: &[u8], value: &[u8]) -> Vec<u8> {
+        [&[key.len() as u8], (value.len() as u16).to_le_bytes().as_slice(), key, value].concat()
+    }
+
+    /// Sound bytes, which are also what the targets begin with: `fuzz/README.md`.
+    #[test]
+    fn what_is_sound_is_taken() {
+        let rows = sound_rows();
+        let mut seeds = vec![("store", sound_store().to_vec())];
+        for (key, value) in rows.iter().filter(|(key, _)| key.len() < 256) {
+            seeds.push(("row", [&[key.len() as u8], key.as_slice(), value].concat()));
+            seeds.push(("stored_rows", packed(key, value)));
+            let terms = (0..value.len()).map(|at| &value[at..]).find(|bytes| Terms::parse(bytes).is_some());
+            seeds.extend(terms.map(|bytes| ("postings", bytes.to_vec())));
+        }
+        let folder = std::env::var_os("FOOTNOTE_FUZZ_CORPUS").map(std::path::PathBuf::from);
+        for (i, (name, bytes)) in seeds.iter().enumerate() {
+            match *name {
+                "store" => store(bytes),
+                "row" => row(bytes),
+                "stored_rows" => stored_rows(bytes),
+                _ => postings(bytes),
+            }
+            if let Some(folder) = folder.as_ref().map(|folder| folder.join(name)) {
+                std::fs::create_dir_all(&folder).unwrap();
+                std::fs::write(folder.join(i.to_string()), bytes).unwrap();
+            }
+        }
+        let n_seeds = |target: &str| seeds.iter().filter(|(name, _)| *name == target).count();
+        assert!(["row", "stored_rows", "postings"].iter().all(|target| n_seeds(target) > 0));
+    }
+
     #[test]
     fn postings_and_rows_of_any_bytes() {
         let mut rng = Rng(11);
@@ -216,9 +250,7 @@ mod tests {
                     mutate(&mut rng, &mut key, of_key);
                 }
                 mutate(&mut rng, &mut value, of_value);
-                bytes.push(key.len() as u8);
-                bytes.extend((value.len() as u16).to_le_bytes());
-                bytes.extend([key, value].concat());
+                bytes.extend(packed(&key, &value));
             }
             stored_rows(&bytes);
         }
