@@ -3,9 +3,9 @@
 
 use std::io::{self, BufRead, Read};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ingest::{Entry, Hint, Limits, Refusal, ingest_all};
+use ingest::{Entry, Hint, Limits, Reading, ingest_each};
 use serde::{Deserialize, Serialize};
 
 use crate::child::{self, Bounds, Ended};
@@ -28,41 +28,56 @@ struct Request {
     mime: Option<String>,
     password: Option<String>,
     limits: Limits,
+    /// Entries that are known already.
+    n_known: usize,
 }
 
-/// The documents of a file, as [`ingest_all`] gives them.
+/// The documents of a file, as [`ingest::ingest_all`] gives them. What a member of an archive does to its reader
+/// costs that member: another reader goes on behind it.
 pub fn read(bytes: &[u8], hint: &Hint<'_>, limits: &Limits) -> Vec<Entry> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seconds = number(SECONDS).map(Duration::from_secs);
+    let memory_bytes = number(MEGABYTES).map_or(MAX_MEMORY_BYTES, |megabytes| megabytes << 20);
+    let mut reading = Reading::new(hint.name, bytes.len() as u64, limits, seconds);
+    while reading.goes_on() {
+        run_one(bytes, hint, limits, memory_bytes, &mut reading);
+    }
+    reading.into_entries()
+}
+
+/// One reader, to its end.
+fn run_one(bytes: &[u8], hint: &Hint<'_>, limits: &Limits, memory_bytes: u64, reading: &mut Reading) {
     let request = Request {
         name: hint.name.to_owned(),
         mime: hint.mime.map(str::to_owned),
         password: hint.password.map(str::to_owned),
         limits: *limits,
+        n_known: reading.n_known(),
     };
     let line = serde_json::to_string(&request).expect("a request is plain data") + "\n";
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seconds = number(SECONDS).map(Duration::from_secs);
-    let bounds = Bounds {
-        time: seconds.unwrap_or_else(|| limits.max_time(bytes.len() as u64)),
-        memory_bytes: Some(number(MEGABYTES).map_or(MAX_MEMORY_BYTES, |megabytes| megabytes << 20)),
-    };
-    let reason = match child::run(&[COMMAND.as_ref()], &[line.as_bytes(), bytes], &bounds) {
-        Ended::Said(said) => match serde_json::from_slice(&said) {
-            Ok(entries) => return entries,
-            Err(_) => "its reader crashed".to_owned(),
-        },
-        Ended::TimedOut => format!("reading it took longer than {} s", bounds.time.as_secs()),
-        Ended::OutOfMemory => {
-            let n_mb = bounds.memory_bytes.unwrap_or_default() >> 20;
-            format!("reading it takes more memory than {n_mb} MB")
+    let bounds = Bounds { time: reading.patience(), memory_bytes: Some(memory_bytes) };
+    let (mut told_at, mut is_garbled) = (Instant::now(), false);
+    let mut hear = |line: Vec<u8>| {
+        match serde_json::from_slice(&line) {
+            Ok(told) => reading.told(told, told_at.elapsed()),
+            Err(_) => is_garbled = true,
         }
-        Ended::Crashed => "its reader crashed".to_owned(),
-        Ended::NotStarted(error) => format!("its reader did not start ({error})"),
+        told_at = Instant::now();
+        reading.patience()
     };
-    let refusal = Refusal::GivenUp { name: hint.name.to_owned(), reason };
-    vec![Entry { name: hint.name.to_owned(), n_bytes: bytes.len() as u64, outcome: Err(refusal) }]
+    let ended = child::run_lines(&[COMMAND.as_ref()], &[line.as_bytes(), bytes], &bounds, &mut hear);
+    match ended {
+        Ended::Said(_) if !is_garbled => reading.done(),
+        Ended::Said(_) | Ended::Crashed => reading.stopped("its reader crashed"),
+        Ended::TimedOut => reading.timed_out(),
+        Ended::OutOfMemory => {
+            reading.stopped(&format!("reading it takes more memory than {} MB", memory_bytes >> 20));
+        }
+        Ended::NotStarted(error) => reading.stopped(&format!("its reader did not start ({error})")),
+    }
 }
 
-/// The reader itself: reads what [`read`] gives it and prints the entries.
+/// The reader itself: reads what [`read`] gives it and prints what is told of it, a line each.
 pub fn run() -> Result<ExitCode> {
     let mut input = io::stdin().lock();
     let told = |error: io::Error| Error::Usage(format!("{COMMAND}: {error}"));
@@ -72,8 +87,10 @@ pub fn run() -> Result<ExitCode> {
         serde_json::from_str(&line).map_err(|error| Error::Usage(format!("{COMMAND}: {error}")))?;
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes).map_err(told)?;
-    let Request { name, mime, password, limits } = &request;
+    let Request { name, mime, password, limits, n_known } = &request;
     let hint = Hint { name, mime: mime.as_deref(), password: password.as_deref() };
-    output::line(&serde_json::to_string(&ingest_all(&bytes, &hint, limits))?);
+    ingest_each(&bytes, &hint, limits, *n_known, &mut |told| {
+        output::line(&serde_json::to_string(&told).expect("what is told is plain data"));
+    });
     Ok(ExitCode::SUCCESS)
 }

@@ -58,7 +58,7 @@ fn bombs_of_every_kind_cost_themselves_alone() {
 #[test]
 fn a_file_that_takes_too_long_or_too_much_memory_is_given_up() {
     let large = "Black tea wants four minutes. ".repeat(7 << 20);
-    let slow = slow(8);
+    let slow = slow(1, &[]);
     for (file, bound, says) in [
         (("slow.zip", slow.as_slice()), ("FOOTNOTE_READ_SECONDS", "1"), "it took longer than 1 s"),
         (("large.txt", large.as_bytes()), ("FOOTNOTE_READ_MB", "400"), "takes more memory than 400 MB"),
@@ -69,5 +69,17 @@ fn a_file_that_takes_too_long_or_too_much_memory_is_given_up() {
         let reasons = list(&report, "failed", "reason");
         let is_told = |reason: &&str| reason.contains(file.0) && reason.contains(says);
         assert!(!has_bound || reasons.iter().any(is_told), "{reasons:?}");
+    }
+}
+
+#[test]
+fn members_of_an_archive_that_stop_their_readers_cost_themselves() {
+    let report = index(&[("slow.zip", &slow(2, &[SOUND]))], &[("FOOTNOTE_READ_SECONDS", "1")]);
+    let added = list(&report, "added", "name");
+    assert!(added.iter().any(|name| name.ends_with(&format!("slow.zip/{}", SOUND.0))), "{report}");
+    let reasons = list(&report, "failed", "reason");
+    for name in ["slow.zip/0.pdf", "slow.zip/1.pdf"] {
+        let says = "was given up: reading it took longer than 1 s";
+        assert!(reasons.iter().any(|r| r.contains(&format!("{name} {says}"))), "{name}: {reasons:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Files that hold several documents: ZIP archives, and mail with its attachments.
 
 use crate::archive::{Archive, Fault};
-use crate::{Document, Hint, Limits, Refusal, Warning, ingest, mail, sniff};
+use crate::{Document, Hint, Kind, Limits, Refusal, Warning, ingest, mail, sniff};
 use serde::{Deserialize, Serialize};
 
 /// Archives within archives within archives are as deep as people pack.
@@ -33,16 +33,44 @@ pub struct Entry {
 /// assert!(entries[0].outcome.is_ok());
 /// ```
 pub fn ingest_all(bytes: &[u8], hint: &Hint, limits: &Limits) -> Vec<Entry> {
-    let mut reader = Reader { limits: *limits, password: hint.password, entries: Vec::new() };
+    let mut entries = Vec::new();
+    ingest_each(bytes, hint, limits, 0, &mut |told| {
+        if let Told::Read(entry) = told {
+            entries.push(entry);
+        }
+    });
+    entries
+}
+
+/// What is told of a file while it is read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Told {
+    /// A document is being read from now on.
+    Begun {
+        /// As it will be in its [`Entry`].
+        name: String,
+        /// Its size, unpacked.
+        n_bytes: u64,
+    },
+    /// What became of it, or of something that is no document.
+    Read(Entry),
+}
+
+/// [`ingest_all`], which tells each document as soon as it is read, and before that what is begun: what stops its
+/// reader is known then, and another one goes on behind it. The first `n_known` entries are not made again.
+pub fn ingest_each(bytes: &[u8], hint: &Hint, limits: &Limits, n_known: usize, tell: &mut dyn FnMut(Told)) {
+    let mut reader = Reader { limits: *limits, password: hint.password, n_known, n_entries: 0, tell };
     reader.file(bytes, hint, 0);
-    reader.entries
 }
 
 struct Reader<'a> {
     /// What is left of them.
     limits: Limits,
     password: Option<&'a str>,
-    entries: Vec<Entry>,
+    n_known: usize,
+    /// Those that are known, too.
+    n_entries: usize,
+    tell: &'a mut dyn FnMut(Told),
 }
 
 impl Reader<'_> {
@@ -55,26 +83,37 @@ impl Reader<'_> {
         {
             return self.members(&archive, hint.name, depth);
         }
-        let outcome = ingest(bytes, hint, &self.limits);
-        if matches!(&outcome, Err(Refusal::Unreadable { reason, .. }) if reason == Fault::TooLarge.reason()) {
-            self.halve_budget();
-        }
-        let is_mail = outcome.as_ref().is_ok_and(|(document, _)| document.kind == crate::Kind::Email);
-        self.entries.push(Entry { name: hint.name.to_owned(), n_bytes: bytes.len() as u64, outcome });
-        if is_mail && depth < MAX_DEPTH {
+        let is_mail = is_small && depth < MAX_DEPTH && sniff::kind_of(bytes, hint) == Ok(Kind::Email);
+        self.document(bytes, hint);
+        if is_mail {
             for file in mail::attachments(bytes) {
                 self.member(&file.bytes, &format!("{}/{}", hint.name, file.name), depth);
             }
         }
     }
 
+    fn document(&mut self, bytes: &[u8], hint: &Hint) {
+        let (name, n_bytes) = (hint.name.to_owned(), bytes.len() as u64);
+        if self.n_entries < self.n_known {
+            self.n_entries += 1;
+            return;
+        }
+        (self.tell)(Told::Begun { name: name.clone(), n_bytes });
+        let outcome = ingest(bytes, hint, &self.limits);
+        if matches!(&outcome, Err(Refusal::Unreadable { reason, .. }) if reason == Fault::TooLarge.reason()) {
+            self.halve_budget();
+        }
+        self.entry(Entry { name, n_bytes, outcome });
+    }
+
     fn members(&mut self, archive: &Archive<'_>, name: &str, depth: u32) {
-        let n_before = self.entries.len();
+        let n_before = self.n_entries;
         for member in archive.members().filter(|member| !is_of_a_system(&member.name)) {
             let name = format!("{name}/{}", member.name);
             if self.limits.max_members == 0 {
                 return self.refuse_rest(&name);
             }
+            let n_left = archive.n_left();
             match archive.unpack(member) {
                 Ok(bytes) => {
                     // What an archive within this one takes is taken from the same budget.
@@ -82,7 +121,7 @@ impl Reader<'_> {
                     self.member(&bytes, &name, depth);
                 }
                 Err(fault) => {
-                    if fault == Fault::TooLarge {
+                    if fault == Fault::TooLarge && archive.n_left() < n_left {
                         self.halve_budget();
                     }
                     let reason = fault.reason().to_owned();
@@ -93,7 +132,7 @@ impl Reader<'_> {
         if archive.is_cut {
             self.refuse_rest(name);
         }
-        if self.entries.len() == n_before {
+        if self.n_entries == n_before {
             self.refuse(Refusal::Empty { name: name.to_owned() }, name.to_owned());
         }
     }
@@ -118,7 +157,14 @@ impl Reader<'_> {
     }
 
     fn refuse(&mut self, refusal: Refusal, name: String) {
-        self.entries.push(Entry { name, n_bytes: 0, outcome: Err(refusal) });
+        self.entry(Entry { name, n_bytes: 0, outcome: Err(refusal) });
+    }
+
+    fn entry(&mut self, entry: Entry) {
+        self.n_entries += 1;
+        if self.n_entries > self.n_known {
+            (self.tell)(Told::Read(entry));
+        }
     }
 }
 

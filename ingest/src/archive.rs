@@ -113,7 +113,8 @@ impl<'a> Archive<'a> {
         self.unpack(self.find(name).ok_or(Fault::Missing)?)
     }
 
-    /// The bytes of a member. What it takes is taken from the budget, also if it fails.
+    /// The bytes of a member. What it takes is taken from the budget, also if it fails. One that says itself that it is
+    /// too large is not tried.
     pub(crate) fn unpack(&self, member: &Member) -> Result<Vec<u8>, Fault> {
         if member.is_encrypted {
             return Err(Fault::Encrypted);
@@ -121,10 +122,13 @@ impl<'a> Archive<'a> {
         let packed = self.packed(member).ok_or(Fault::Damaged)?;
         let n_left = self.n_left.get();
         let max_bytes = n_left.min(self.max_member_bytes);
+        if member.n_bytes > max_bytes {
+            return Err(Fault::TooLarge);
+        }
         let unpacked = match member.method {
             STORED if packed.len() as u64 > max_bytes => Err(Fault::TooLarge),
             STORED => Ok(packed.to_vec()),
-            DEFLATED => inflate(packed, max_bytes),
+            DEFLATED => inflate(packed, member.n_bytes, max_bytes),
             _ => Err(Fault::Method),
         };
         let n_taken = match &unpacked {
@@ -272,12 +276,16 @@ fn extra_field(mut extra: &[u8], id: u16) -> Option<&[u8]> {
 /// Unpacked at once; more is asked for as needed.
 const STEP_BYTES: usize = 64 << 10;
 
-/// A Deflate stream's content. One that ends early gives what it has.
-fn inflate(packed: &[u8], max_bytes: u64) -> Result<Vec<u8>, Fault> {
+/// A Deflate stream's content, of `n_bytes` as far as its archive knows. One that ends early gives what it has.
+fn inflate(packed: &[u8], n_bytes: u64, max_bytes: u64) -> Result<Vec<u8>, Fault> {
     let mut stream = Decompress::new(false);
     let mut unpacked: Vec<u8> = Vec::new();
+    // Little of what is packed shrinks to less than a tenth; what claims to gets room as it comes.
+    let mut n_more = n_bytes.min(10 * packed.len() as u64) as usize + STEP_BYTES;
     loop {
-        unpacked.reserve(STEP_BYTES.max(unpacked.len() / 2));
+        // Exact, and not beyond the limit: while a large one moves, it is in memory twice.
+        unpacked.reserve_exact(n_more.min((max_bytes as usize - unpacked.len()).saturating_add(STEP_BYTES)));
+        n_more = STEP_BYTES.max(unpacked.len() / 2);
         let n_before = stream.total_in();
         let rest = packed.get(n_before as usize..).unwrap_or_default();
         let status = stream.decompress_vec(rest, &mut unpacked, FlushDecompress::None);

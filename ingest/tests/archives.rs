@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "common/bombs.rs"]
+mod bombs;
 mod common;
 
+use bombs::understated;
 use common::{documents, documents_dir, ingest_within};
 use ingest::{Hint, Limits, Refusal, WarningCode, ingest_all};
 use std::io::{Read, Write};
@@ -126,12 +129,12 @@ fn changed_parts_are_harmless() {
 #[test]
 fn bombs_are_refused_or_cut() {
     let bomb = [HELLO, &vec![b' '; 600 << 20]].concat();
-    let (outcome, _) = ingest_within(MAX, "bomb.docx", docx(&bomb), None);
-    let refusal = outcome.expect_err("it expands to more than the limit");
-    assert!(
-        matches!(&refusal, Refusal::Unreadable { reason, .. } if reason.contains("expands")),
-        "{refusal}"
-    );
+    for file in [docx(&bomb), understated(docx(&bomb))] {
+        let (outcome, _) = ingest_within(MAX, "bomb.docx", file, None);
+        let refusal = outcome.expect_err("it expands to more than the limit");
+        let is_told = matches!(&refusal, Refusal::Unreadable { reason, .. } if reason.contains("expands"));
+        assert!(is_told, "{refusal}");
+    }
 
     let laughs = "<!DOCTYPE w [<!ENTITY a 'ha'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'>]><w:document><w:p><w:r><w:t>Hello&b;</w:t></w:r></w:p></w:document>";
     let (outcome, _) = ingest_within(MAX, "laughs.docx", docx(laughs.as_bytes()), None);
@@ -228,8 +231,24 @@ fn archives_of_documents_give_all_of_them() {
 }
 
 #[test]
+fn members_that_are_known_to_be_too_large_cost_the_others_nothing() {
+    let film = [0; 20_000];
+    let mut members: Vec<(String, &[u8])> = (0..9).map(|i| (format!("{i}.mp4"), film.as_slice())).collect();
+    let note = b"Hello there. ".repeat(300);
+    members.push(("z.txt".into(), &note));
+    let members: Vec<(&str, &[u8])> = members.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+    let limits = Limits { max_bytes: 5_000, max_unpacked_bytes: 5_000, ..Limits::default() };
+    let told = outcomes(&zip(&members), &limits);
+    assert!(told[..9].iter().all(|(_, told)| told.contains("expands")), "{told:?}");
+    assert!(told[9].1.starts_with("Hello there."), "{told:?}");
+    // What is not known beforehand is unpacked up to the limit.
+    let told = outcomes(&understated(zip(&members)), &limits);
+    assert!(told.iter().all(|(_, told)| told.contains("expands")), "{told:?}");
+}
+
+#[test]
 fn archives_of_archives_of_bombs_end() {
-    let bomb = zip(&[("bomb.txt", &vec![b'x'; 300 << 20])]);
+    let bomb = understated(zip(&[("bomb.txt", &vec![b'x'; 300 << 20])]));
     let bombs: Vec<(String, &[u8])> = (0..50).map(|i| (format!("{i}.zip"), bomb.as_slice())).collect();
     let members: Vec<(&str, &[u8])> = bombs.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
     let limits = Limits { max_unpacked_bytes: 64 << 20, ..Limits::default() };

@@ -4,7 +4,7 @@
 //! the page chose; every event that answers it carries the same id. Id 0 belongs to no request.
 
 use assistant::{Answer, Quote, Scope, Source, State};
-use ingest::Entry;
+use ingest::Told;
 use serde::{Deserialize, Serialize};
 
 use crate::{LibraryEvent, LibraryRequest, ModelsEvent, ModelsRequest, QueueRequest};
@@ -132,6 +132,9 @@ pub struct Setup {
     /// A mirror of the model hub, from which models are fetched instead.
     #[serde(default)]
     pub mirror: Option<String>,
+    /// Seconds that reading a document may take, and all of an archive; `None` for what its size allows.
+    #[serde(default)]
+    pub read_seconds: Option<u32>,
 }
 
 /// Which tier computes.
@@ -340,13 +343,17 @@ pub struct ToIngest {
     pub mime: String,
     /// Opens an encrypted document.
     pub password: Option<String>,
+    /// Entries that an earlier worker told of; they are left out.
+    pub n_known: usize,
 }
 
 /// What the ingest worker answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FromIngest {
-    /// What is in the file: most often one document, or the reason why there is none.
-    Read(Vec<Entry>),
+    /// A document is begun, or this became of it.
+    Told(Told),
+    /// That was all of the file.
+    Done,
     /// The parser died of it.
     Crashed {
         /// Its last words.
@@ -374,6 +381,7 @@ impl FromIngest {
 mod tests {
     use super::*;
     use crate::Jobs;
+    use ingest::Entry;
 
     fn survives<T>(message: T)
     where
@@ -392,6 +400,7 @@ mod tests {
             generator_model: Some("mine".into()),
             generator_later: true,
             mirror: None,
+            read_seconds: Some(3),
         };
         survives(ToEngine { id: 1, request: Request::Open(setup) });
         let scope = Scope { tags: vec!["été".into()], ..Scope::default() };
@@ -413,7 +422,7 @@ mod tests {
         });
         survives(FromEngine { id: 0, event: Event::Embedded { vectors: vec![vec![0.1, -1e-30, 1.0]] } });
         let outcome = Err(ingest::Refusal::PasswordNeeded { name: "a.pdf".into() });
-        survives(FromIngest::Read(vec![Entry { name: "a.pdf".into(), n_bytes: 1, outcome }]));
+        survives(FromIngest::Told(Told::Read(Entry { name: "a.pdf".into(), n_bytes: 1, outcome })));
     }
 
     #[test]

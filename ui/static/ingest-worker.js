@@ -3,4 +3,5 @@ import init from "./ingest.js";
 
 self.early = [];
 self.onmessage = (event) => self.early.push(event);
-init().catch((error) => self.postMessage(JSON.stringify({ Crashed: { message: String(error) } })));
+// A trap while a message that came early is read reaches the engine as any other does.
+init().catch(reportError);

@@ -30,56 +30,61 @@ pub fn bombs() -> Vec<Bomb> {
     let table = "xref\n0 4294967295\ntrailer << /Size 4294967295 /Root 1 0 R >>";
     let expands = Some("expands");
     let bomb = |name, bytes, gives, says| Bomb { name, bytes, gives, says };
-    let archive = zip(&[("bomb.txt", &blanks), ("fine.txt", b"Black tea wants four minutes.")]);
+    let archive = understated(zip(&[("bomb.txt", &blanks), ("fine.txt", b"Black tea wants four minutes.")]));
     let package = docx(&[document.as_bytes(), &blanks].concat());
     let laughs = docx(format!("{entities}{document}&b;</w:t></w:r></w:p></w:document>").as_bytes());
     let deep = docx(format!("{document}</w:t></w:r></w:p>{}", "<w:p>".repeat(200_000)).as_bytes());
     vec![
         bomb("b-archive.zip", archive, Some("b-archive.zip/fine.txt"), expands),
         bomb("c-package.docx", package, None, expands),
-        bomb("d-stream.pdf", pdf(&[SHOWN, &blanks].concat(), None), Some("d-stream.pdf"), None),
+        bomb("d-stream.pdf", pdf(&[SHOWN, &blanks].concat(), 1, None), Some("d-stream.pdf"), None),
         bomb("e-entities.docx", laughs, Some("e-entities.docx"), None),
         bomb("f-nesting.docx", deep, Some("f-nesting.docx"), None),
-        bomb("g-table.pdf", pdf(SHOWN, Some(table)), Some("g-table.pdf"), None),
+        bomb("g-table.pdf", pdf(SHOWN, 1, Some(table)), Some("g-table.pdf"), None),
         bomb("h-nesting.json", "[".repeat(1 << 18).into_bytes(), Some("h-nesting.json"), None),
     ]
 }
 
-/// An archive of documents each of which keeps its reader busy for a second or more: together they take longer
-/// than one file may.
-pub fn slow(n_documents: usize) -> Vec<u8> {
-    let drawn = pdf(&b"BT /F1 12 Tf (x) Tj ET\n".repeat(1 << 20), None);
+/// An archive of documents each of which keeps its reader busy for seconds, and of others after them.
+pub fn slow(n_documents: usize, others: &[(&str, &[u8])]) -> Vec<u8> {
+    let drawn = pdf(&b"BT /F1 12 Tf (x) Tj ET\n".repeat(80_000), 120, None);
     let names: Vec<String> = (0..n_documents).map(|i| format!("{i}.pdf")).collect();
-    let members: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), drawn.as_slice())).collect();
-    zip(&members)
+    let slow = names.iter().map(|name| (name.as_str(), drawn.as_slice()));
+    zip(&slow.chain(others.iter().copied()).collect::<Vec<_>>())
+}
+
+/// A page of so many elements that their tree takes more memory than a browser's reader may have.
+pub fn wide() -> Vec<u8> {
+    b"<p>x".repeat(7 << 20)
 }
 
 const SHOWN: &[u8] = b"BT /F1 12 Tf 72 700 Td (Hello there) Tj ET";
 
-/// A PDF of one page whose content is compressed, with its own cross-reference table or another one.
-fn pdf(content: &[u8], table: Option<&str>) -> Vec<u8> {
+/// A PDF whose pages share a content that is compressed, with its own cross-reference table or another one.
+fn pdf(content: &[u8], n_pages: usize, table: Option<&str>) -> Vec<u8> {
     let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(content).expect("memory takes all");
     let packed = packed.finish().expect("memory takes all");
     let head = format!("<< /Length {} /Filter /FlateDecode >>\nstream\n", packed.len());
-    let stream = [head.as_bytes(), &packed, b"\nendstream"].concat();
     let font = "/Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>";
-    let page = format!("<< /Type /Page /Parent 2 0 R /Contents 4 0 R {font} >>");
-    let objects: [&[u8]; 4] = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        page.as_bytes(),
-        &stream,
+    let page = format!("<< /Type /Page /Parent 2 0 R /Contents 3 0 R {font} >>");
+    let kids: String = (4..4 + n_pages).map(|number| format!("{number} 0 R ")).collect();
+    let mut objects = vec![
+        b"<< /Type /Catalog /Pages 2 0 R >>".to_vec(),
+        format!("<< /Type /Pages /Kids [{kids}] /Count {n_pages} >>").into_bytes(),
+        [head.as_bytes(), &packed, b"\nendstream"].concat(),
     ];
+    objects.resize(3 + n_pages, page.into_bytes());
+    let n_objects = objects.len() + 1;
     let mut file = b"%PDF-1.4\n".to_vec();
-    let mut rows = String::from("xref\n0 5\n0000000000 65535 f \n");
+    let mut rows = format!("xref\n0 {n_objects}\n0000000000 65535 f \n");
     for (i, object) in objects.into_iter().enumerate() {
         writeln!(rows, "{:010} 00000 n ", file.len()).expect("memory takes all");
-        file.extend([format!("{} 0 obj\n", i + 1).as_bytes(), object, b"\nendobj\n"].concat());
+        file.extend([format!("{} 0 obj\n", i + 1).as_bytes(), &object, b"\nendobj\n"].concat());
     }
     let at = file.len();
-    let table = table.map_or(rows + "trailer << /Size 5 /Root 1 0 R >>", str::to_owned);
-    file.extend(format!("{table}\nstartxref\n{at}\n%%EOF").into_bytes());
+    let own = format!("{rows}trailer << /Size {n_objects} /Root 1 0 R >>");
+    file.extend(format!("{}\nstartxref\n{at}\n%%EOF", table.unwrap_or(&own)).into_bytes());
     file
 }
 
@@ -90,6 +95,15 @@ fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
         file.write_all(bytes).expect("memory takes all");
     }
     file.finish().expect("memory takes all").into_inner()
+}
+
+/// The archive with a directory that gives each member a size of one byte.
+pub fn understated(mut archive: Vec<u8>) -> Vec<u8> {
+    let entries = archive.windows(4).enumerate().filter(|(_, bytes)| bytes == b"PK\x01\x02");
+    for at in entries.map(|(at, _)| at).collect::<Vec<_>>() {
+        archive[at + 24..at + 28].copy_from_slice(&1u32.to_le_bytes());
+    }
+    archive
 }
 
 fn docx(document: &[u8]) -> Vec<u8> {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bad_input;
+mod bombs;
 mod damage;
 mod engine;
 mod families;

@@ -8,21 +8,21 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 pub fn start() {
     std::panic::set_hook(Box::new(|info| post(&FromIngest::Crashed { message: info.to_string() })));
-    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(|event: MessageEvent| post(&read(&event)));
+    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(|event: MessageEvent| read(&event));
     scope().set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     for event in early() {
-        post(&read(&event));
+        read(&event);
     }
     on_message.forget();
 }
 
-/// The message is `[JSON of ToIngest, ArrayBuffer]`.
-fn read(event: &MessageEvent) -> FromIngest {
+/// The message is `[JSON of ToIngest, ArrayBuffer]`. What is read is told at once, so that it outlives this worker.
+fn read(event: &MessageEvent) {
     let parts: Array = event.data().unchecked_into();
     let text = parts.get(0).as_string().unwrap_or_default();
     let request: ToIngest = match serde_json::from_str(&text) {
         Ok(request) => request,
-        Err(error) => return FromIngest::Crashed { message: error.to_string() },
+        Err(error) => return post(&FromIngest::Crashed { message: error.to_string() }),
     };
     let bytes = Uint8Array::new(&parts.get(1)).to_vec();
     let hint = ingest::Hint {
@@ -30,7 +30,9 @@ fn read(event: &MessageEvent) -> FromIngest {
         mime: Some(request.mime.as_str()).filter(|mime| !mime.is_empty()),
         password: request.password.as_deref(),
     };
-    FromIngest::Read(ingest::ingest_all(&bytes, &hint, &ingest::Limits::default()))
+    let limits = ingest::Limits::default();
+    ingest::ingest_each(&bytes, &hint, &limits, request.n_known, &mut |told| post(&FromIngest::Told(told)));
+    post(&FromIngest::Done);
 }
 
 fn post(reply: &FromIngest) {

@@ -1,13 +1,12 @@
 //! From a file the user chose to a parsed document: its bytes, their hash, and a disposable worker that
 //! parses them, so that a hostile file costs one file.
 
-use futures_channel::oneshot;
+use futures_channel::mpsc;
+use futures_util::StreamExt;
 use futures_util::future::{Either, select};
-use ingest::{Limits, Refusal};
+use ingest::{Limits, Reading, Refusal};
 use js_sys::{Array, ArrayBuffer, Uint8Array};
-use std::cell::RefCell;
 use std::pin::pin;
-use std::rc::Rc;
 use std::time::Duration;
 use ui::{FromIngest, ToIngest};
 use wasm_bindgen::prelude::*;
@@ -33,13 +32,31 @@ pub async fn read(file: &File, name: &str) -> Result<ArrayBuffer, Refusal> {
     Ok(bytes.unchecked_into())
 }
 
-/// Parses a file's bytes, which are taken away.
-pub async fn parse_bytes(bytes: &ArrayBuffer, request: &ToIngest) -> Result<Vec<ingest::Entry>, Refusal> {
-    let limit = Limits::default().max_time(bytes.byte_length().into());
-    match run(request, bytes, limit).await {
-        FromIngest::Read(entries) => Ok(entries),
-        FromIngest::Crashed { message } => {
-            Err(Refusal::GivenUp { name: request.name.clone(), reason: message })
+/// Lets one disposable worker read on in a file, as far as it comes. Its bytes are taken away.
+pub async fn read_on(bytes: &ArrayBuffer, request: &ToIngest, reading: &mut Reading) {
+    let (sender, mut replies) = mpsc::unbounded();
+    let worker = match Disposable::spawn(sender) {
+        Ok(worker) => worker,
+        Err(error) => return reading.stopped(&format!("its reader did not start ({error:?})")),
+    };
+    let text = serde_json::to_string(request).expect("messages are plain data");
+    let message = Array::of2(&text.into(), bytes);
+    if let Err(error) = worker.worker.post_message_with_transfer(&message, &Array::of1(bytes)) {
+        return reading.stopped(&format!("its bytes could not be handed over ({error:?})"));
+    }
+    let mut told_ms = platform::now_ms();
+    loop {
+        let clock = pin!(platform::sleep_ms(reading.patience().as_millis() as u32));
+        match select(replies.next(), clock).await {
+            Either::Left((Some(FromIngest::Told(told)), _)) => {
+                let now = platform::now_ms();
+                reading.told(told, Duration::from_secs_f64((now - told_ms).max(0.0) / 1e3));
+                told_ms = now;
+            }
+            Either::Left((Some(FromIngest::Done), _)) => return reading.done(),
+            Either::Left((Some(FromIngest::Crashed { message }), _)) => return reading.stopped(&message),
+            Either::Left((None, _)) => return reading.stopped("its reader ended without a word"),
+            Either::Right(_) => return reading.timed_out(),
         }
     }
 }
@@ -55,32 +72,6 @@ pub async fn hash(bytes: &ArrayBuffer) -> Result<[u8; 32], String> {
     Ok(sha256)
 }
 
-/// Runs one ingest worker on `bytes`, which it takes over.
-async fn run(request: &ToIngest, bytes: &ArrayBuffer, limit: Duration) -> FromIngest {
-    let (sender, reply) = oneshot::channel();
-    let worker = match Disposable::spawn(sender) {
-        Ok(worker) => worker,
-        Err(error) => {
-            return FromIngest::Crashed { message: format!("its reader did not start ({error:?})") };
-        }
-    };
-    let text = serde_json::to_string(request).expect("messages are plain data");
-    let message = Array::of2(&text.into(), bytes);
-    if let Err(error) = worker.worker.post_message_with_transfer(&message, &Array::of1(bytes)) {
-        return FromIngest::Crashed { message: format!("its bytes could not be handed over ({error:?})") };
-    }
-    let clock = pin!(platform::sleep_ms(limit.as_millis() as u32));
-    match select(reply, clock).await {
-        Either::Left((Ok(reply), _)) => reply,
-        Either::Left((Err(_), _)) => {
-            FromIngest::Crashed { message: "its reader ended without a word".into() }
-        }
-        Either::Right(_) => {
-            FromIngest::Crashed { message: format!("reading it took longer than {} s", limit.as_secs()) }
-        }
-    }
-}
-
 /// A worker that ends when this is dropped, whatever it does at that moment.
 struct Disposable {
     worker: Worker,
@@ -89,16 +80,13 @@ struct Disposable {
 }
 
 impl Disposable {
-    fn spawn(sender: oneshot::Sender<FromIngest>) -> Result<Self, JsValue> {
+    fn spawn(sender: mpsc::UnboundedSender<FromIngest>) -> Result<Self, JsValue> {
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
         let worker = Worker::new_with_options("ingest-worker.js", &options)?;
-        let sender = Rc::new(RefCell::new(Some(sender)));
         let answer = move |reply: FromIngest| {
-            if let Some(sender) = sender.borrow_mut().take() {
-                // The receiver may have given up already; then nobody wants the reply.
-                let _ = sender.send(reply);
-            }
+            // The receiver may have given up already; then nobody wants the reply.
+            let _ = sender.unbounded_send(reply);
         };
         let fail = answer.clone();
         let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {

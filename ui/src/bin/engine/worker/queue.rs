@@ -1,8 +1,10 @@
 //! The queue of files: requests about it, and the work on it while nothing is asked.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use assistant::{Assistant, Enqueued, Error, FolderFile, Job, JobStage, SourceFile, Work};
+use ingest::{Limits, Reading};
 use js_sys::Uint8Array;
 use ui::{Asker, Event, FileName, Jobs, LibraryEvent, QueueRequest, ToIngest};
 use web_sys::File;
@@ -16,10 +18,21 @@ const TELL_MS: f64 = 200.0;
 /// What is at work.
 #[derive(Default)]
 pub struct Queue {
+    reading: Option<AtRead>,
     work: Option<(Job, Work)>,
     /// Those that were given for jobs whose turn has not come since.
     passwords: BTreeMap<u64, String>,
     told_ms: f64,
+    /// Instead of the usual limits, what reading a document may take.
+    pub read_time: Option<Duration>,
+}
+
+/// A file of which not all is read: one reader after the other, as long as they come to an end before it.
+struct AtRead {
+    job: Job,
+    password: Option<String>,
+    reading: Reading,
+    ms: f64,
 }
 
 impl Queue {
@@ -86,9 +99,9 @@ impl Queue {
 
     /// Does a step of work; `false` when there is none.
     pub async fn work(&mut self, assistant: &mut Assistant) -> bool {
-        let job = match &self.work {
-            Some((job, _)) => job.clone(),
-            None => match assistant.next_job() {
+        let job = match (&self.work, &self.reading) {
+            (Some((job, _)), _) | (None, Some(AtRead { job, .. })) => job.clone(),
+            (None, None) => match assistant.next_job() {
                 Some(job) => job,
                 None => return false,
             },
@@ -96,7 +109,7 @@ impl Queue {
         let name = job.file.name.clone();
         let stepped = match &mut self.work {
             Some((_, work)) => work.step(assistant).await.map(|step| step.is_some()),
-            None => self.begin(assistant, job.clone()).await,
+            None => self.read(assistant, job.clone()).await,
         };
         let goes_on = match stepped {
             Ok(goes_on) => goes_on,
@@ -125,19 +138,34 @@ impl Queue {
         true
     }
 
-    /// Parses a job's file; `false` when it has ended with that.
-    async fn begin(&mut self, assistant: &mut Assistant, job: Job) -> Result<bool, Error> {
+    /// Runs one reader on a job's file; `false` when the job has ended with that.
+    async fn read(&mut self, assistant: &mut Assistant, job: Job) -> Result<bool, Error> {
+        let at_read = self.reading.take();
         let Some(SourceFile { name, mime, bytes }) = assistant.job_file(job.id.0).await? else {
             return Ok(false);
         };
         wire::post_all(self.state(assistant));
+        let mut at_read = at_read.unwrap_or_else(|| {
+            let reading = Reading::new(&name, bytes.len() as u64, &Limits::default(), self.read_time);
+            AtRead { password: self.passwords.remove(&job.id.0), job, reading, ms: 0.0 }
+        });
         let started = platform::now_ms();
         let buffer = Uint8Array::from(bytes.as_slice()).buffer();
         drop(bytes);
-        let request =
-            ToIngest { name, mime: mime.unwrap_or_default(), password: self.passwords.remove(&job.id.0) };
-        let entries = files::parse_bytes(&buffer, &request).await?;
-        let work = Work::begin(assistant, job.id.0, entries, platform::now_ms() - started).await?;
+        let request = ToIngest {
+            name,
+            mime: mime.unwrap_or_default(),
+            password: at_read.password.clone(),
+            n_known: at_read.reading.n_known(),
+        };
+        files::read_on(&buffer, &request, &mut at_read.reading).await;
+        at_read.ms += platform::now_ms() - started;
+        if at_read.reading.goes_on() {
+            self.reading = Some(at_read);
+            return Ok(true);
+        }
+        let AtRead { job, reading, ms, .. } = at_read;
+        let work = Work::begin(assistant, job.id.0, reading.into_entries(), ms).await?;
         self.work = Some((job, work));
         Ok(true)
     }
@@ -168,9 +196,8 @@ impl Queue {
 
     /// Drops the work on these jobs; what it has written down stays.
     fn let_go(&mut self, jobs: &[u64]) {
-        if self.work.as_ref().is_some_and(|(job, _)| jobs.contains(&job.id.0)) {
-            self.work = None;
-        }
+        self.work.take_if(|(job, _)| jobs.contains(&job.id.0));
+        self.reading.take_if(|at_read| jobs.contains(&at_read.job.id.0));
     }
 }
 

@@ -1,5 +1,7 @@
 //! What each request does. The assistant does the work; this translates.
 
+use std::time::Duration;
+
 use assistant::{AnswerEvent, AskOptions, Assistant, Error, Options, Place, Progress, Scope};
 use models::Store;
 use ui::{
@@ -109,6 +111,7 @@ impl Engine {
                 Err(error) => return Err(error.to_string()),
             }
             self.owes_generator = wants_generator && is_urgent;
+            self.queue.read_time = setup.read_seconds.map(|n_seconds| Duration::from_secs(n_seconds.into()));
             if !is_urgent {
                 library::tidy().await;
             }

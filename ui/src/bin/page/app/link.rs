@@ -370,7 +370,7 @@ fn query() -> UrlSearchParams {
 }
 
 /// The settings in the address: `?tier=cpu`, `?tier=gpu`, `?tier=gpu-all`, `?generator=off` or a model's name (else the
-/// one that was chosen on the page), `?threads=2`, `?mirror=https://..`.
+/// one that was chosen on the page), `?threads=2`, `?mirror=https://..`, `?read-seconds=60`.
 fn setup() -> Setup {
     let query = query();
     let tier = match query.get("tier").as_deref() {
@@ -380,6 +380,7 @@ fn setup() -> Setup {
         _ => TierChoice::Auto,
     };
     let threads = query.get("threads").and_then(|n_threads| n_threads.parse().ok());
+    let read_seconds = query.get("read-seconds").and_then(|n_seconds| n_seconds.parse().ok());
     let generator = query.get("generator").or_else(models::chosen);
     Setup {
         tier,
@@ -388,6 +389,7 @@ fn setup() -> Setup {
         generator_model: generator.filter(|name| name != models::OFF && name != "on"),
         generator_later: true,
         mirror: query.get("mirror"),
+        read_seconds,
     }
 }
 
