@@ -286,8 +286,8 @@ fn inflate(packed: &[u8], n_bytes: u64, max_bytes: u64) -> Result<Vec<u8>, Fault
         // Exact, and not beyond the limit: while a large one moves, it is in memory twice.
         unpacked.reserve_exact(n_more.min((max_bytes as usize - unpacked.len()).saturating_add(STEP_BYTES)));
         n_more = STEP_BYTES.max(unpacked.len() / 2);
-        let n_before = stream.total_in();
-        let rest = packed.get(n_before as usize..).unwrap_or_default();
+        let n_before = (stream.total_in(), stream.total_out());
+        let rest = packed.get(n_before.0 as usize..).unwrap_or_default();
         let status = stream.decompress_vec(rest, &mut unpacked, FlushDecompress::None);
         if unpacked.len() as u64 > max_bytes {
             return Err(Fault::TooLarge);
@@ -295,7 +295,7 @@ fn inflate(packed: &[u8], n_bytes: u64, max_bytes: u64) -> Result<Vec<u8>, Fault
         let has_room = unpacked.len() < unpacked.capacity();
         match status {
             Ok(Status::StreamEnd) => return Ok(unpacked),
-            Ok(_) if !has_room || stream.total_in() > n_before => {}
+            Ok(_) if !has_room || (stream.total_in(), stream.total_out()) != n_before => {}
             _ if unpacked.is_empty() => return Err(Fault::Damaged),
             _ => return Ok(unpacked),
         }
