@@ -52,7 +52,8 @@ impl Assistant {
         }
         progress(Progress::Reading { name: file.name.clone() });
         let hint = Hint { name: &file.name, mime: file.mime.as_deref(), password: None };
-        let entries = (self.options.read)(&file.bytes, &hint, &self.options.limits);
+        let read = self.options.read.unwrap_or(ingest::ingest_all);
+        let entries = read(&file.bytes, &hint, &self.options.limits);
         self.add_entries(&file.name, sha256, entries, progress).await
     }
 

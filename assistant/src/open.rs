@@ -36,19 +36,6 @@ pub enum Reranking {
 /// that crashes or hangs costs nothing else.
 pub type Read = fn(&[u8], &ingest::Hint<'_>, &ingest::Limits) -> Vec<ingest::Entry>;
 
-/// Who reads where nobody is named.
-#[cfg(not(target_arch = "wasm32"))]
-const READ: Read = ingest::ingest_all;
-/// In a tab another worker reads and hands over what it found ([`crate::Work::begin`]): the readers are a
-/// quarter of what the engine's program would be with them.
-#[cfg(target_arch = "wasm32")]
-const READ: Read = |bytes, hint, _| {
-    let (name, n_bytes) = (hint.name.to_owned(), bytes.len() as u64);
-    let reason = "this program has no readers".to_owned();
-    let outcome = Err(ingest::Refusal::GivenUp { name: name.clone(), reason });
-    vec![ingest::Entry { name, n_bytes, outcome }]
-};
-
 /// How to open an [`crate::Assistant`].
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -80,8 +67,9 @@ pub struct Options {
     pub chunk_policy: ingest::ChunkPolicy,
     /// Bounds on the work one document may cause.
     pub limits: ingest::Limits,
-    /// Who reads the files that are added, within these bounds: this program, but none in a tab.
-    pub read: Read,
+    /// Who reads the files that are added, within these bounds; `None` for this program itself. A tab's engine adds
+    /// what another worker has read, and is a sixth smaller without the readers, so nothing here may name them.
+    pub read: Option<Read>,
     /// Stops a model's download.
     pub cancel: Cancel,
 }
@@ -103,7 +91,7 @@ impl Options {
             memory_budget: (usize::BITS == 32).then_some(MAX_TAB_BYTES),
             chunk_policy: ingest::ChunkPolicy::default(),
             limits: ingest::Limits::default(),
-            read: READ,
+            read: None,
             cancel: Cancel::new(),
         }
     }

@@ -305,7 +305,8 @@ impl Assistant {
         progress(Progress::Reading { name: file.name.clone() });
         let started = platform::now_ms();
         let hint = Hint { name: &file.name, mime: file.mime.as_deref(), password: None };
-        let entries = (self.options.read)(&file.bytes, &hint, &self.options.limits);
+        let read = self.options.read.unwrap_or(ingest::ingest_all);
+        let entries = read(&file.bytes, &hint, &self.options.limits);
         let read_ms = platform::now_ms() - started;
         let worked = async {
             let mut work = Work::begin(self, job, entries, read_ms).await?;

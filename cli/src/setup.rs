@@ -1,6 +1,6 @@
 //! From the options of a command to an open assistant.
 
-use assistant::{Access, Assistant, Library, Options, Place, Reranking};
+use assistant::{Access, Assistant, Library, Options, Place, Read, Reranking};
 use models::Store;
 use runtime::{KernelPolicy, KernelVariant, TierChoice};
 
@@ -86,7 +86,7 @@ pub fn options(shared: &Shared, place: Place) -> Result<Options> {
     let (embedder, dimensions, reranker) = (shared.embedder.clone(), shared.dimensions, reranker(shared));
     let generator_model = shared.generator.clone();
     let usual = Options::new(place, store(shared)?);
-    let read = reader::read;
+    let read: Option<Read> = Some(reader::read);
     Ok(Options { embedder, dimensions, generator_model, reranker, tier, kernels, read, ..usual })
 }
 
