@@ -51,10 +51,15 @@ impl Assistant {
             return Ok(AddedAll { added: vec![added], refused: Vec::new() });
         }
         progress(Progress::Reading { name: file.name.clone() });
+        let entries = self.read(file);
+        self.add_entries(&file.name, sha256, entries, progress).await
+    }
+
+    /// All documents of a file, by whoever reads.
+    pub(crate) fn read(&self, file: &SourceFile) -> Vec<Entry> {
         let hint = Hint { name: &file.name, mime: file.mime.as_deref(), password: None };
         let read = self.options.read.unwrap_or(ingest::ingest_all);
-        let entries = read(&file.bytes, &hint, &self.options.limits);
-        self.add_entries(&file.name, sha256, entries, progress).await
+        read(&file.bytes, &hint, &self.options.limits)
     }
 
     async fn add_entries(

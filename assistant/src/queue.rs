@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use ingest::Hint;
 use serde::{Deserialize, Serialize};
 use vectordb::{CollectionId, Job, JobId, JobStage, NewJob};
 
@@ -304,9 +303,7 @@ impl Assistant {
         let Some(file) = self.job_file(job).await? else { return Ok(None) };
         progress(Progress::Reading { name: file.name.clone() });
         let started = platform::now_ms();
-        let hint = Hint { name: &file.name, mime: file.mime.as_deref(), password: None };
-        let read = self.options.read.unwrap_or(ingest::ingest_all);
-        let entries = read(&file.bytes, &hint, &self.options.limits);
+        let entries = self.read(&file);
         let read_ms = platform::now_ms() - started;
         let worked = async {
             let mut work = Work::begin(self, job, entries, read_ms).await?;

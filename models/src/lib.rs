@@ -16,9 +16,10 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The list of models is `catalog.toml`. Stronger ones ([`HubModel`]), and any other of the hub by `owner/name`, are pinned when they are first
-//! fetched: the hub says which files there are, with their sizes and hashes, and what it said is kept beside
-//! them. From then on they are checked like the built-in ones. [`Store::find`] also takes a folder's path.
+//! The list of models is `catalog.toml`. Stronger ones ([`HubModel`]), and any other of the hub by
+//! `owner/name`, are pinned when they are first fetched: the hub says which files there are, with their sizes
+//! and hashes, and what it said is kept beside them. From then on they are checked like the built-in ones.
+//! [`Store::find`] also takes a folder's path.
 //!
 //! Large files come in ranges, a few at a time; each is hashed while it comes. [`Store::import`] takes in files
 //! that the user has, [`Store::export`] gives them out, [`Store::remove`] deletes a model.
