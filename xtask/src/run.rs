@@ -4,6 +4,10 @@ use std::env;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use crate::{Outcome, workspace};
 
@@ -24,22 +28,47 @@ pub fn cargo(args: &[&str]) -> Command {
     command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), args)
 }
 
+/// How often a command that runs is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// Something that runs beside others failed, so the task fails whatever they do.
+static HAS_FAILED: AtomicBool = AtomicBool::new(false);
+
 /// Runs a command to its end; anything but success is an error that shows the command.
 pub fn run(command: &mut Command) -> Outcome {
-    run_beside(command, || Ok(()))
-}
-
-/// Runs a command beside `work` and waits for both; when `work` fails, the command is ended.
-pub fn run_beside(command: &mut Command, work: impl FnOnce() -> Outcome) -> Outcome {
     let shown = shown(command);
     let mut child = command.spawn().map_err(|e| format!("`{shown}` cannot be started: {e}"))?;
-    if let Err(error) = work() {
-        child.kill()?;
-        child.wait()?;
-        return Err(error);
-    }
-    let status = child.wait()?;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if HAS_FAILED.load(Ordering::Relaxed) {
+            child.kill()?;
+            child.wait()?;
+            return Err(format!("`{shown}` was ended").into());
+        }
+        thread::sleep(LOOK);
+    };
     if status.success() { Ok(()) } else { Err(format!("`{shown}` failed ({status})").into()) }
+}
+
+/// Does pieces of work beside each other and waits for all. The first that fails ends the commands of
+/// the others, and its error is the one that is returned.
+pub fn beside(works: &[&(dyn Fn() -> Outcome + Sync)]) -> Outcome {
+    let first = Mutex::new(None);
+    thread::scope(|scope| {
+        for work in works {
+            scope.spawn(|| {
+                if let Err(error) = work() {
+                    HAS_FAILED.store(true, Ordering::Relaxed);
+                    let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+                    first.get_or_insert_with(|| error.to_string());
+                }
+            });
+        }
+    });
+    HAS_FAILED.store(false, Ordering::Relaxed);
+    let first = first.into_inner().unwrap_or_else(PoisonError::into_inner);
+    first.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// What a command prints; `None` when it fails or is not there.
@@ -70,4 +99,19 @@ pub fn find_program(names: &[&str]) -> Option<PathBuf> {
 fn shown(command: &Command) -> String {
     let words = [command.get_program()].into_iter().chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_ends_what_runs_beside_it() {
+        let began = std::time::Instant::now();
+        let nested = || beside(&[&|| run(&mut command("sleep", &["600"]))]);
+        let error = beside(&[&nested, &|| run(&mut command("false", &[]))]).unwrap_err();
+        assert!(error.to_string().starts_with("`false` failed"), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(60));
+        beside(&[&|| run(&mut command("true", &[])), &|| Ok(())]).unwrap();
+    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::run::{cargo, run, run_beside, say};
+use crate::run::{beside, cargo, run, say};
 use crate::wasm::Build;
 use crate::{Outcome, browser, serve, tidy, wasm, web};
 
@@ -29,17 +29,20 @@ pub fn test(filter: Option<&str>) -> Outcome {
     step("format, sizes");
     tidy::check_format()?;
     tidy::check_sizes()?;
-    step("web app, programs, tests");
-    // The command line is built with its tests; alone it would be built with other features, all anew.
-    // Linking a wasm program keeps one core busy; the others build what is native meanwhile.
-    run_beside(&mut cargo(&["test", "--workspace", "--no-run", "--quiet"]), || {
+    step("web app, programs, tests, lints");
+    // Linking a wasm program keeps one core busy; the others build and check what is native meanwhile.
+    let native = || {
+        // The command line is built with its tests; alone it would be built with other features, all anew.
+        run(&mut cargo(&["test", "--workspace", "--no-run", "--quiet"]))?;
+        tidy::lint()
+    };
+    let web = || {
         web::build()?;
         web::build_tests()
-    })?;
+    };
+    beside(&[&native, &web])?;
     step("models");
     serve::fetch_models()?;
-    step("lints");
-    tidy::lint()?;
     step("tests");
     let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
     tests.args(filter);

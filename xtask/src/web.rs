@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::run::{cargo, run, say};
+use crate::run::{beside, cargo, run, say};
 use crate::wasm::Build;
 use crate::{Outcome, pack, paths, shell, wasm, workspace};
 
@@ -43,13 +43,14 @@ fn build_as(builds: &[(Build, &[&str])]) -> Outcome<PathBuf> {
     let dist = paths::web_dist();
     fs::create_dir_all(&dist)?;
     let mut wanted = BTreeSet::new();
+    for &(how, _) in builds {
+        // One may have to be installed: not beside another.
+        wasm::toolchain(how)?;
+    }
+    let works: Vec<_> = builds.iter().map(|&(how, programs)| move || build_programs(how, programs)).collect();
+    beside(&works.iter().map(|work| work as _).collect::<Vec<_>>())?;
     for &(how, programs) in builds {
-        let mut selection = vec!["--package", "ui"];
-        selection.extend(programs.iter().flat_map(|program| ["--bin", program]));
-        let built = cargo_build(how, &selection)?;
-        for program in programs {
-            let name = out_name(how, program);
-            bind(&built.join(format!("{program}.wasm")), &name, &dist)?;
+        for name in programs.iter().map(|program| out_name(how, program)) {
             wanted.extend([format!("{name}.js"), format!("{name}_bg.wasm")].map(PathBuf::from));
         }
     }
@@ -62,6 +63,18 @@ fn build_as(builds: &[(Build, &[&str])]) -> Outcome<PathBuf> {
     print_sizes(&sizes);
     check_sizes(&sizes)?;
     Ok(dist)
+}
+
+/// Compiles programs of `ui` and binds them to JavaScript, into the folder of the app.
+fn build_programs(how: Build, programs: &[&str]) -> Outcome {
+    let mut selection = vec!["--package", "ui"];
+    selection.extend(programs.iter().flat_map(|program| ["--bin", program]));
+    let built = cargo_build(how, &selection)?;
+    for program in programs {
+        let file = built.join(format!("{program}.wasm"));
+        bind(&file, &out_name(how, program), &paths::web_dist())?;
+    }
+    Ok(())
 }
 
 /// Builds the programs of tests in a browser: the shared body of `platform`'s tests, and the store
