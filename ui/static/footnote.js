@@ -17,6 +17,8 @@ export class FootnoteError extends Error {
 const failed = (message) => new FootnoteError(500, { message, type: "server_error" });
 const stopped = () => new DOMException("The request was stopped.", "AbortError");
 
+const TIERS = { auto: "Auto", cpu: "Cpu", gpu: "Gpu" };
+
 // An event is a word, or an object with one key.
 const parts = (event) => (typeof event === "string" ? [event, undefined] : Object.entries(event)[0]);
 
@@ -30,9 +32,10 @@ export class Footnote {
 
   constructor(options) {
     const { engine, tier = "auto", generator = true, threads = null, mirror = null, onProgress } = options;
+    if (!Object.hasOwn(TIERS, tier)) throw new TypeError(`tier is ${tier}; take one of ${Object.keys(TIERS).join(", ")}`);
     this.#onProgress = onProgress ?? (() => {});
     this.#setup = {
-      tier: { auto: "Auto", cpu: "Cpu", gpu: "Gpu" }[tier] ?? "Auto",
+      tier: TIERS[tier],
       generator: generator !== false,
       generator_model: typeof generator === "string" ? generator : null,
       threads,
@@ -73,13 +76,12 @@ export class Footnote {
     let wake = () => {};
     let end;
     const stop = new AbortController();
-    options.signal?.addEventListener("abort", () => stop.abort(), { once: true });
-    if (options.signal?.aborted) stop.abort();
+    const signal = options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal;
     const onPiece = (piece) => {
       pieces.push(piece);
       wake();
     };
-    const asked = this.#api("chat/completions", body, { signal: stop.signal, onPiece });
+    const asked = this.#api("chat/completions", body, { signal, onPiece });
     asked.then(() => (end = {}), (error) => (end = { error })).finally(() => wake());
     // What is wrong with the request itself is told before the first piece.
     while (!pieces.length && !end) await new Promise((done) => (wake = done));
@@ -142,7 +144,9 @@ export class Footnote {
     if (!pending) return;
     if (kind === "Begun") {
       // What was told of a stream cannot be taken back, when another tab's engine begins it anew.
-      if (pending.nPieces) this.#settle(id, ({ reject }) => reject(failed("The engine moved; ask again.")));
+      if (!pending.nPieces) return;
+      this.#post(++this.#lastId, { Cancel: { id } });
+      this.#settle(id, ({ reject }) => reject(failed("The engine moved; ask again.")));
     } else if (kind === "ApiPiece") {
       pending.nPieces++;
       pending.onPiece?.(value);
