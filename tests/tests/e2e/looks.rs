@@ -145,9 +145,14 @@ fn check_fit(browser: &mut Browser, name: &str) {
         "(() => { const shelf = document.querySelector('.shelf'); return shelf.scrollWidth <= shelf.clientWidth; })()",
     );
     assert_eq!(shelf, true, "{name}: something sticks out of the shelf");
+    let small = browser.eval(
+        "innerWidth > 760 ? [] : [...document.querySelectorAll('button:not(.ref), input, select, textarea')]
+           .filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)",
+    );
+    assert_eq!(small, serde_json::json!([]), "{name}: too small for a finger");
     let unnamed = browser.eval(
         "[...document.querySelectorAll('button, input:not([hidden]), textarea')]
-           .filter((e) => !(e.innerText?.trim() || e.getAttribute('aria-label') || e.labels?.length)).map((e) => e.outerHTML)",
+           .filter((e) => !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.length)).map((e) => e.outerHTML)",
     );
     assert_eq!(unnamed, serde_json::json!([]), "{name}: controls without a name");
 }
