@@ -1,17 +1,23 @@
 //! Every text of the page, in one place. Messages about a file or a failure come from the crates
 //! below, which know what happened; here stands what the page itself says.
 
-use assistant::{Answer, Loss, ModelState, Offer, Repaired, TierState};
+use assistant::{Answer, Loss, Repaired};
 
-use crate::Storage;
+use crate::{Step, Storage};
 
 mod files;
+mod models;
 
 pub use files::{
     ACCEPTED, ADDING, CANCEL_ALL, CHOOSE, CHOOSE_FOLDER, CHOOSE_FOLDER_HINT, DISMISS_ALL, DROP_HERE,
     GIVE_FILE, NOTHING_USABLE, PAUSE, PAUSED, READING, RESUME, WAITING, added, already_there,
     already_waiting, arriving, compared, comparing, embedding, empty_folder, file_facts, gone_from,
     large_folder, more_names, more_waiting, near_copy, noted, paused_at, queue, queue_passages, time_left,
+};
+
+pub use models::{
+    DOWNLOAD_MODEL, MODEL_WORK, MODELS, MODELS_HINT, SAVE_MODEL, USE_MODEL, confirm_delete_model, download,
+    model, model_here, offer, tier,
 };
 
 /// Under the name.
@@ -41,9 +47,7 @@ pub const EMPTY_COLLECTION: &str = "Nothing is in this collection yet. Add files
 /// Deletes a collection and keeps what is in it.
 pub const DELETE_COLLECTION: &str = "Delete the collection";
 /// Label of a document's tags.
-pub const TAGS: &str = "Tags";
-/// In their empty field.
-pub const TAGS_HINT: &str = "Tags, with commas between";
+pub const TAGS: &str = "Tags, with commas between";
 /// Takes what was typed.
 pub const SAVE: &str = "Save";
 /// Asks all documents again.
@@ -54,18 +58,6 @@ pub const NEW_CONVERSATION: &str = "New conversation";
 pub const CONVERSATION_TITLE: &str = "Title of the conversation";
 /// An empty list of conversations.
 pub const NO_CONVERSATIONS: &str = "Questions and answers are kept here, in this browser.";
-/// Opens the list of models.
-pub const MODELS: &str = "Models";
-/// Under the list of models.
-pub const MODELS_HINT: &str = "A GGUF file, or all files of a model with safetensors, can be dropped on the page. Without any model answers are quotes.";
-/// Writes answers with a model.
-pub const USE_MODEL: &str = "Use";
-/// Fetches a model.
-pub const DOWNLOAD_MODEL: &str = "Download";
-/// Gives a model out as files.
-pub const SAVE_MODEL: &str = "Save";
-/// Before it is known how far it is.
-pub const MODEL_WORK: &str = "One moment…";
 /// Offers a copy for download.
 pub const EXPORT: &str = "Export";
 /// Its tooltip.
@@ -95,8 +87,7 @@ pub const STOP: &str = "Stop";
 /// Under the field.
 pub const ASK_HINT: &str = "Enter asks, Shift+Enter starts a new line, Esc stops.";
 /// Under the field while documents are being read.
-pub const ASK_WAITS: &str =
-    "Files are being read: an answer rests on those that are in the list below by then.";
+pub const ASK_WAITS: &str = "Files are being read: an answer rests on those that are ready by then.";
 /// Welcome without documents.
 pub const WELCOME: &str = "Answers with footnotes, from your own files";
 /// Its text.
@@ -227,32 +218,18 @@ pub fn seconds(ms: f64) -> String {
     if ms < 9_950.0 { format!("{:.1} s", ms / 1_000.0) } else { format!("{:.0} s", ms / 1_000.0) }
 }
 
-/// The tier, and why it was chosen.
-pub fn tier(tier: &TierState) -> (String, String) {
-    let reason = if tier.reason.is_empty() { String::new() } else { format!(": {}", tier.reason) };
-    match &tier.adapter {
-        Some(adapter) if tier.tier == "gpu" => (format!("GPU ({adapter})"), reason + kernels(tier).as_str()),
-        _ if tier.tier == "gpu" => ("GPU".to_owned(), reason + kernels(tier).as_str()),
-        _ => (format!("CPU ({}, {})", tier.simd, count(tier.n_threads as u64, "thread", "threads")), reason),
-    }
+/// In the place of a source that cannot be shown.
+pub fn no_source(why: &str) -> String {
+    format!("This document cannot be shown: {why}.")
 }
 
-/// The GPU's kernel variants: which are used, and which failed.
-fn kernels(tier: &TierState) -> String {
-    let used = if tier.kernels.is_empty() { "plain".to_owned() } else { tier.kernels.join(", ") };
-    match tier.rejected_kernels.as_slice() {
-        [] => format!("; kernels: {used}"),
-        rejected => format!("; kernels: {used}; not used: {}", rejected.join("; ")),
-    }
-}
-
-/// A model of the state line, and what is wrong with it, or that one is on its way.
-pub fn model(model: &ModelState, is_coming: bool) -> (String, String) {
-    match &model.problem {
-        Some(problem) => (model.id.clone(), format!(" is not available: {problem}")),
-        None if model.loaded => (model.id.clone(), String::new()),
-        None if is_coming => (model.id.clone(), " is on its way".to_owned()),
-        None => (model.id.clone(), " is off".to_owned()),
+/// The heading while the engine gets ready: what it is at.
+pub fn step(step: Option<&Step>) -> &'static str {
+    match step {
+        Some(Step::Fetching { .. }) => DOWNLOADING,
+        Some(Step::Loading { .. }) => LOADING,
+        Some(Step::Store) => OPENING_STORE,
+        _ => STARTING,
     }
 }
 
@@ -265,8 +242,12 @@ pub fn storage(storage: &Storage, is_persisted: bool) -> String {
 /// Under a finished answer.
 pub fn took(answer: &Answer) -> String {
     let total = answer.timings_ms.get("total").copied().unwrap_or_default();
-    let how = if answer.generated { "Written" } else { "Quoted" };
-    format!("{how} in {}", seconds(total))
+    let how = match (answer.refused, answer.generated) {
+        (true, _) => "Searched",
+        (_, true) => "Written",
+        (_, false) => "Quoted",
+    };
+    format!("{how} in {}", if total < 100.0 { "under 0.1 s".into() } else { seconds(total) })
 }
 
 /// What a document's row says under its name.
@@ -307,31 +288,6 @@ pub fn place(document: &str, page: Option<u32>) -> (String, String) {
 /// `12 MB of 98 MB`.
 pub fn done_of(done_bytes: u64, total_bytes: u64) -> String {
     format!("{} of {}", size(done_bytes), size(total_bytes))
-}
-
-/// `12 MB of 98 MB · 4.2 MB/s · 21 s left`.
-pub fn download(done_bytes: u64, total_bytes: u64, speed: Option<(u64, u64)>) -> String {
-    let sizes = done_of(done_bytes, total_bytes);
-    match speed {
-        Some((bytes_per_s, left_ms)) if done_bytes < total_bytes => {
-            format!("{sizes} · {}/s · {} left", size(bytes_per_s), seconds(left_ms as f64))
-        }
-        _ => sizes,
-    }
-}
-
-/// What a model's row says under its name.
-pub fn offer(offer: &Offer) -> String {
-    let mut facts = vec![size(offer.n_bytes), format!("{} of memory", size(offer.memory_bytes))];
-    facts.extend(offer.tokens_per_s.map(|speed| format!("about {speed:.0} tokens/s")));
-    facts.push(offer.licence.clone());
-    facts.push(match (offer.used, offer.here, offer.begun_bytes) {
-        (true, ..) => "in use".into(),
-        (_, true, _) => "here".into(),
-        (_, _, 0) => "not downloaded".into(),
-        (_, _, begun) => format!("{} downloaded", size(begun)),
-    });
-    facts.join(" · ")
 }
 
 /// Announced when quotes arrive.
@@ -434,24 +390,6 @@ mod tests {
         ] {
             assert_eq!(size(n_bytes), text);
         }
-        let model = Offer {
-            id: "m".into(),
-            n_bytes: 98_362_432,
-            licence: "Apache-2.0".into(),
-            here: true,
-            begun_bytes: 0,
-            used: false,
-            memory_bytes: 190_000_000,
-            tokens_per_s: Some(91.7),
-            problem: None,
-        };
-        assert_eq!(offer(&model), "98 MB · 190 MB of memory · about 92 tokens/s · Apache-2.0 · here");
-        let begun = Offer { here: false, begun_bytes: 12_000_000, ..model };
-        assert!(offer(&begun).ends_with("12 MB downloaded"));
-        assert_eq!(download(12_000_000, 98_000_000, None), "12 MB of 98 MB");
-        let speed = Some((4_200_000, 20_500));
-        assert_eq!(download(12_000_000, 98_000_000, speed), "12 MB of 98 MB · 4.2 MB/s · 20 s left");
-        assert_eq!(download(5, 5, speed), "5 B of 5 B");
         assert_eq!(count(1, "page", "pages"), "1 page");
         assert_eq!(count(12_345, "page", "pages"), "12,345 pages");
         assert_eq!([grouped(0), grouped(999), grouped(1_000_000)], ["0", "999", "1,000,000"]);

@@ -48,6 +48,10 @@ fn an_answer_can_be_stopped_at_once() {
             "document.querySelector('.exchange:first-child .quote') !== null",
             60,
         );
+        // A second click on the button that asked is no wish to stop.
+        browser.eval("document.querySelector('#stop').dispatchEvent(new MouseEvent('click', { detail: 2, bubbles: true }))");
+        let is_busy = "document.querySelector('.exchange').getAttribute('aria-busy')";
+        assert_eq!(browser.eval(is_busy), "true", "a double click stops nothing");
         let asked = Instant::now();
         if by_key {
             browser.press("Escape");
@@ -123,6 +127,12 @@ fn check_delete(browser: &mut Browser) {
     browser.click("#documents .confirm .danger");
     let names = browser.wait_for_documents(2, 30);
     assert!(!names.contains(&"almanac.pdf".to_owned()), "{names:?}");
+    browser.eval(
+        "[...document.querySelectorAll('.quote')].find((quote) => quote.innerText.includes('almanac.pdf')).click()",
+    );
+    let told = "document.querySelector('#source [role=alert]')?.innerText.includes('cannot be shown')";
+    browser.wait_for("the source says that it is gone", told, 20);
+    browser.press("Escape");
     browser.ask("What was the record catch of herring, and in which year was it landed?", 120);
     let places = browser.texts(".exchange:first-child .quote .place");
     assert!(places.iter().all(|place| !place.contains("almanac.pdf")), "{places:?}");

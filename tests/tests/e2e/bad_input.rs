@@ -38,6 +38,7 @@ fn each_bad_file_is_told_and_the_others_are_added() {
     }
     browser.screenshot(&target_folder().join("screenshots/bad-input.png"));
     check_password(&mut browser);
+    check_paste_and_text(&mut browser);
     let answer = browser.ask("How high is the tower?", 60);
     assert!(browser.texts(".quote .words").concat().contains("41.5"), "{answer}");
     assert_eq!(browser.exceptions(), [] as [&str; 0]);
@@ -60,6 +61,22 @@ fn check_password(browser: &mut Browser) {
         }
         browser.wait_for_documents(n_documents, 60);
     }
+}
+
+/// What is pasted is told like what is dropped; text is dropped where text is written, and nowhere else.
+fn check_paste_and_text(browser: &mut Browser) {
+    let paste = "(() => { const clipboardData = new DataTransfer();
+        clipboardData.items.add(new File([new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10])], 'pasted.png'));
+        document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true })); })()";
+    browser.eval(paste);
+    let told = "document.querySelector('#jobs').innerText.includes('pasted.png')";
+    browser.wait_for("the pasted picture is told", told, 60);
+    let drop = "['#question', '.middle'].map((place) => { const dataTransfer = new DataTransfer();
+        dataTransfer.setData('text/plain', 'words');
+        const drop = new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true });
+        return !document.querySelector(place).dispatchEvent(drop); })";
+    assert_eq!(browser.eval(drop), serde_json::json!([false, true]), "taken from the browser");
+    assert!(browser.text("#problem").contains("Drop files"), "{}", browser.text("#problem"));
 }
 
 #[test]

@@ -51,6 +51,8 @@ fn collections_put_documents_in_order_and_are_asked_alone() {
         20,
     );
     browser.click("#collections .delete");
+    check_escape(&mut browser, "#collections .delete");
+    browser.click("#collections .delete");
     browser.click("#collections .confirm button");
     browser.wait_for("it is gone", &count("#collections li", 1), 20);
     assert_eq!(browser.wait_for_documents(2, 10).len(), 2);
@@ -80,6 +82,10 @@ fn conversations_are_there_after_a_reload_and_go_on() {
     browser.wait_for("the list knows of both", counted, 20);
     browser.click("#new-conversation");
     browser.wait_for("a new one is empty", &count(".exchange", 0), 10);
+    for button in ["#conversations .rename", "#conversations .delete"] {
+        browser.click(button);
+        check_escape(&mut browser, button);
+    }
     browser.click("#conversations .delete");
     browser.click("#conversations .confirm .danger");
     browser.wait_for("it is gone", &count("#conversations .doc", 0), 20);
@@ -113,6 +119,13 @@ fn an_export_is_taken_in_by_another_browser() {
     other.ask("How high is the tower of the lighthouse?", 60);
     assert!(other.texts(".exchange .quote .words").concat().contains("41.5"));
     assert_eq!(other.exceptions(), [] as [&str; 0]);
+}
+
+/// Escape closes what a button has opened, and the button has the focus again.
+fn check_escape(browser: &mut Browser, button: &str) {
+    browser.press("Escape");
+    let is_back = format!("document.activeElement === document.querySelector(\"{button}\")");
+    browser.wait_for(&format!("the focus is back at {button}"), &is_back, 10);
 }
 
 fn count(selector: &str, n: usize) -> String {

@@ -17,7 +17,7 @@ pub const ACCEPTED: &str = ".pdf,.docx,.pptx,.xlsx,.odt,.ods,.odp,.epub,.html,.h
 /// Beside them.
 pub const DROP_HERE: &str =
     "or drop files or folders here. PDF, Office, books, web pages, tables, letters, text.";
-/// Announced when something was dropped that is no file.
+/// Said when something was dropped that is no file.
 pub const NOTHING_USABLE: &str = "Nothing that can be read was dropped. Drop files or folders, not links.";
 /// Heading of the queue.
 pub const ADDING: &str = "Adding";

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use assistant::{Answer, Quote};
 use sycamore::prelude::*;
 use ui::{Part, RequestId, Step, Style, answer_parts, answer_sentences, inline, without_line_marks, words};
-use web_sys::{KeyboardEvent, SubmitEvent};
+use web_sys::{KeyboardEvent, MouseEvent, SubmitEvent};
 
 use super::link::Link;
 use super::model::{App, Exchange, Outcome, Phase, Source};
@@ -53,13 +53,19 @@ fn question(app: App, link: Link) -> View {
         (true, true) => words::ASK_WAITS,
         (true, false) => words::ASK_HINT,
     };
+    let hint_class = move || if app.is_reading() { "hint" } else { "hint keys" };
     // One button for both, so that the focus stays on it.
     let is_asking = move || app.asking.get().is_some();
     let class = move || if is_asking() { "button" } else { "button primary" };
     let button_id = move || if is_asking() { "stop" } else { "ask" };
     let label = move || if is_asking() { words::STOP } else { words::ASK };
     let is_off = move || !is_asking() && !can_ask();
-    let act = move |_| if app.asking.get_untracked().is_some() { link.stop() } else { send() };
+    let act = move |event: MouseEvent| match app.asking.get_untracked() {
+        // The second click of a double click asks for nothing new.
+        Some(_) if event.detail() > 1 => {}
+        Some(_) => link.stop(),
+        None => send(),
+    };
     view! {
         form(class="ask", role="search", on:submit=on_submit) {
             label(class="sr", r#for="question") { (words::QUESTION) }
@@ -67,7 +73,7 @@ fn question(app: App, link: Link) -> View {
                 bind:value=text, on:keydown=on_key)
             button(class=class, id=button_id, r#type="button", disabled=is_off, on:click=act) { (label) }
         }
-        p(class="hint", id="hint") { (hint) }
+        p(class=hint_class, id="hint") { (hint) }
         (within(app))
     }
 }

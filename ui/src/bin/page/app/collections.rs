@@ -6,10 +6,10 @@ use ui::{LibraryRequest, words};
 use wasm_bindgen::prelude::*;
 use web_sys::{HtmlInputElement, KeyboardEvent, SubmitEvent};
 
-use super::focus;
 use super::link::Link;
 use super::model::App;
 use super::shelf::{bin, pencil};
+use super::{confirm, focus};
 
 /// What is being done to a collection.
 #[derive(Clone, Copy, PartialEq)]
@@ -29,7 +29,11 @@ pub fn view(app: App, link: Link) -> View {
     let foot = move || match doing.get() {
         Doing::Making => {
             let make = move |name| link.library(LibraryRequest::CreateCollection { name });
-            name_form(String::new(), words::NEW_COLLECTION, make, move || doing.set(Doing::Nothing))
+            let close = move || {
+                doing.set(Doing::Nothing);
+                focus("#new-collection");
+            };
+            name_form(String::new(), words::NEW_COLLECTION, make, close)
         }
         _ => view! {
             button(class="link new-collection", id="new-collection", r#type="button",
@@ -62,9 +66,15 @@ fn row(app: App, link: Link, collection: Collection, doing: Signal<Doing>) -> Vi
         let name = name.clone();
         match doing.get() {
             Doing::Renaming(renamed) if renamed == id => {
-                let rename =
-                    move |name| link.library(LibraryRequest::RenameCollection { collection: id, name });
-                name_form(name, words::COLLECTION_NAME, rename, move || doing.set(Doing::Nothing))
+                let rename = move |name| {
+                    link.library(LibraryRequest::RenameCollection { collection: id, name });
+                    focus("#new-collection");
+                };
+                let close = move || {
+                    doing.set(Doing::Nothing);
+                    focus("#collections .rename");
+                };
+                name_form(name, words::COLLECTION_NAME, rename, close)
             }
             Doing::Deleting(deleted) if deleted == id => confirm(app, link, (id, name, n_documents), doing),
             _ => {
@@ -98,36 +108,28 @@ fn row(app: App, link: Link, collection: Collection, doing: Signal<Doing>) -> Vi
 
 /// Asks what becomes of the documents of a collection that is deleted.
 fn confirm(app: App, link: Link, (id, name, n_documents): (u64, String, u64), doing: Signal<Doing>) -> View {
-    on_mount(|| focus("#collections .keep"));
     let question = words::confirm_delete_collection(&name, n_documents);
-    let delete = move |contents: Contents| {
-        move |_| {
+    let delete = move |contents: Contents| -> Box<dyn Fn()> {
+        Box::new(move || {
             app.within.set(None);
             doing.set(Doing::Nothing);
             link.library(LibraryRequest::DeleteCollection { collection: id, contents });
             focus("#new-collection");
-        }
+        })
     };
-    let with_documents = match n_documents {
-        0 => View::new(),
-        n => {
-            let label = words::with_documents(n);
-            view! { button(class="button small danger", r#type="button", on:click=delete(Contents::Delete)) { (label) } }
-        }
-    };
-    view! {
-        div(class="confirm", role="group") {
-            p(role="alert") { (question) }
-            div(class="pair") {
-                button(class="button small", r#type="button", on:click=delete(Contents::Keep)) { (words::DELETE_COLLECTION) }
-                (with_documents)
-                button(class="button small keep", r#type="button", on:click=move |_| doing.set(Doing::Nothing)) { (words::KEEP) }
-            }
-        }
+    let mut yes = vec![(words::DELETE_COLLECTION.into(), delete(Contents::Keep))];
+    if n_documents > 0 {
+        yes.push((words::with_documents(n_documents), delete(Contents::Delete)));
     }
+    let keep = move || {
+        doing.set(Doing::Nothing);
+        focus("#collections .delete");
+    };
+    confirm::view(question, yes, keep)
 }
 
-/// A field for a name: Enter takes it, Escape and an empty one leave things as they are.
+/// A field for a name: Enter takes it, Escape and an empty one leave things as they are. `close` gives the focus
+/// back to what is there still; `take` moves it on where that goes with the old name.
 pub fn name_form(
     name: String,
     label: &'static str,
@@ -147,10 +149,10 @@ pub fn name_form(
     let send = move |event: SubmitEvent| {
         event.prevent_default();
         let given = text.with_untracked(|text| text.trim().to_owned());
+        close();
         if !given.is_empty() && given != name {
             take(given);
         }
-        close();
     };
     let on_key = move |event: KeyboardEvent| {
         if event.key() == "Escape" {

@@ -5,10 +5,10 @@ use sycamore::prelude::*;
 use ui::{LibraryRequest, words};
 
 use super::collections::name_form;
-use super::focus;
 use super::link::Link;
 use super::model::App;
 use super::shelf::{bin, pencil};
+use super::{confirm, focus};
 
 pub fn view(app: App, link: Link) -> View {
     let doing = create_signal(Doing::Nothing);
@@ -45,36 +45,36 @@ enum Doing {
 
 fn row(app: App, link: Link, conversation: Conversation, doing: Signal<Doing>) -> View {
     let Conversation { id, title, changed_unix_ms, n_messages, .. } = conversation;
-    let id = id.0;
+    let (id, data_id) = (id.0, id.0.to_string());
     let class = move || if app.conversation.get() == Some(id) { "row chosen" } else { "row" };
     let current = move || if app.conversation.get() == Some(id) { "true" } else { "false" };
     let meta = words::conversation_meta(n_messages, &day(changed_unix_ms));
-    let delete = move |_| {
+    let delete = move || {
         doing.set(Doing::Nothing);
         link.library(LibraryRequest::DeleteConversation { conversation: id });
         if app.conversation.get_untracked() == Some(id) {
             begin(app);
+        } else {
+            focus("#new-conversation");
         }
+    };
+    let close = move |button: &str| {
+        doing.set(Doing::Nothing);
+        focus(&format!("#conversations [data-id='{id}'] {button}"));
     };
     let body = move || {
         let (title, meta) = (title.clone(), meta.clone());
         if doing.get() == Doing::Renaming(id) {
-            let rename =
-                move |title| link.library(LibraryRequest::RenameConversation { conversation: id, title });
-            return name_form(title, words::CONVERSATION_TITLE, rename, move || doing.set(Doing::Nothing));
+            let rename = move |title| {
+                link.library(LibraryRequest::RenameConversation { conversation: id, title });
+                focus("#new-conversation");
+            };
+            return name_form(title, words::CONVERSATION_TITLE, rename, move || close(".rename"));
         }
         if doing.get() == Doing::Deleting(id) {
-            on_mount(|| focus("#conversations .keep"));
             let question = words::confirm_delete_conversation(&title);
-            return view! {
-                div(class="confirm", role="group") {
-                    p(role="alert") { (question) }
-                    div(class="pair") {
-                        button(class="button small danger", r#type="button", on:click=delete) { (words::DELETE) }
-                        button(class="button small keep", r#type="button", on:click=move |_| doing.set(Doing::Nothing)) { (words::KEEP) }
-                    }
-                }
-            };
+            let yes = vec![(words::DELETE.into(), Box::new(delete) as Box<dyn Fn()>)];
+            return confirm::view(question, yes, move || close(".delete"));
         }
         let (rename_label, delete_label) = (words::rename_label(&title), words::delete_label(&title));
         let hint = title.clone();
@@ -91,7 +91,7 @@ fn row(app: App, link: Link, conversation: Conversation, doing: Signal<Doing>) -
             }
         }
     };
-    view! { li(class=class) { (body) } }
+    view! { li(class=class, data-id=data_id) { (body) } }
 }
 
 /// The day of a moment, as the user's language writes it.

@@ -32,7 +32,7 @@ pub fn view(app: App, link: Link) -> View {
                 on:click=move |_| field().click()) { (words::IMPORT) }
             input(id="import", r#type="file", hidden=true, aria-label=words::IMPORT, accept=".footnote-export",
                 r#ref=input, on:change=take)
-            p(class="meta", role="status") { (app.copying.get_clone().unwrap_or_default()) }
+            p(class="meta") { (app.copying.get_clone().unwrap_or_default()) }
             (cancel(app, link))
         }
     }

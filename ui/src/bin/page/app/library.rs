@@ -26,12 +26,14 @@ impl Link {
         self.app().problem.set(None);
         self.ask_to_keep();
         self.app().copying.set(Some(words::IMPORTING.into()));
+        self.app().announcement.set(words::IMPORTING.into());
         self.send(Request::Library(LibraryRequest::Import), vec![file]);
     }
 
     /// Offers a copy of the knowledge base for download.
     pub fn export(self) {
         self.app().copying.set(Some(words::EXPORTING.into()));
+        self.app().announcement.set(words::EXPORTING.into());
         self.library(LibraryRequest::Export);
     }
 

@@ -7,13 +7,13 @@ use js_sys::Array;
 use sycamore::prelude::*;
 use ui::{
     Event, FromEngine, Jobs, LibraryEvent, LibraryRequest, ModelsRequest, QueueRequest, Request, RequestId,
-    Setup, Step, TierChoice, ToEngine, sheets, words,
+    Step, ToEngine, sheets, words,
 };
 use wasm_bindgen::prelude::*;
-use web_sys::{ErrorEvent, File, MessageEvent, UrlSearchParams, Worker, WorkerOptions, WorkerType};
+use web_sys::{ErrorEvent, File, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 use super::model::{App, Exchange, Outcome, Phase, Source};
-use super::models;
+use super::settings;
 
 /// How often a request may be begun: an engine that ends while it works on it may do so because of it.
 const MAX_BEGUN: u32 = 3;
@@ -63,7 +63,7 @@ impl Link {
         app.phase.set(Phase::Starting(Rc::default()));
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
-        let worker = match Worker::new_with_options(&engine_script(), &options) {
+        let worker = match Worker::new_with_options(&settings::engine_script(), &options) {
             Ok(worker) => worker,
             Err(error) => return app.phase.set(Phase::OpenFailed(format!("{error:?}"))),
         };
@@ -83,13 +83,13 @@ impl Link {
         worker.set_onerror(Some(on_error.into_js_value().unchecked_ref()));
         self.worker.set(Some(worker));
         self.pending.update(|all| all.retain(|_, pending| !matches!(pending.request, Request::Open(_))));
-        self.opening.set(self.send(Request::Open(setup()), Vec::new()));
+        self.opening.set(self.send(Request::Open(settings::setup()), Vec::new()));
     }
 
     /// Gets the engine ready once more, which has closed its knowledge base.
     pub(super) fn reopen(self) {
         self.app.phase.set(Phase::Starting(Rc::default()));
-        self.opening.set(self.send(Request::Open(setup()), Vec::new()));
+        self.opening.set(self.send(Request::Open(settings::setup()), Vec::new()));
     }
 
     /// Ends the engine, if one runs.
@@ -224,6 +224,11 @@ impl Link {
             Event::Documents(documents) => app.documents.set(documents),
             Event::Starting(step) => {
                 if let Phase::Starting(steps) = app.phase.get_clone_untracked() {
+                    // Each step is told once, not how far it is.
+                    let title = words::step(Some(&step));
+                    if app.announcement.with_untracked(|told| told != title) {
+                        app.announcement.set(title.into());
+                    }
                     app.phase.set(Phase::Starting(Rc::new(with_step(&steps, step))));
                 }
             }
@@ -247,7 +252,7 @@ impl Link {
             Event::Source(text) => app.source.update(|source| {
                 if let Some(source) = source.as_mut().filter(|source| source.request == id) {
                     let sheets = sheets(&text.text, &text.page_starts, source.start, source.end);
-                    source.sheets = Some(Rc::new(sheets));
+                    source.sheets = Some(Ok(Rc::new(sheets)));
                 }
             }),
             Event::State(state) => app.state.set(Some(state)),
@@ -314,6 +319,12 @@ impl Link {
                 self.answered(id);
             }
         } else if let Outcome::Failed(message) = outcome {
+            let is_source =
+                app.source.with_untracked(|source| source.as_ref().is_some_and(|s| s.request == id));
+            if is_source {
+                let sheets = Some(Err(words::no_source(&message)));
+                return app.source.update(|source| source.iter_mut().for_each(|s| s.sheets = sheets.clone()));
+            }
             app.copying.set(None);
             // Request 0: this tab's engine was to take over.
             if id == 0 || id == self.opening.get_untracked() {
@@ -353,43 +364,6 @@ impl Link {
             return self.start();
         }
         app.phase.set(Phase::Fatal(message));
-    }
-}
-
-/// The engine; `?build=plain` in the address keeps it from using what not every browser has.
-fn engine_script() -> String {
-    match query().get("build") {
-        Some(build) => format!("engine-worker.js?build={}", js_sys::encode_uri_component(&build)),
-        None => "engine-worker.js".to_owned(),
-    }
-}
-
-fn query() -> UrlSearchParams {
-    let query = window().location().search().unwrap_or_default();
-    UrlSearchParams::new_with_str(&query).expect("a query can be parsed")
-}
-
-/// The settings in the address: `?tier=cpu`, `?tier=gpu`, `?tier=gpu-all`, `?generator=off` or a model's name (else the
-/// one that was chosen on the page), `?threads=2`, `?mirror=https://..`, `?read-seconds=60`.
-fn setup() -> Setup {
-    let query = query();
-    let tier = match query.get("tier").as_deref() {
-        Some("cpu") => TierChoice::Cpu,
-        Some("gpu") => TierChoice::Gpu,
-        Some("gpu-all") => TierChoice::GpuAll,
-        _ => TierChoice::Auto,
-    };
-    let threads = query.get("threads").and_then(|n_threads| n_threads.parse().ok());
-    let read_seconds = query.get("read-seconds").and_then(|n_seconds| n_seconds.parse().ok());
-    let generator = query.get("generator").or_else(models::chosen);
-    Setup {
-        tier,
-        generator: generator.as_deref() != Some(models::OFF),
-        threads,
-        generator_model: generator.filter(|name| name != models::OFF && name != "on"),
-        generator_later: true,
-        mirror: query.get("mirror"),
-        read_seconds,
     }
 }
 

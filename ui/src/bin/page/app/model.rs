@@ -170,6 +170,6 @@ pub struct Source {
     pub end: u32,
     /// The footnote it was opened from: exchange and number.
     pub footnote: Option<(RequestId, u32)>,
-    /// `None` until the text is here.
-    pub sheets: Option<Rc<Vec<Sheet>>>,
+    /// Its pages; `None` until they are here, an error where they cannot be.
+    pub sheets: Option<Result<Rc<Vec<Sheet>>, String>>,
 }

@@ -4,12 +4,12 @@ use assistant::Offer;
 use js_sys::Reflect;
 use sycamore::prelude::*;
 use ui::{GivenModel, ModelsEvent, ModelsRequest, Request, RequestId, words};
-use wasm_bindgen::JsValue;
-use web_sys::File;
+use wasm_bindgen::prelude::*;
+use web_sys::{File, HtmlElement};
 
-use super::copies;
 use super::link::{Link, Pending};
 use super::model::App;
+use super::{confirm, copies, focus};
 
 /// Where the name of the chosen generator is kept.
 const CHOSEN: &str = "generator";
@@ -61,7 +61,7 @@ fn work(app: App, link: Link) -> View {
     View::from_dynamic(move || {
         let lines = app.model_work.get_clone().into_iter().map(|Work { request, text, .. }| {
             view! {
-                div(class="row-line model-work", role="status") {
+                div(class="row-line model-work") {
                     p(class="meta") { (text) }
                     button(class="link", r#type="button", on:click=move |_| link.cancel(request)) { (words::CANCEL) }
                 }
@@ -80,6 +80,7 @@ fn row(app: App, link: Link, offer: Offer) -> View {
         None => View::new(),
     };
     let title = id.clone();
+    let class = if used { "row model chosen" } else { "row model" };
     let act = |label: &'static str, request: ModelsRequest| {
         let name = format!("{label}: {id}");
         let is_off = move || app.model_work.with(|all| !all.is_empty()) || !app.is_open();
@@ -100,26 +101,20 @@ fn row(app: App, link: Link, offer: Offer) -> View {
     if here {
         actions.push(act(words::SAVE_MODEL, ModelsRequest::Export { id: id.clone() }));
     }
+    let delete_button = create_node_ref();
     if here || begun_bytes > 0 {
         let name = format!("{}: {id}", words::DELETE);
         let ask = move |_| asks.set(true);
-        actions.push(view! { button(class="link", r#type="button", aria-label=name, on:click=ask) { (words::DELETE) } });
+        actions.push(view! {
+            button(class="link", r#type="button", aria-label=name, r#ref=delete_button, on:click=ask) { (words::DELETE) }
+        });
     }
     let confirm = move || match asks.get() {
         false => View::new(),
-        true => {
-            let id = id.clone();
-            let delete = move |_| link.models(ModelsRequest::Remove { id: id.clone() }, Vec::new());
-            view! {
-                div(class="pair") {
-                    button(class="button small danger", r#type="button", on:click=delete) { (words::DELETE) }
-                    button(class="button small keep", r#type="button", on:click=move |_| asks.set(false)) { (words::KEEP) }
-                }
-            }
-        }
+        true => confirm_delete(link, id.clone(), asks, delete_button),
     };
     view! {
-        li(class="row model") {
+        li(class=class) {
             span(class="name") { (title) }
             span(class="meta") { (facts) }
             (problem)
@@ -127,6 +122,20 @@ fn row(app: App, link: Link, offer: Offer) -> View {
             (confirm)
         }
     }
+}
+
+fn confirm_delete(link: Link, id: String, asks: Signal<bool>, delete_button: NodeRef) -> View {
+    let question = words::confirm_delete_model(&id);
+    let delete = move || {
+        link.models(ModelsRequest::Remove { id: id.clone() }, Vec::new());
+        focus("#show-models");
+    };
+    let keep = move || {
+        asks.set(false);
+        // The button is there as long as its row.
+        let _ = delete_button.get().unchecked_into::<HtmlElement>().focus();
+    };
+    confirm::view(question, vec![(words::DELETE.into(), Box::new(delete))], keep)
 }
 
 /// Takes the models out of files that were dropped or chosen, which have paths below `folder` if they come from one.
@@ -206,6 +215,7 @@ impl Link {
             }
             ModelsEvent::Here { id: model } => {
                 self.end_model_work(id);
+                app.announcement.set(words::model_here(&model));
                 let has_generator =
                     app.state.with_untracked(|line| line.as_ref().is_some_and(|l| l.state.generator.loaded));
                 match ended.map(|pending| pending.request) {

@@ -107,18 +107,18 @@ fn problem(
 fn starting(steps: &Rc<Vec<Step>>) -> View {
     let files: Vec<_> = steps.iter().filter_map(file_line).collect();
     let is_fetching = matches!(steps.last(), Some(Step::Fetching { .. }));
-    let (title, text) = match steps.last() {
-        Some(Step::Fetching { .. }) => (words::DOWNLOADING, words::DOWNLOADING_TEXT.to_owned()),
-        Some(Step::Loading { model }) => (words::LOADING, model.clone()),
-        Some(Step::Store) => (words::OPENING_STORE, String::new()),
-        _ => (words::STARTING, String::new()),
+    let title = words::step(steps.last());
+    let text = match steps.last() {
+        Some(Step::Fetching { .. }) => words::DOWNLOADING_TEXT.to_owned(),
+        Some(Step::Loading { model }) => model.clone(),
+        _ => String::new(),
     };
     let detail = if is_fetching {
         view! { p { (text) } ul(class="files") { (files) } }
     } else {
         view! { p { (text) } progress(aria-label=title) }
     };
-    view! { section(class="notice", role="status") { h2 { (title) } (detail) } }
+    view! { section(class="notice") { h2 { (title) } (detail) } }
 }
 
 fn file_line(step: &Step) -> Option<View> {

@@ -3,11 +3,11 @@
 use sycamore::prelude::*;
 use ui::{DocumentRow, LibraryRequest, words};
 use wasm_bindgen::prelude::*;
-use web_sys::{DragEvent, File, HtmlInputElement, KeyboardEvent, SubmitEvent};
+use web_sys::{DragEvent, File, HtmlInputElement, SubmitEvent};
 
 use super::link::Link;
 use super::model::{App, Source};
-use super::{collections, conversations, copies, focus, folders, models, queue, source};
+use super::{collections, confirm, conversations, copies, focus, folders, models, queue, source};
 
 pub fn view(app: App, link: Link) -> View {
     let is_open = create_signal(false);
@@ -23,9 +23,9 @@ pub fn view(app: App, link: Link) -> View {
                 on:click=move |_| is_open.update(|open| *open = !*open)) { span { (head) } }
             div(class="shelf-head", hidden=move || has_choice(app)) { h2 { (words::DOCUMENTS) } }
             (queue::view(app, link))
+            (problem(app))
             div(id="shelf-body", class=body) {
                 (switch(app))
-                (problem(app))
                 div(hidden=move || app.shows_conversations.get()) {
                     (drop_zone(app, link))
                     (collections::view(app, link))
@@ -122,7 +122,7 @@ fn input_of(input: NodeRef) -> HtmlInputElement {
 pub fn take_drop(app: App, link: Link, event: &DragEvent) {
     match event.data_transfer() {
         Some(data) => folders::take_drop(app, link, &data),
-        None => app.announcement.set(words::NOTHING_USABLE.into()),
+        None => app.problem.set(Some(words::NOTHING_USABLE.into())),
     }
 }
 
@@ -131,9 +131,10 @@ pub fn take_files(app: App, link: Link, files: &[(String, File)]) {
     if !app.is_open() {
         return;
     }
+    app.problem.set(None);
     let (documents, _) = models::take_models(link, None, files.to_vec());
     match (documents.is_empty(), files.is_empty()) {
-        (_, true) => app.announcement.set(words::NOTHING_USABLE.into()),
+        (_, true) => app.problem.set(Some(words::NOTHING_USABLE.into())),
         (true, false) => {}
         (false, false) => link.add(&documents),
     }
@@ -185,7 +186,7 @@ fn document_row(app: App, link: Link, info: DocumentRow, (asked, opened): Open) 
         if asked.get() != Some(id) {
             return View::new();
         }
-        confirm_view(link, id, question.clone(), asked)
+        confirm(link, id, question.clone(), asked)
     };
     let shown_tags = if tags.is_empty() { View::new() } else { tag_line(&tags) };
     let details = move || match opened.get() == Some(id) {
@@ -254,9 +255,9 @@ fn details(app: App, link: Link, (id, collection): (u64, Option<u64>), tags: &[S
                 option(value="", selected=collection.is_none()) { (words::NO_COLLECTION) }
                 (options)
             }
+            label(r#for=tags_for) { (words::TAGS) }
             form(class="name-form", on:submit=set_tags) {
-                label(class="sr", r#for=tags_for) { (words::TAGS) }
-                input(id=tags_id, r#type="text", placeholder=words::TAGS_HINT, autocomplete="off", bind:value=text)
+                input(id=tags_id, r#type="text", autocomplete="off", bind:value=text)
                 button(class="button small", r#type="submit") { (words::SAVE) }
             }
             (near(app, id))
@@ -276,32 +277,17 @@ fn near(app: App, id: u64) -> View {
     })
 }
 
-fn confirm_view(link: Link, id: u64, question: String, asked: Signal<Option<u64>>) -> View {
-    on_mount(|| focus("#documents .keep"));
-    let delete = move |_| {
+fn confirm(link: Link, id: u64, question: String, asked: Signal<Option<u64>>) -> View {
+    let delete = move || {
         asked.set(None);
         link.remove(id);
         focus("#drop button");
     };
     let keep = move || {
-        focus(&format!("#documents [data-id='{id}']"));
         asked.set(None);
+        focus(&format!("#documents [data-id='{id}']"));
     };
-    let on_key = move |event: KeyboardEvent| {
-        if event.key() == "Escape" {
-            event.stop_propagation();
-            keep();
-        }
-    };
-    view! {
-        div(class="confirm", role="group", on:keydown=on_key) {
-            p(role="alert") { (question) }
-            div(class="pair") {
-                button(class="button danger", r#type="button", on:click=delete) { (words::DELETE) }
-                button(class="button keep", r#type="button", on:click=move |_| keep()) { (words::KEEP) }
-            }
-        }
-    }
+    confirm::view(question, vec![(words::DELETE.into(), Box::new(delete))], keep)
 }
 
 pub fn cross() -> View {

@@ -45,10 +45,11 @@ fn panel(app: App, source: Source) -> View {
     let Source { name, page, start, end, sheets, .. } = source;
     let place = page.map_or_else(String::new, words::page);
     let closer = create_node_ref();
-    let is_loaded = sheets.is_some();
+    let is_loaded = matches!(sheets, Some(Ok(_)));
     let text = match sheets {
         None => view! { p(class="busy") { (words::OPENING) } },
-        Some(sheets) => pages(&sheets, end > start),
+        Some(Ok(sheets)) => pages(&sheets, end > start),
+        Some(Err(problem)) => view! { p(class="busy", role="alert") { (problem) } },
     };
     on_mount(move || {
         if let Some(button) = closer.try_get() {
@@ -60,7 +61,7 @@ fn panel(app: App, source: Source) -> View {
         }
     });
     view! {
-        aside(class="source", id="source", role="dialog", aria-labelledby="source-name") {
+        div(class="source", id="source", role="dialog", aria-labelledby="source-name") {
             div(class="source-head") {
                 div {
                     h2(id="source-name") { (name) }
