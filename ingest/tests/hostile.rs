@@ -215,6 +215,36 @@ fn the_pdf_maker_of_these_tests_makes_pdfs() {
 }
 
 #[test]
+fn documents_of_thousands_of_fonts_are_read_whole() {
+    let (n_pages, n_fonts) = (10, 5_000);
+    let fonts: String = (0..n_fonts).map(|i| format!("/F{i} << /Type /Font /Subtype /Type1 >> ")).collect();
+    let kids: String = (0..n_pages).map(|i| format!("{} 0 R ", 5 + 2 * i)).collect();
+    let content = |page: usize| {
+        let on_page = (0..n_fonts).filter(|i| i % n_pages == page);
+        on_page
+            .enumerate()
+            .map(|(row, font)| format!("/F{font} 9 Tf 1 0 0 1 72 {} Tm (n{font}) Tj ", 9_000 - row * 12))
+            .collect::<String>()
+    };
+    let objects: Vec<String> = (0..n_pages)
+        .flat_map(|i| {
+            let content = format!("BT {} ET", content(i));
+            [
+                format!("<< /Type /Page /Parent 3 0 R /Contents {} 0 R >>", 6 + 2 * i),
+                format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()),
+            ]
+        })
+        .collect();
+    let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
+    let node = format!("/Resources << /Font << {fonts} >> >> /Kids [{kids}]");
+    let (outcome, elapsed) = ingest_within(MAX, "fonts.pdf", pdf(b"", false, &node, &objects), None);
+    eprintln!("{n_fonts} fonts: {elapsed:?}");
+    let (doc, warnings) = outcome.expect("it is a PDF");
+    assert_eq!((warnings, doc.page_starts.len()), (vec![], n_pages));
+    assert_eq!(doc.text.split_whitespace().count(), n_fonts);
+}
+
+#[test]
 fn pdfs_that_multiply_work() {
     let shown = "BT /F1 12 Tf (x) Tj ET\n";
     let forms: Vec<String> = (5..16)

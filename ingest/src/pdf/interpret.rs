@@ -30,8 +30,9 @@ const MAX_MARKS: usize = 256;
 /// Longer replacements stand for whole paragraphs, whose lines are better told by their characters.
 const MAX_ACTUAL_CHARS: usize = 32;
 
-/// Fonts that are kept of a document; catalogs have some hundreds.
-const MAX_FONTS: usize = 4_096;
+/// Fonts that are kept of a document, as many as [`MAX_TOKENS`] pays for. Catalogs have some hundreds; a manual whose
+/// figures are files of their own, each with its fonts, has 4,400 on 930 pages.
+const MAX_FONTS: usize = 10_000;
 /// Operators of a whole document: 5,000 pages of 10,000, some 20 seconds of work.
 const MAX_OPERATORS: u64 = 50_000_000;
 /// All tokens of a whole document: 10,000 pages of 20,000, or a few hundred detailed maps.
