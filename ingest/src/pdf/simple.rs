@@ -33,7 +33,7 @@ impl Simple {
             let first = texts[code].chars().next();
             first.and_then(|c| font.width(c)).unwrap_or(DEFAULT_WIDTH)
         };
-        let widths = listed_widths(doc, dict).unwrap_or_else(|| (0..256).map(width).collect());
+        let widths = listed_widths(doc, dict, DEFAULT_WIDTH).unwrap_or_else(|| (0..256).map(width).collect());
         Self { texts, widths: widths.into_iter().map(|w| w / 1000.0).collect(), height: 1.0 }
     }
 
@@ -51,7 +51,8 @@ impl Simple {
 fn drawn(doc: &Document, dict: &Dictionary, texts: Vec<String>) -> Simple {
     let matrix = numbers(doc, dict, b"FontMatrix", 6).filter(|m| m.len() == 6 && m[0] != 0.0);
     let matrix = matrix.unwrap_or_else(|| vec![0.001, 0.0, 0.0, 0.001, 0.0, 0.0]);
-    let widths = listed_widths(doc, dict).unwrap_or_else(|| vec![0.0; 256]);
+    // In units of the font's own, in which nothing can be said of glyphs that it does not have.
+    let widths = listed_widths(doc, dict, 0.0).unwrap_or_else(|| vec![0.0; 256]);
     let widths: Vec<f64> = widths.into_iter().map(|w| w * matrix[0].abs()).collect();
     let bounds = numbers(doc, dict, b"FontBBox", 4).filter(|b| b.len() == 4).unwrap_or_else(|| vec![0.0; 4]);
     let height = (bounds[3] - bounds[1]).abs() * matrix[3].abs();
@@ -64,15 +65,16 @@ fn drawn(doc: &Document, dict: &Dictionary, texts: Vec<String>) -> Simple {
     Simple { texts, widths, height: if height > 0.0 { height } else { 1.0 } }
 }
 
-/// Widths of the codes 0 to 255 in thousandths, or `None` if they are those of a standard font.
-fn listed_widths(doc: &Document, dict: &Dictionary) -> Option<Vec<f64>> {
+/// Widths of the codes 0 to 255 in the font's units, or `None` if they are those of a standard font; `missing` for
+/// codes that are not listed, unless the font says otherwise.
+fn listed_widths(doc: &Document, dict: &Dictionary, missing: f64) -> Option<Vec<f64>> {
     let given = numbers(doc, dict, b"Widths", MAX_GLYPHS)?;
     let first = get(doc, dict, b"FirstChar").and_then(number).unwrap_or(0.0) as i64;
     let missing = get_dict(doc, dict, b"FontDescriptor")
         .and_then(|d| get(doc, d, b"MissingWidth"))
         .and_then(number)
         .filter(|&w| w > 0.0)
-        .unwrap_or(DEFAULT_WIDTH);
+        .unwrap_or(missing);
     let mut widths = vec![missing; 256];
     for (i, width) in given.into_iter().enumerate() {
         if let Ok(code) = usize::try_from(first.saturating_add(i as i64))
@@ -161,4 +163,24 @@ fn differences(doc: &Document, font: &Dictionary) -> HashMap<u8, String> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fonts of bitmaps, as `dvips` makes them, have units as large as points of a printer.
+    #[test]
+    fn a_font_drawn_by_hand_is_as_high_as_what_it_has() {
+        let numbers = |all: &[i64]| Object::Array(all.iter().map(|&n| Object::Integer(n)).collect());
+        let mut font = Dictionary::new();
+        font.set("Subtype", Object::Name(b"Type3".to_vec()));
+        font.set("FontMatrix", numbers(&[1, 0, 0, -1, 0, 0]));
+        font.set("FontBBox", numbers(&[1, -25, 71, 75]));
+        font.set("FirstChar", Object::Integer(97));
+        font.set("Widths", numbers(&[54, 60]));
+        let read = Simple::new(&Document::new(), &font, &mut 1000);
+        assert_eq!((read.width(b'a'), read.width(b'b'), read.width(b'z')), (54.0, 60.0, 0.0));
+        assert_eq!(read.height, 100.0);
+    }
 }
