@@ -5,8 +5,9 @@ use super::outline::Heading;
 use crate::text::is_right_to_left;
 use std::ops::Range;
 
-/// A blank this wide, in font sizes, parts words; usual spaces are .25 to .33, kerning below .1.
-const MIN_WORD_GAP: f64 = 0.17;
+/// A blank this wide, in font sizes, parts words; usual spaces are .25 to .33, in tightly set lines half of that,
+/// kerning below .1.
+const MIN_WORD_GAP: f64 = 0.13;
 /// A blank this wide parts columns or table cells.
 const MIN_CELL_GAP: f64 = 2.0;
 /// Characters this far above or below the baseline still belong to the line: sub- and superscripts.
@@ -436,6 +437,8 @@ mod tests {
         check(&[(0.0, 100.0, "one two"), (0.0, 88.0, "three")], &["one two", "three"]);
         // Gaps part words, kerning does not; a wide gap parts cells.
         check(&[(0.0, 0.0, "ab"), (13.0, 0.0, "cd"), (23.5, 0.0, "e"), (60.0, 0.0, "f")], &["ab cde\tf"]);
+        // Tightly set words.
+        check(&[(0.0, 0.0, "ab"), (11.5, 0.0, "cd")], &["ab cd"]);
         // Superscripts stay on the line; the next line does not.
         check(&[(0.0, 100.0, "ten"), (15.0, 104.0, "2"), (20.0, 100.0, "m")], &["ten2m"]);
         check(&[(0.0, 100.0, "a"), (5.0, 95.0, "b")], &["a", "b"]);
