@@ -12,15 +12,20 @@ const MAX_LOST: usize = 10_000;
 const MAX_TOKENS: u32 = 2_000_000;
 const MAX_DEPTH: u8 = 32;
 
-/// Adds the objects that the tables of a file tell of and the library did not give. Those of an encrypted file are
-/// left alone, because their strings would stay encrypted.
+/// Adds the objects that the tables of a file tell of and the library did not give, and the data of streams of which it
+/// gave the dictionary alone. Those of an encrypted file are left alone, because their strings would stay encrypted.
 pub(super) fn find(doc: &mut Document, layout: &Layout, bytes: &[u8]) {
     if layout.trailer.contains_key("Encrypt") {
         return;
     }
     let mut n_tokens_left = MAX_TOKENS;
-    let is_lost = |doc: &Document, number, generation| !doc.objects.contains_key(&(number, generation));
-    let lost: Vec<_> = layout.at.iter().filter(|(number, (_, g))| is_lost(doc, **number, *g)).collect();
+    let is_lost = |number: u32, generation: u16| match doc.objects.get(&(number, generation)) {
+        None => true,
+        // A blank before `endstream` is enough for that.
+        Some(Object::Dictionary(dict)) => dict.has(b"Length"),
+        Some(_) => false,
+    };
+    let lost: Vec<_> = layout.at.iter().filter(|(number, (_, g))| is_lost(**number, *g)).collect();
     for (&number, &(at, generation)) in lost.into_iter().take(MAX_LOST) {
         let Some(rest) = bytes.get(at..) else { continue };
         let mut reader = Reader { lexer: Lexer::new(rest), n_tokens_left };
@@ -174,6 +179,20 @@ mod tests {
             let stream = doc.objects[&(7, 0)].as_stream().unwrap();
             assert_eq!(stream.content.trim_ascii_end(), b"abcd", "{length}");
         }
+    }
+
+    #[test]
+    fn streams_of_which_the_dictionary_alone_is_known_get_their_data() {
+        let mut layout = Layout::default();
+        layout.at.insert(7, (0, 0));
+        let source = b"7 0 obj<</Length 4/A 1>>stream\nabcd endstream\nendobj";
+        let mut doc = Document::new();
+        let mut dict = Dictionary::new();
+        dict.set("Length", Object::Integer(4));
+        doc.objects.insert((7, 0), Object::Dictionary(dict));
+        objects::begin(source.len());
+        find(&mut doc, &layout, source);
+        assert_eq!(doc.objects[&(7, 0)].as_stream().unwrap().content, b"abcd");
     }
 
     #[test]
