@@ -5,9 +5,11 @@
 //! Headers and footers are not, since they repeat.
 
 mod docx;
+mod figures;
 mod formats;
 mod package;
 mod pptx;
+mod shapes;
 mod styles;
 mod xlsx;
 

@@ -1,5 +1,6 @@
-//! DOCX: paragraphs, lists, tables, notes and comments in the order of the text.
+//! DOCX: paragraphs, lists, tables, charts, diagrams, notes and comments in the order of the text.
 
+use super::figures::{self, Figure};
 use super::package::Package;
 use super::styles::{Lists, Role, Styles};
 use crate::BlockKind;
@@ -25,13 +26,17 @@ pub(super) fn read(package: &Package<'_>, composer: &mut Composer<'_>) -> Result
         paragraphs: Vec::new(),
         tables: Vec::new(),
         refers_to: Vec::new(),
+        figures: Vec::new(),
         run: Run::default(),
     };
     let mut xml = Xml::new(&source);
     while let Some(node) = xml.next() {
         match node {
             Node::Open(e) if is_unread(e.name()) => xml.skip_element(),
-            Node::Open(e) => reader.open(&e),
+            Node::Open(e) => match figures::shown_by(package, &relations, &e) {
+                Some(figure) => reader.figures.push(figure),
+                None => reader.open(&e),
+            },
             Node::Close(name) => reader.close(&name),
             Node::Text(text) => reader.text(&text),
         }
@@ -103,6 +108,8 @@ struct Reader<'a, 'c> {
     tables: Vec<Table>,
     /// Notes that the open paragraph or table refers to.
     refers_to: Vec<(String, String)>,
+    /// What the open paragraph or table shows.
+    figures: Vec<Figure>,
     run: Run,
 }
 
@@ -193,7 +200,7 @@ impl Reader<'_, '_> {
         if !paragraph.text.trim().is_empty() {
             self.write(&paragraph);
         }
-        self.write_notes();
+        self.write_belongings();
     }
 
     fn write(&mut self, paragraph: &Paragraph) {
@@ -226,12 +233,16 @@ impl Reader<'_, '_> {
             }
             None => {
                 self.composer.table(&table.rows);
-                self.write_notes();
+                self.write_belongings();
             }
         }
     }
 
-    fn write_notes(&mut self) {
+    /// Writes what the paragraph or table that ends shows and refers to.
+    fn write_belongings(&mut self) {
+        for figure in std::mem::take(&mut self.figures) {
+            figure.write(self.composer);
+        }
         for key in std::mem::take(&mut self.refers_to) {
             // Each once, however often it is referred to.
             if let Some(note) = self.notes.remove(&key) {

@@ -50,12 +50,21 @@ impl Formats {
 
     /// A number as the cell shows it; text that is no number stays.
     pub(super) fn show(&self, number: &str, style: usize) -> String {
-        let Ok(value) = number.trim().parse::<f64>() else { return number.to_owned() };
-        match self.by_style.get(style).copied().unwrap_or(Format::Plain) {
-            Format::Plain => plain(value),
-            Format::Percent => format!("{}%", plain(value * 100.0)),
-            Format::Date => date(value, self.is_1904).unwrap_or_else(|| plain(value)),
-        }
+        show_as(number, self.by_style.get(style).copied().unwrap_or(Format::Plain), self.is_1904)
+    }
+}
+
+/// A number as a chart shows it by a format's code; text that is no number stays.
+pub(super) fn show_by_code(number: &str, code: &str) -> String {
+    show_as(number, by_code(code), false)
+}
+
+fn show_as(number: &str, format: Format, is_1904: bool) -> String {
+    let Ok(value) = number.trim().parse::<f64>() else { return number.to_owned() };
+    match format {
+        Format::Plain => plain(value),
+        Format::Percent => format!("{}%", plain(value * 100.0)),
+        Format::Date => date(value, is_1904).unwrap_or_else(|| plain(value)),
     }
 }
 

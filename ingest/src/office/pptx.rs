@@ -1,10 +1,11 @@
-//! PPTX: a page for each slide, its title as heading, then its text, tables and notes.
+//! PPTX: a page for each slide, its title as heading, then its text, tables, charts, diagrams and notes.
 
 use super::package::Package;
+use super::shapes::{Place, shapes_of};
+use crate::WarningCode;
 use crate::archive::Fault;
 use crate::compose::Composer;
-use crate::xml::{Element, Node, Xml};
-use crate::{BlockKind, WarningCode};
+use crate::xml::{Node, Xml};
 
 pub(super) fn read(package: &Package<'_>, composer: &mut Composer<'_>) -> Result<(), Fault> {
     let path = package.main_part("ppt/presentation.xml");
@@ -23,15 +24,16 @@ pub(super) fn read(package: &Package<'_>, composer: &mut Composer<'_>) -> Result
         let Some(relation) = relations.iter().find(|r| r.id == id) else { continue };
         composer.page();
         let Some(slide) = package.optional(&relation.target) else { continue };
-        let shapes = shapes_of(package, &slide, Place::Body);
+        let slide_relations = package.relations(&relation.target);
+        let shapes = shapes_of(package, &slide, &slide_relations, Place::Body);
         if shapes.is_hidden {
             n_hidden += 1;
             continue;
         }
         shapes.write(composer);
-        if let Some(notes) = package.related(&package.relations(&relation.target), "notesSlide") {
+        if let Some(notes) = package.related(&slide_relations, "notesSlide") {
             // Notes are sentences, not points.
-            shapes_of(package, &notes, Place::Free).write_body(composer);
+            shapes_of(package, &notes, &[], Place::Free).write_body(composer);
         }
     }
     package.note(&xml);
@@ -39,171 +41,4 @@ pub(super) fn read(package: &Package<'_>, composer: &mut Composer<'_>) -> Result
         composer.warn(WarningCode::Hidden, format!("hidden slides were left out ({n_hidden})"));
     }
     Ok(())
-}
-
-/// What a placeholder is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// A text box.
-    Free,
-    Title,
-    /// The list of points.
-    Body,
-    /// Date, footer, number: not the slide's own words.
-    Furniture,
-}
-
-/// The text of a slide.
-#[derive(Default)]
-struct Shapes {
-    titles: Vec<String>,
-    /// Blocks and tables in the order of the file.
-    body: Vec<Content>,
-    is_hidden: bool,
-}
-
-enum Content {
-    Block(BlockKind, String),
-    Table(Vec<Vec<String>>),
-}
-
-impl Shapes {
-    fn write(&self, composer: &mut Composer<'_>) {
-        composer.heading(1, &self.titles.join(" "));
-        self.write_body(composer);
-    }
-
-    fn write_body(&self, composer: &mut Composer<'_>) {
-        for content in &self.body {
-            match content {
-                Content::Block(BlockKind::ListItem, text) => composer.item(text),
-                Content::Block(kind, text) => composer.block(*kind, text),
-                Content::Table(rows) => composer.table(rows),
-            }
-        }
-    }
-}
-
-/// The paragraph that is open.
-#[derive(Default)]
-struct Paragraph {
-    text: String,
-    has_bullet: Option<bool>,
-    takes_text: bool,
-}
-
-/// The shapes of a slide, whose body text is of the given place.
-fn shapes_of(package: &Package<'_>, source: &str, body: Place) -> Shapes {
-    let mut reader = Reader {
-        shapes: Shapes::default(),
-        body,
-        place: Place::Free,
-        paragraph: Paragraph::default(),
-        table: None,
-    };
-    let mut xml = Xml::new(source);
-    while let Some(node) = xml.next() {
-        match node {
-            Node::Open(e) if e.name() == "Fallback" => xml.skip_element(),
-            // The number of the slide, the date.
-            Node::Open(e) if e.name() == "fld" => xml.skip_element(),
-            Node::Open(e) => {
-                let is_hidden = e.name() == "cNvPr" && is_true(e.attr("hidden"));
-                if is_hidden {
-                    reader.place = Place::Furniture;
-                } else {
-                    reader.open(&e);
-                }
-            }
-            Node::Close(name) => reader.close(&name),
-            Node::Text(text) if reader.paragraph.takes_text => reader.paragraph.text.push_str(&text),
-            Node::Text(_) => {}
-        }
-    }
-    package.note(&xml);
-    reader.shapes
-}
-
-fn is_true(value: Option<String>) -> bool {
-    matches!(value.as_deref(), Some("1" | "true"))
-}
-
-struct Reader {
-    shapes: Shapes,
-    body: Place,
-    place: Place,
-    paragraph: Paragraph,
-    /// Rows, cells and the open cell of the open table.
-    table: Option<(Vec<Vec<String>>, String)>,
-}
-
-impl Reader {
-    fn open(&mut self, e: &Element) {
-        match e.name() {
-            "sld" => self.shapes.is_hidden = matches!(e.attr("show").as_deref(), Some("0" | "false")),
-            "sp" | "graphicFrame" | "cxnSp" => self.place = Place::Free,
-            "ph" if self.place == Place::Furniture => {}
-            "ph" => {
-                self.place = match e.attr("type").as_deref() {
-                    Some("title" | "ctrTitle") => Place::Title,
-                    Some("dt" | "ftr" | "sldNum" | "hdr" | "sldImg") => Place::Furniture,
-                    Some("subTitle") => Place::Free,
-                    _ => self.body,
-                }
-            }
-            "tbl" => self.table = Some((Vec::new(), String::new())),
-            "tr" => {
-                if let Some((rows, _)) = &mut self.table {
-                    rows.push(Vec::new());
-                }
-            }
-            "p" => self.paragraph = Paragraph::default(),
-            "buNone" => self.paragraph.has_bullet = Some(false),
-            "buChar" | "buAutoNum" | "buBlip" => self.paragraph.has_bullet = Some(true),
-            "t" => self.paragraph.takes_text = true,
-            "br" => self.paragraph.text.push('\n'),
-            _ => {}
-        }
-    }
-
-    fn close(&mut self, name: &str) {
-        match name {
-            "t" => self.paragraph.takes_text = false,
-            "p" => self.end_paragraph(),
-            "tc" => {
-                if let Some((rows, cell)) = &mut self.table
-                    && let Some(row) = rows.last_mut()
-                {
-                    row.push(std::mem::take(cell));
-                }
-            }
-            "tbl" => {
-                let table = self.table.take().map(|(rows, _)| Content::Table(rows));
-                self.shapes.body.extend(table);
-            }
-            "sp" => self.place = Place::Free,
-            _ => {}
-        }
-    }
-
-    fn end_paragraph(&mut self) {
-        let Paragraph { text, has_bullet, .. } = std::mem::take(&mut self.paragraph);
-        if text.trim().is_empty() {
-            return;
-        }
-        if let Some((_, cell)) = &mut self.table {
-            if !cell.is_empty() {
-                cell.push('\n');
-            }
-            cell.push_str(&text);
-            return;
-        }
-        let is_item = has_bullet.unwrap_or(self.place == Place::Body);
-        match self.place {
-            Place::Title => self.shapes.titles.push(text),
-            Place::Furniture => {}
-            _ if is_item => self.shapes.body.push(Content::Block(BlockKind::ListItem, text)),
-            _ => self.shapes.body.push(Content::Block(BlockKind::Paragraph, text)),
-        }
-    }
 }

@@ -1,7 +1,9 @@
-//! XLSX: a heading for each sheet, a table for each group of rows without a blank row between.
+//! XLSX: a heading for each sheet, a table for each group of rows without a blank row between, then what is drawn
+//! on the sheet and noted on its cells.
 
 use super::formats::Formats;
-use super::package::Package;
+use super::package::{Package, Relation};
+use super::shapes::{Place, shapes_of};
 use crate::WarningCode;
 use crate::archive::Fault;
 use crate::compose::Composer;
@@ -36,7 +38,9 @@ pub(super) fn read(package: &Package<'_>, composer: &mut Composer<'_>) -> Result
                 let mut reader = Sheet::new(&book, composer, &mut n_cells_left);
                 reader.read(package, &sheet);
                 has_hidden_cells |= reader.has_hidden_cells;
-                write_comments(package, &relation.target, composer);
+                let sheet_relations = package.relations(&relation.target);
+                write_drawing(package, &sheet_relations, composer);
+                write_comments(package, &sheet_relations, composer);
             }
             _ => {}
         }
@@ -269,9 +273,17 @@ fn column_of(place: &str) -> Option<u32> {
     column.checked_sub(1)
 }
 
+/// What is drawn on a sheet: text boxes, titles of charts, diagrams.
+fn write_drawing(package: &Package<'_>, sheet: &[Relation], composer: &mut Composer<'_>) {
+    let Some(drawing) = sheet.iter().find(|r| r.kind == "drawing") else { return };
+    let Some(source) = package.optional(&drawing.target) else { return };
+    let shapes = shapes_of(package, &source, &package.relations(&drawing.target), Place::Free);
+    shapes.without_values().write_body(composer);
+}
+
 /// What is noted on cells, each after the place of its cell.
-fn write_comments(package: &Package<'_>, sheet: &str, composer: &mut Composer<'_>) {
-    let Some(source) = package.related(&package.relations(sheet), "comments") else { return };
+fn write_comments(package: &Package<'_>, sheet: &[Relation], composer: &mut Composer<'_>) {
+    let Some(source) = package.related(sheet, "comments") else { return };
     let mut xml = Xml::new(&source);
     let mut note = String::new();
     while let Some(node) = xml.next() {
