@@ -16,8 +16,9 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::{injection, words};
 
-/// Words of a claim that are looked at; a sentence has some 25.
-const MAX_CLAIM_WORDS: usize = 120;
+/// A claim of more words is told from no source; a sentence has some 25, and one in a script that does not end its
+/// sentences some hundreds of pairs of letters.
+const MAX_CLAIM_WORDS: usize = 2_000;
 const MIN_CLAIM_WORDS: usize = 2;
 /// Two sentences are taken together when a claim has this share of the words of both.
 const MIN_SHARE_OF_BOTH: f32 = 0.6;
@@ -104,7 +105,7 @@ impl Facts {
     /// question's words.
     pub(crate) fn support(&self, claim: &Claim, asked: &HashSet<String>) -> (Support, usize) {
         // A single word is found anywhere.
-        if claim.words.len() < MIN_CLAIM_WORDS {
+        if !(MIN_CLAIM_WORDS..=MAX_CLAIM_WORDS).contains(&claim.words.len()) {
             return (Support::None, 0);
         }
         let mut best = (Support::None, 0);
@@ -127,45 +128,25 @@ impl Facts {
     }
 
     fn compare(&self, claim: &Claim, source: &[Word], asked: &HashSet<String>) -> Support {
-        let n = claim.words.len();
         let known: HashSet<&str> = source.iter().map(|word| word.term.as_str()).collect();
-        let mut best = Support::None;
-        for start in 0..n {
-            // A denial belongs to what it stands before.
-            if start > 0 && is_denial(&claim.words[start - 1].term) {
-                break;
-            }
-            let turned: Vec<&Word> = claim.words[start..].iter().chain(&claim.words[..start]).collect();
-            let Some(matched) = alignment(&turned, source) else { continue };
-            if n_denials(turned.iter().copied()) != denials_between(source, &matched) {
-                continue;
-            }
-            let mut support = Support::Said;
-            for (word, _) in turned.iter().zip(&matched).filter(|(_, at)| at.is_none()) {
-                // What stands elsewhere in the source is said there of something else.
-                let is_moved = known.contains(word.term.as_str());
-                let is_context = self.context.contains(&word.term);
-                support = support.min(match () {
-                    () if is_moved => Support::None,
-                    () if is_context || is_glue(&word.term) => Support::Said,
-                    () if !word.is_strict && asked.contains(&word.term) => Support::IfMeant,
-                    () => Support::None,
-                });
-            }
-            best = best.max(support);
-            if best == Support::Said {
-                break;
-            }
+        let (found, own): (Vec<&Word>, Vec<&Word>) =
+            claim.words.iter().partition(|word| known.contains(word.term.as_str()));
+        if found.len() < own.len() {
+            return Support::None;
         }
-        best
+        let allowed = own.iter().map(|word| match () {
+            () if self.context.contains(&word.term) || is_glue(&word.term) => Support::Said,
+            () if !word.is_strict && asked.contains(&word.term) => Support::IfMeant,
+            () => Support::None,
+        });
+        let support = allowed.min().unwrap_or(Support::Said);
+        if support > Support::None && is_told_in_order(&found, source) { support } else { Support::None }
     }
 }
 
 impl Claim {
     pub(crate) fn of(sentence: &str) -> Self {
-        let mut words = words_of(sentence);
-        words.truncate(MAX_CLAIM_WORDS);
-        Self { words }
+        Self { words: words_of(sentence) }
     }
 
     fn share_of(&self, sentence: &[Word]) -> f32 {
@@ -174,47 +155,33 @@ impl Claim {
     }
 }
 
-/// For each word of the claim where in the source it is found, in an order that ascends, with as many
-/// found as can be; `None` when fewer than half are.
-fn alignment(claim: &[&Word], source: &[Word]) -> Option<Vec<Option<usize>>> {
-    let (n, m) = (claim.len(), source.len());
-    // lengths[i][j]: the longest common subsequence of claim[i..] and source[j..].
-    let mut lengths = vec![0u16; (n + 1) * (m + 1)];
-    let at = |i: usize, j: usize| i * (m + 1) + j;
-    for i in (0..n).rev() {
-        for j in (0..m).rev() {
-            lengths[at(i, j)] = if claim[i].term == source[j].term {
-                lengths[at(i + 1, j + 1)] + 1
-            } else {
-                lengths[at(i + 1, j)].max(lengths[at(i, j + 1)])
-            };
+/// Whether the source has these words of a claim, which it knows, one after the other, and denies as often.
+/// They may begin with any of them and go on from the first: a phrase may have been moved.
+fn is_told_in_order(claim: &[&Word], source: &[Word]) -> bool {
+    for start in 0..claim.len() {
+        // A denial belongs to what it stands before.
+        if start > 0 && is_denial(&claim[start - 1].term) {
+            return false;
+        }
+        let turned = claim[start..].iter().chain(&claim[..start]).copied();
+        let Some((first, last)) = place_of(turned.clone(), source) else { continue };
+        // Also one right before them.
+        if n_denials(turned) == n_denials(&source[first.saturating_sub(1)..=last]) {
+            return true;
         }
     }
-    if 2 * usize::from(lengths[0]) < n {
-        return None;
-    }
-    let mut matched = vec![None; n];
-    let (mut i, mut j) = (0, 0);
-    while i < n && j < m {
-        if claim[i].term == source[j].term {
-            matched[i] = Some(j);
-            (i, j) = (i + 1, j + 1);
-        } else if lengths[at(i + 1, j)] > lengths[at(i, j + 1)] {
-            i += 1;
-        } else {
-            j += 1;
-        }
-    }
-    Some(matched)
+    false
 }
 
-/// Denials of the source between the first word that the claim has and the last, or right before
-/// them.
-fn denials_between(source: &[Word], matched: &[Option<usize>]) -> usize {
-    let mut found: Vec<usize> = matched.iter().flatten().copied().collect();
-    found.sort_unstable();
-    let (Some(&first), Some(&last)) = (found.first(), found.last()) else { return 0 };
-    n_denials(&source[first.saturating_sub(1)..=last])
+/// From where to where the source has all these words in this order, other words between them: what ends first.
+fn place_of<'a>(words: impl Iterator<Item = &'a Word>, source: &[Word]) -> Option<(usize, usize)> {
+    let mut place: Option<(usize, usize)> = None;
+    for word in words {
+        let from = place.map_or(0, |(_, last)| last + 1);
+        let at = from + source[from..].iter().position(|other| other.term == word.term)?;
+        place = Some((place.map_or(at, |(first, _)| first), at));
+    }
+    place
 }
 
 fn n_denials<'a>(words: impl IntoIterator<Item = &'a Word>) -> usize {
@@ -315,6 +282,16 @@ mod tests {
         let teas = "Black tea wants boiling water. Green tea steeps at 80 degrees.";
         assert_eq!(support("Black tea steeps at 80 degrees.", teas), Support::None);
         assert_eq!(support("Green tea steeps at 80 degrees.", teas), Support::Said);
+    }
+
+    #[test]
+    fn a_long_sentence_is_compared_to_its_end() {
+        let words: Vec<String> = (0..900).map(|i| format!("word{i}")).collect();
+        let text = |end: &str| format!("{} {end}.", words.join(" "));
+        assert_eq!(support(&text("holds 12 litres"), &text("holds 12 litres")), Support::Said);
+        assert_eq!(support(&text("holds 90 litres"), &text("holds 12 litres")), Support::None);
+        let long = text(&format!("{0} {0}", words.join(" ")));
+        assert_eq!(support(&long, &long), Support::None, "too long");
     }
 
     #[test]
