@@ -166,6 +166,16 @@ impl Embedder {
         u32::try_from(n_tokens).unwrap_or(u32::MAX)
     }
 
+    /// Share of a text's tokens that stand for what the vocabulary has nothing for: 0 to 1.
+    pub fn share_unknown(&self, text: &str) -> f32 {
+        let tokenizer = &self.sequencer.tokenizer;
+        let (Some(unknown), Ok(encoding)) = (tokenizer.unknown_id(), tokenizer.encode(text, false)) else {
+            return 0.0;
+        };
+        let n_unknown = encoding.ids.iter().filter(|&&id| id == unknown).count();
+        n_unknown as f32 / encoding.ids.len().max(1) as f32
+    }
+
     /// Tokens of a passage that are embedded; what is beyond is cut off.
     pub fn max_tokens(&self) -> u32 {
         let n_prefix = self.count_tokens(&self.prompts.passage);

@@ -12,12 +12,15 @@ mod unigram;
 use std::rc::Rc;
 
 use memo::Memo;
-use tokenizers::{PostProcessor, TruncationParams, TruncationStrategy, truncate_encodings};
+use tokenizers::{ModelWrapper, PostProcessor, TruncationParams, TruncationStrategy, truncate_encodings};
 
 pub use stream::TokenStream;
 
 use crate::weights::Weights;
 use crate::{Error, Result};
+
+/// What SentencePiece calls what it does not know; the library keeps its id to itself.
+const UNIGRAM_UNKNOWN: &str = "<unk>";
 
 /// A text's tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,6 +146,18 @@ impl Tokenizer {
     /// Id of a token, special ones included.
     pub fn token_id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
+    }
+
+    /// The token that stands for what the vocabulary has nothing for; `None` where there is no such thing.
+    pub fn unknown_id(&self) -> Option<u32> {
+        let token = match self.inner.get_model() {
+            ModelWrapper::WordPiece(model) => Some(model.unk_token.as_str()),
+            ModelWrapper::WordLevel(model) => Some(model.unk_token.as_str()),
+            ModelWrapper::BPE(model) if !model.byte_fallback => model.unk_token.as_deref(),
+            ModelWrapper::BPE(_) => None,
+            ModelWrapper::Unigram(_) => Some(UNIGRAM_UNKNOWN),
+        };
+        self.token_id(token?)
     }
 
     /// Number of tokens in the vocabulary, added ones included.
