@@ -295,7 +295,7 @@ pub fn found(n_quotes: u64) -> String {
     format!("{} found. The answer follows.", count(n_quotes, "passage", "passages"))
 }
 
-/// Label of a footnote number.
+/// Label of a footnote's number, which is a link.
 pub fn open_footnote(n: u32) -> String {
     format!("Footnote {n}: open the source")
 }

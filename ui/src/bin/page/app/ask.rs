@@ -203,7 +203,12 @@ fn part_view(part: Part, open: impl Fn(u32) + Copy + 'static) -> View {
         Part::Text(text) => prose(&text),
         Part::Ref(n) => {
             let (label, number) = (words::open_footnote(n), n.to_string());
-            view! { button(class="ref", r#type="button", aria-label=label, on:click=move |_| open(n)) { (number) } }
+            let follow = move |event: MouseEvent| {
+                event.prevent_default();
+                open(n);
+            };
+            // A link, for no line is broken between a word and its number; before and behind a button it is.
+            view! { a(class="ref", href="#source", aria-label=label, on:click=follow) { (number) } }
         }
     }
 }
