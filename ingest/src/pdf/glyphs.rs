@@ -136,6 +136,10 @@ fn clean(text: &str) -> String {
             }
             // The bullet of the Symbol and Wingdings fonts.
             '\u{f0b7}' | '\u{f0a7}' => clean.push('•'),
+            // Small capitals and old-style figures, as fonts by Adobe count them: 0xf700 more than what they are.
+            '\u{f721}'..='\u{f7ff}' => {
+                clean.extend(char::from_u32(u32::from(c) - 0xf700).filter(|c| !c.is_control()));
+            }
             '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{200b}' => {}
             '\u{ad}' => clean.push('-'),
             _ if c.is_control() || c.is_whitespace() => {}
@@ -179,6 +183,7 @@ mod tests {
         );
         let texts: Vec<&str> = glyphs.iter().map(|g| g.text.as_str()).collect();
         assert_eq!(texts, ["fi", "", "x"]);
+        assert_eq!(clean("\u{f731}\u{f738}62 \u{f761}\u{f764}\u{f7e0}\u{f780}"), "1862adà");
         assert_eq!(clean("ﷲ\u{e001}\u{f0b7}\u{ad}ﻼ"), "الله•-لا");
     }
 }
