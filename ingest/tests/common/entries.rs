@@ -55,6 +55,7 @@ pub const ENTRIES: &[Entry] = &[
         fixture!("documents/libreoffice.pptx", "documents/python.pptx"),
         "ppt/slides/slide1.xml",
     ),
+    inside("chart", "a.pptx", fixture!("documents/python-chart.pptx"), "ppt/charts/chart1.xml"),
     inside(
         "xlsx",
         "a.xlsx",
