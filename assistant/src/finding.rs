@@ -37,9 +37,13 @@ impl Found {
             found = rerank::search(db, reranker, &question.unquoted(), &search, filter).await?;
         }
         let nearest = db.search_vector(&question.vector, 1, filter)?;
-        let passages = passages::load(db, found, k);
+        let letters = question.letters_among(&found);
+        let mut passages = passages::load(db, found, k);
+        if let Some(letters) = &letters {
+            passages.iter_mut().for_each(|passage| passage.letters = letters.coverage_of_row(&passage.chunk));
+        }
         lap("retrieve");
-        let candidates = quotes::rank(question, &passages, db, embedder).await?;
+        let candidates = quotes::rank(question, letters.as_ref(), &passages, (db, embedder)).await?;
         let cosine = nearest.first().map_or(0.0, |hit| hit.score);
         let signals = relevance::judge(question, cosine, &passages, &candidates, embedder).await?;
         let mut quotes = quotes::choose(&candidates, &passages, options.max_quotes.max(1));

@@ -43,6 +43,7 @@ mod finding;
 mod follow_up;
 mod injection;
 mod kernels;
+mod letters;
 mod library;
 mod memory;
 mod offers;

@@ -20,6 +20,8 @@ pub(crate) struct Passage {
     pub score: f32,
     /// Terms of text, headings and document name.
     pub terms: HashSet<String>,
+    /// Share of the question's letters that it has, by weight; 0 where the embedder knows the language.
+    pub letters: f32,
     /// Other documents that say the same, in passages that were left out.
     pub also_in: Vec<String>,
 }
@@ -37,7 +39,14 @@ pub(crate) fn load(db: &Db, found: Vec<Found>, k: usize) -> Vec<Passage> {
                 kept.also_in.push(document);
             }
             None if !is_full => {
-                passages.push(Passage { chunk: row, document, score, terms, also_in: Vec::new() });
+                passages.push(Passage {
+                    chunk: row,
+                    document,
+                    score,
+                    terms,
+                    letters: 0.0,
+                    also_in: Vec::new(),
+                });
             }
             _ => {}
         }

@@ -6,6 +6,7 @@ use embedder::Embedder;
 use ingest::Span;
 use vectordb::{ChunkId, Db};
 
+use crate::letters::Letters;
 use crate::passages::{Passage, jaccard};
 use crate::pieces::pieces;
 use crate::question::{Question, dot};
@@ -25,6 +26,9 @@ const CONTEXT_WEIGHT: f32 = 0.2;
 const PAIRS_WEIGHT: f32 = 0.2;
 const COSINE_WEIGHT: f32 = 0.7;
 const PASSAGE_WEIGHT: f32 = 0.5;
+/// Where the embedder does not know the language, also the question's letters that a sentence has. Between .4 and
+/// .8, of 2,000 questions in ten languages, .02 more have their quote first.
+const LETTERS_WEIGHT: f32 = 0.6;
 /// What speaks to the model is quoted only where nothing else is.
 const ORDER_PENALTY: f32 = 1.0;
 /// What stands beside such an order may be said for its sake: another passage that says nearly as much
@@ -47,6 +51,8 @@ pub(crate) struct Candidate {
     pub span: Span,
     pub text: String,
     pub coverage: f32,
+    /// Share of the question's letters, as its passage's.
+    pub letters: f32,
     /// `None` before it is compared by meaning.
     pub cosine: Option<f32>,
     /// That is to the vector that was stored with its passage.
@@ -58,11 +64,11 @@ pub(crate) struct Candidate {
 /// passages; of those that have none only the first few by words are looked at.
 pub(crate) async fn rank(
     question: &Question,
+    letters: Option<&Letters>,
     passages: &[Passage],
-    db: &Db,
-    embedder: &Embedder,
+    (db, embedder): (&Db, &Embedder),
 ) -> Result<Vec<Candidate>> {
-    let mut candidates = by_words(question, passages);
+    let mut candidates = by_words(question, letters, passages);
     compare_stored(question, passages, db, &mut candidates)?;
     let mut n_embedded = 0;
     candidates.retain(|c| {
@@ -119,7 +125,7 @@ fn compare_stored(
 }
 
 /// All sentences, best first by words.
-fn by_words(question: &Question, passages: &[Passage]) -> Vec<Candidate> {
+fn by_words(question: &Question, letters: Option<&Letters>, passages: &[Passage]) -> Vec<Candidate> {
     let sentences: Vec<Vec<(Span, &str)>> = passages.iter().map(|p| pieces(&p.chunk.text)).collect();
     let terms: Vec<Vec<HashSet<String>>> = sentences
         .iter()
@@ -138,10 +144,12 @@ fn by_words(question: &Question, passages: &[Passage]) -> Vec<Candidate> {
         for (i, (span, text)) in sentences[passage_idx].iter().enumerate() {
             let neighbours = &terms[i.saturating_sub(1)..terms.len().min(i + 2)];
             let context = question.coverage(&neighbours.iter().flatten().cloned().collect());
+            let letters = letters.map_or(0.0, |letters| letters.coverage(text));
             let score = COVERAGE_WEIGHT * here.coverage(&terms[i])
                 + CONTEXT_WEIGHT * context
                 + PAIRS_WEIGHT * question.share_of_pairs(text)
                 + PASSAGE_WEIGHT * passage.score
+                + LETTERS_WEIGHT * (1.0 - question.clarity) * letters
                 + question.exact.bonus(text)
                 - penalty(text);
             candidates.push(Candidate {
@@ -149,6 +157,7 @@ fn by_words(question: &Question, passages: &[Passage]) -> Vec<Candidate> {
                 span: Span::new(passage.chunk.start + span.start, passage.chunk.start + span.end),
                 text: (*text).to_owned(),
                 coverage: question.coverage(&terms[i]),
+                letters,
                 cosine: None,
                 is_stored: false,
                 score,
@@ -273,6 +282,7 @@ mod tests {
             document: document.to_string(),
             score: 1.0,
             terms: HashSet::new(),
+            letters: 0.0,
             also_in: Vec::new(),
         };
         let passages = [passage(1), passage(2)];
@@ -281,6 +291,7 @@ mod tests {
             span: Span::new(0, 10),
             text: format!("sentence w{n} x{n} y{n}"),
             coverage: 0.0,
+            letters: 0.0,
             cosine: None,
             is_stored: false,
             score,
@@ -312,7 +323,7 @@ mod tests {
                 let question = Question::new(question, &[], (&db, &filter), &embedder).await.unwrap();
                 let found = retrieve::search(&db, &question, &options, &filter).unwrap();
                 let passages = passages::load(&db, found, 5);
-                let ranked = rank(&question, &passages, &db, &embedder).await.unwrap();
+                let ranked = rank(&question, None, &passages, (&db, &embedder)).await.unwrap();
                 // The tiny model reads the first words of the passage only.
                 let stored = db.sentence_vectors(&[ChunkId(1)]).unwrap();
                 let n_stored = stored.values().map(|vectors| vectors.iter().count()).sum::<usize>();

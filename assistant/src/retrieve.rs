@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use vectordb::{ChunkId, ChunkRow, Db, Filter, Hit, SentenceVectors};
+use vectordb::{ChunkId, ChunkRow, Db, Filter, Hit, Meaning, SentenceVectors};
 
 use crate::pieces::pieces;
-use crate::question::{Question, beginnings};
+use crate::question::Question;
 use crate::types::SearchOptions;
 use crate::{Leg, Result, words};
 
@@ -28,10 +28,10 @@ const COVERAGE_BONUS: f32 = 0.45;
 const SENTENCE_BONUS: f32 = 0.5;
 const PAIRS_BONUS: f32 = 0.2;
 
-/// What a passage gains that has words which begin as all of the question's do, weighed by how few of the
-/// passages at hand have such, where the embedder does not know the language: words are stemmed by the rules of
-/// English there, if at all. Between .2 and .6 the gain hardly changes (`docs/SEARCH.md`).
-const BEGINNINGS_BONUS: f32 = 0.4;
+/// What a passage gains that has all runs of letters of the question, weighed by how few of the passages at hand
+/// have them, where the embedder does not know the language: words are stemmed by the rules of English there, if
+/// at all.
+const LETTERS_BONUS: f32 = 0.4;
 
 /// A passage that was found, with its terms.
 pub(crate) struct Found {
@@ -75,7 +75,7 @@ pub(crate) fn search(
     };
     let mut found: Vec<Found> = db.chunks(&ids)?.into_iter().map(found).collect();
     if leg == Leg::Fused {
-        add_beginnings(question, &mut found);
+        add_letters(question, &mut found);
         // Equal ones keep the order of the search.
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
         found.truncate(k);
@@ -83,12 +83,11 @@ pub(crate) fn search(
     Ok(found)
 }
 
-/// Adds what passages gain by words that begin as the question's do.
-fn add_beginnings(question: &Question, found: &mut [Found]) {
-    let begun: Vec<HashSet<String>> = found.iter().map(|found| beginnings(&found.terms)).collect();
-    let asked = question.begun_among(begun.iter());
-    for (found, begun) in found.iter_mut().zip(&begun) {
-        found.score += BEGINNINGS_BONUS * (1.0 - question.clarity) * asked.coverage(begun);
+/// Adds what passages gain by letters.
+fn add_letters(question: &Question, found: &mut [Found]) {
+    let Some(letters) = question.letters_among(found) else { return };
+    for found in found {
+        found.score += LETTERS_BONUS * (1.0 - question.clarity) * letters.coverage_of_row(&found.row);
     }
 }
 
@@ -103,7 +102,8 @@ fn best_sentences(db: &Db, question: &Question, ids: &[ChunkId]) -> Result<BTree
 /// What the store's search finds, and what has the names that are meant letter by letter: one of
 /// frequent words need not be among the best otherwise.
 fn candidates(db: &Db, question: &Question, depth: usize, filter: &Filter) -> Result<Vec<Hit>> {
-    let mut hits = db.search(&question.vector, question.search_text(), depth, filter)?;
+    let meaning = Meaning { vector: &question.vector, trust: question.clarity };
+    let mut hits = db.search(meaning, question.search_text(), depth, filter)?;
     for part in question.exact.looked_up() {
         for hit in db.search_text(part, EXACT_DEPTH, filter)? {
             if hits.iter().all(|known| known.chunk != hit.chunk) {

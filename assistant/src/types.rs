@@ -340,10 +340,16 @@ pub struct Signals {
     pub clarity: f32,
     /// Share of the question's terms, by weight, that the best passage has.
     pub passage_coverage: f32,
+    /// The same of runs of three letters in place of terms.
+    #[serde(default)]
+    pub passage_letters: f32,
     /// Best cosine of the question to a sentence.
     pub sentence_cosine: f32,
     /// Share of the question's terms, by weight, that the best sentence has.
     pub sentence_coverage: f32,
+    /// The same of runs of three letters in place of terms.
+    #[serde(default)]
+    pub sentence_letters: f32,
     /// Estimated probability that the documents hold an answer.
     pub relevance: f32,
 }

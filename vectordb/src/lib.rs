@@ -136,6 +136,6 @@ pub use salvage::{Loss, Salvage};
 pub use sentences::{SentenceVector, SentenceVectors};
 pub use types::{
     About, ChunkId, ChunkRow, ChunkVectors, DocumentId, DocumentInfo, DocumentText, EmbedderTag, Hit,
-    NearDuplicate, NewChunk, NewDocument, Placement, Stats,
+    Meaning, NearDuplicate, NewChunk, NewDocument, Placement, Stats,
 };
 pub use verify::{MAX_PROBLEMS, verify};

@@ -170,6 +170,34 @@ fn a_filter_gives_k_hits_of_the_documents_it_lets_through() {
     }
 }
 
+#[test]
+fn documents_without_the_words_say_nothing_about_the_background() {
+    let mut db = Db::in_memory(&tag()).unwrap();
+    let mut rng = Rng(3);
+    let mut put = |name: &str, text: &str, first: f32| {
+        let mut new = document(&mut rng, name, 1);
+        new.text = text.into();
+        let chunk = &mut new.chunks[0];
+        (chunk.text, chunk.heading_path, chunk.sentences) = (text.into(), Vec::new(), Default::default());
+        (chunk.start, chunk.end) = (0, text.chars().count() as u32);
+        chunk.vector.fill(0.0);
+        (chunk.vector[0], chunk.vector[1]) = (first, (1.0 - first * first).sqrt());
+        db.put_document(&new).unwrap()
+    };
+    let greek = put("el.txt", "η πόλη και ο ποταμός", 0.75);
+    let english = put("en.txt", "the city and the river", 0.25);
+    let mut query = [0.0; N_DIMS];
+    query[0] = 1.0;
+    let background = |text: &str, filter: &Filter| db.background(&query, text, filter).unwrap();
+    let all = Filter::default();
+    assert_eq!(background("Ποια πόλη;", &all), 0.75);
+    assert_eq!(background("Which city?", &all), 0.25);
+    assert_eq!(background("Quel fleuve ?", &all), 0.5, "nobody has a word of it");
+    let only = |id| Filter { documents: Some(vec![id]), ..Filter::default() };
+    assert_eq!(background("Which city?", &only(greek)), 0.75, "the filter holds");
+    assert_eq!(background("Ποια πόλη;", &only(english)), 0.25);
+}
+
 fn message(role: Role, text: &str, details: serde_json::Value, at: i64) -> Message {
     Message { role, text: text.into(), details, created_unix_ms: at }
 }

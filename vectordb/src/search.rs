@@ -9,10 +9,12 @@ use crate::fuse::{LEG_DEPTH, fuse};
 use crate::query::Query;
 use crate::schema;
 use crate::values::{Columns, words};
-use crate::{ChunkId, ChunkRow, Db, Error, Filter, Hit, Result};
+use crate::{ChunkId, ChunkRow, Db, DocumentId, Error, Filter, Hit, Meaning, Result};
 
 /// Passages that are read at once to find a quotation.
 const QUOTATION_BATCH: usize = 128;
+/// Passages whose documents tell in what language a question is asked.
+const BACKGROUND_DEPTH: usize = 10;
 
 impl Db {
     /// The `k` passages whose vectors have the largest dot product with `query`, best first. Exact up
@@ -35,14 +37,25 @@ impl Db {
         Ok(self.index().vectors.search_exactly(query, k, &self.resolved(filter)))
     }
 
-    /// The mean dot product of `query` with all vectors that a filter lets through: what a passage has that
-    /// fits no better than any other.
+    /// The mean dot product of `query` with the vectors of documents that have words of `text`, of all that a
+    /// filter lets through where none has: what a passage has that fits no better than any other. Documents in
+    /// other languages say nothing about that.
     ///
     /// # Errors
     /// `BadQuery` as [`Self::search_vector`].
-    pub fn background(&self, query: &[f32], filter: &Filter) -> Result<f32> {
+    pub fn background(&self, query: &[f32], text: &str, filter: &Filter) -> Result<f32> {
         self.check_query(query)?;
-        Ok(self.index().vectors.spread(query, &self.resolved(filter)).mean)
+        let words = Query::parse(text, &self.analyzer);
+        let mut filter = self.resolved(filter);
+        let hits = self.index().text.search(&words, &self.analyzer, BACKGROUND_DEPTH, &filter);
+        if !hits.is_empty() {
+            let mut documents: Vec<DocumentId> =
+                hits.iter().filter_map(|hit| self.index().vectors.document_of(hit.chunk)).collect();
+            documents.sort_unstable();
+            documents.dedup();
+            filter.documents = Some(documents);
+        }
+        Ok(self.index().vectors.spread(query, &filter).mean)
     }
 
     /// As [`Self::search_vector`], with the passages, in one query.
@@ -114,7 +127,14 @@ impl Db {
     ///
     /// # Errors
     /// `BadQuery` as [`Self::search_vector`].
-    pub fn search(&self, query: &[f32], text: &str, k: usize, filter: &Filter) -> Result<Vec<Hit>> {
+    pub fn search<'a>(
+        &self,
+        query: impl Into<Meaning<'a>>,
+        text: &str,
+        k: usize,
+        filter: &Filter,
+    ) -> Result<Vec<Hit>> {
+        let Meaning { vector: query, trust } = query.into();
         let depth = k.max(LEG_DEPTH);
         let filter = &self.resolved(filter);
         self.check_query(query)?;
@@ -125,7 +145,7 @@ impl Db {
             self.index().vectors.nearest_of(query, depth, by_words.iter().map(|hit| hit.chunk))
         };
         let spread = self.index().vectors.spread(query, filter);
-        Ok(fuse(&by_meaning, spread, &by_words, k))
+        Ok(fuse(&by_meaning, (trust, spread), &by_words, k))
     }
 
     fn check_query(&self, query: &[f32]) -> Result<()> {

@@ -93,6 +93,12 @@ impl Slab {
         self.live.get(range).is_some_and(|rows| rows.start <= row).then_some(row)
     }
 
+    /// The document that a chunk belongs to.
+    pub(crate) fn document_of(&self, chunk: ChunkId) -> Option<DocumentId> {
+        let row = self.row_of(chunk)?;
+        self.documents.iter().find(|(_, rows)| rows.contains(&row)).map(|(id, _)| *id)
+    }
+
     /// The rows of chunks behind `chunk`, ascending.
     #[cfg(feature = "hnsw")]
     pub(crate) fn rows_after(&self, chunk: ChunkId) -> impl Iterator<Item = usize> {

@@ -185,6 +185,23 @@ pub struct ChunkRow {
     pub text: String,
 }
 
+/// A question by its meaning.
+#[derive(Debug, Clone, Copy)]
+pub struct Meaning<'a> {
+    /// As the stored vectors: same model, same length.
+    pub vector: &'a [f32],
+    /// How far the embedder is to be trusted with the question, 0 to 1: not at all with a language that it
+    /// was not made for.
+    pub trust: f32,
+}
+
+/// Trusted fully.
+impl<'a, V: AsRef<[f32]> + ?Sized> From<&'a V> for Meaning<'a> {
+    fn from(vector: &'a V) -> Self {
+        Self { vector: vector.as_ref(), trust: 1.0 }
+    }
+}
+
 /// A found chunk; larger scores are better.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Hit {
