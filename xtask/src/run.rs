@@ -71,6 +71,13 @@ pub fn beside(works: &[&(dyn Fn() -> Outcome + Sync)]) -> Outcome {
     first.map_or(Ok(()), |error| Err(error.into()))
 }
 
+/// Memory that nothing uses, in GB; `None` where the system does not tell it in Linux' way.
+pub fn available_gb() -> Option<f64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kib = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(kib.trim().strip_suffix(" kB")?.parse::<f64>().ok()? * 1024.0 / 1e9)
+}
+
 /// What a command prints; `None` when it fails or is not there.
 pub fn output_of(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).stdin(Stdio::null()).output().ok()?;
@@ -104,6 +111,12 @@ fn shown(command: &Command) -> String {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn memory_is_told() {
+        assert!(available_gb().is_some_and(|gb| (0.01..10_000.0).contains(&gb)));
+    }
 
     #[test]
     fn what_fails_ends_what_runs_beside_it() {

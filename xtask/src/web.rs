@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::run::{beside, cargo, run, say};
+use crate::run::{self, beside, cargo, run, say};
 use crate::wasm::Build;
 use crate::{Outcome, pack, paths, shell, wasm, workspace};
 
@@ -24,6 +24,9 @@ const MAX_KB: [(&str, u64); 4] = [
     ("engine-threads_bg.wasm", 3_500),
     ("ingest_bg.wasm", 1_200),
 ];
+
+/// With less memory the builds are made one after the other.
+const MIN_GB_BESIDE: f64 = 9.0;
 
 /// Goes up when [`bind`] makes something else of the same program.
 const BINDING: u32 = 2;
@@ -48,7 +51,12 @@ fn build_as(builds: &[(Build, &[&str])]) -> Outcome<PathBuf> {
         wasm::toolchain(how)?;
     }
     let works: Vec<_> = builds.iter().map(|&(how, programs)| move || build_programs(how, programs)).collect();
-    beside(&works.iter().map(|work| work as _).collect::<Vec<_>>())?;
+    // Linking one takes 3.5 GB.
+    if run::available_gb().is_some_and(|gb| gb < MIN_GB_BESIDE) {
+        works.iter().try_for_each(|work| work())?;
+    } else {
+        beside(&works.iter().map(|work| work as _).collect::<Vec<_>>())?;
+    }
     for &(how, programs) in builds {
         for name in programs.iter().map(|program| out_name(how, program)) {
             wanted.extend([format!("{name}.js"), format!("{name}_bg.wasm")].map(PathBuf::from));
