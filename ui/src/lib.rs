@@ -1,6 +1,6 @@
 //! What the three programs of the web app share: the page (Sycamore views only), the engine (a
 //! dedicated worker with the assistant and the store), and the ingest worker (a disposable one that
-//! parses a single untrusted file).
+//! parses untrusted files).
 //!
 //! Floor 5. The programs are the binaries `page`, `engine` and `ingest`; on anything but wasm32
 //! they are empty. This library is plain data and pure functions, so that it is tested natively.

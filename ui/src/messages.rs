@@ -353,7 +353,10 @@ pub enum FromIngest {
     /// A document is begun, or this became of it.
     Told(Told),
     /// That was all of the file.
-    Done,
+    Done {
+        /// What the worker has taken for this file and those before it.
+        memory_bytes: u64,
+    },
     /// The parser died of it.
     Crashed {
         /// Its last words.

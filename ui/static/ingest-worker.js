@@ -1,4 +1,4 @@
-// Loads the parser into this worker, which reads one untrusted file and is then thrown away.
+// Loads the parser into this worker, which reads untrusted files and is thrown away with the first that ends badly.
 import init from "./ingest.js";
 
 self.early = [];

@@ -1,4 +1,4 @@
-//! The ingest worker: parses one untrusted file and is thrown away.
+//! The ingest worker: parses untrusted files and is thrown away with the first that ends badly.
 
 #[cfg(target_arch = "wasm32")]
 mod worker;

@@ -1,7 +1,8 @@
-//! Bytes in, documents and refusals out. Whatever a file does to the parser ends with this worker:
-//! a panic is posted, a trap reaches the engine as an error event, a hang is cut by its clock.
+//! Bytes in, documents and refusals out, one file after the other. Whatever a file does to the parser ends with this
+//! worker: a panic is posted, a trap reaches the engine as an error event, a hang is cut by its clock.
 
-use js_sys::{Array, Uint8Array};
+use js_sys::WebAssembly::Memory;
+use js_sys::{Array, ArrayBuffer, Uint8Array};
 use ui::{FromIngest, ToIngest};
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
@@ -32,7 +33,13 @@ fn read(event: &MessageEvent) {
     };
     let limits = ingest::Limits::default();
     ingest::ingest_each(&bytes, &hint, &limits, request.n_known, &mut |told| post(&FromIngest::Told(told)));
-    post(&FromIngest::Done);
+    post(&FromIngest::Done { memory_bytes: memory_bytes() });
+}
+
+/// The memory of this program, which only ever grows.
+fn memory_bytes() -> u64 {
+    let memory: Memory = wasm_bindgen::memory().unchecked_into();
+    u64::from(memory.buffer().unchecked_into::<ArrayBuffer>().byte_length())
 }
 
 fn post(reply: &FromIngest) {

@@ -1,5 +1,6 @@
 //! From a file the user chose to a parsed document: its bytes, their hash, and a disposable worker that
-//! parses them, so that a hostile file costs one file.
+//! parses them, so that a hostile file costs one file. Starting a worker takes longer than reading most files, so one
+//! that came to the end of a file well reads the next.
 
 use futures_channel::mpsc;
 use futures_util::StreamExt;
@@ -14,6 +15,9 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{ErrorEvent, File, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 use super::wire;
+
+/// A reader that took more memory than this is thrown away: it gives none back.
+const MAX_KEPT_BYTES: u64 = 64 << 20;
 
 /// The bytes of a file that may be read.
 pub async fn read(file: &File, name: &str) -> Result<ArrayBuffer, Refusal> {
@@ -32,31 +36,58 @@ pub async fn read(file: &File, name: &str) -> Result<ArrayBuffer, Refusal> {
     Ok(bytes.unchecked_into())
 }
 
-/// Lets one disposable worker read on in a file, as far as it comes. Its bytes are taken away.
-pub async fn read_on(bytes: &ArrayBuffer, request: &ToIngest, reading: &mut Reading) {
-    let (sender, mut replies) = mpsc::unbounded();
-    let worker = match Disposable::spawn(sender) {
-        Ok(worker) => worker,
-        Err(error) => return reading.stopped(&format!("its reader did not start ({error:?})")),
-    };
+/// Lets a reader, or a new one, read on in a file, as far as it comes; gives it back if it may read another. The bytes are
+/// taken away.
+pub async fn read_on(
+    reader: Option<Reader>,
+    bytes: &ArrayBuffer,
+    request: &ToIngest,
+    reading: &mut Reading,
+) -> Option<Reader> {
+    match try_read_on(reader, bytes, request, reading).await {
+        Ok(reader) => {
+            reading.done();
+            reader
+        }
+        Err(Some(problem)) => {
+            reading.stopped(&problem);
+            None
+        }
+        Err(None) => {
+            reading.timed_out();
+            None
+        }
+    }
+}
+
+/// Fails with what stopped the reader, with nothing when its time was up.
+async fn try_read_on(
+    reader: Option<Reader>,
+    bytes: &ArrayBuffer,
+    request: &ToIngest,
+    reading: &mut Reading,
+) -> Result<Option<Reader>, Option<String>> {
+    let spawned = reader.map_or_else(Reader::spawn, Ok);
+    let mut reader = spawned.map_err(|error| format!("its reader did not start ({error:?})"))?;
     let text = serde_json::to_string(request).expect("messages are plain data");
     let message = Array::of2(&text.into(), bytes);
-    if let Err(error) = worker.worker.post_message_with_transfer(&message, &Array::of1(bytes)) {
-        return reading.stopped(&format!("its bytes could not be handed over ({error:?})"));
-    }
+    let posted = reader.worker.post_message_with_transfer(&message, &Array::of1(bytes));
+    posted.map_err(|error| format!("its bytes could not be handed over ({error:?})"))?;
     let mut told_ms = platform::now_ms();
     loop {
         let clock = pin!(platform::sleep_ms(reading.patience().as_millis() as u32));
-        match select(replies.next(), clock).await {
+        match select(reader.replies.next(), clock).await {
             Either::Left((Some(FromIngest::Told(told)), _)) => {
                 let now = platform::now_ms();
                 reading.told(told, Duration::from_secs_f64((now - told_ms).max(0.0) / 1e3));
                 told_ms = now;
             }
-            Either::Left((Some(FromIngest::Done), _)) => return reading.done(),
-            Either::Left((Some(FromIngest::Crashed { message }), _)) => return reading.stopped(&message),
-            Either::Left((None, _)) => return reading.stopped("its reader ended without a word"),
-            Either::Right(_) => return reading.timed_out(),
+            Either::Left((Some(FromIngest::Done { memory_bytes }), _)) => {
+                return Ok((memory_bytes <= MAX_KEPT_BYTES).then_some(reader));
+            }
+            Either::Left((Some(FromIngest::Crashed { message }), _)) => return Err(Some(message)),
+            Either::Left((None, _)) => return Err(Some("its reader ended without a word".into())),
+            Either::Right(_) => return Err(None),
         }
     }
 }
@@ -72,15 +103,17 @@ pub async fn hash(bytes: &ArrayBuffer) -> Result<[u8; 32], String> {
     Ok(sha256)
 }
 
-/// A worker that ends when this is dropped, whatever it does at that moment.
-struct Disposable {
+/// A worker that reads one file after the other. It ends when this is dropped, whatever it does at that moment.
+pub struct Reader {
     worker: Worker,
+    replies: mpsc::UnboundedReceiver<FromIngest>,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_error: Closure<dyn FnMut(ErrorEvent)>,
 }
 
-impl Disposable {
-    fn spawn(sender: mpsc::UnboundedSender<FromIngest>) -> Result<Self, JsValue> {
+impl Reader {
+    fn spawn() -> Result<Self, JsValue> {
+        let (sender, replies) = mpsc::unbounded();
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
         let worker = Worker::new_with_options("ingest-worker.js", &options)?;
@@ -104,11 +137,11 @@ impl Disposable {
         });
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-        Ok(Self { worker, _on_message: on_message, _on_error: on_error })
+        Ok(Self { worker, replies, _on_message: on_message, _on_error: on_error })
     }
 }
 
-impl Drop for Disposable {
+impl Drop for Reader {
     fn drop(&mut self) {
         self.worker.terminate();
     }

@@ -19,6 +19,8 @@ const TELL_MS: f64 = 200.0;
 #[derive(Default)]
 pub struct Queue {
     reading: Option<AtRead>,
+    /// One that may read another file, as long as there are some.
+    reader: Option<files::Reader>,
     work: Option<(Job, Work)>,
     /// Those that were given for jobs whose turn has not come since.
     passwords: BTreeMap<u64, String>,
@@ -103,7 +105,10 @@ impl Queue {
             (Some((job, _)), _) | (None, Some(AtRead { job, .. })) => job.clone(),
             (None, None) => match assistant.next_job() {
                 Some(job) => job,
-                None => return false,
+                None => {
+                    self.reader = None;
+                    return false;
+                }
             },
         };
         let name = job.file.name.clone();
@@ -158,7 +163,7 @@ impl Queue {
             password: at_read.password.clone(),
             n_known: at_read.reading.n_known(),
         };
-        files::read_on(&buffer, &request, &mut at_read.reading).await;
+        self.reader = files::read_on(self.reader.take(), &buffer, &request, &mut at_read.reading).await;
         at_read.ms += platform::now_ms() - started;
         if at_read.reading.goes_on() {
             self.reading = Some(at_read);
