@@ -9,6 +9,8 @@ use crate::{Args, Outcome, Row, Rows, Tier};
 
 /// Tokens between the two measurements that a decoding speed is made of.
 const N_TOKENS: usize = 64;
+/// Files of a line each, as a folder of notes has them.
+const N_SMALL_FILES: usize = 40;
 
 pub(crate) fn rows(args: &Args) -> Outcome<Rows> {
     let is_gpu = matches!(args.tier, Tier::Gpu);
@@ -53,11 +55,39 @@ pub(crate) fn rows(args: &Args) -> Outcome<Rows> {
     for (name, times) in hand_over(&site, &mut browser, tier, args.runs) {
         rows.rows.push(Row::new(name, "ms", times));
     }
+    let small = small_files(&site, tier, args.runs)?;
+    rows.rows.push(Row::new(
+        format!("{N_SMALL_FILES} notes dropped on the page are in the knowledge base"),
+        "ms",
+        small,
+    ));
     match browser.peak_memory_bytes() {
         Some(bytes) => rows.rows.push(Row::new("peak memory of the tab", "MB", vec![bytes as f64 / 1e6])),
         None => rows.skip("peak memory of the tab", "only Linux tells"),
     }
     Ok(rows)
+}
+
+/// A fresh page takes small files, from the drop until the last is in the knowledge base.
+fn small_files(site: &Site, tier: &str, n_runs: usize) -> Outcome<Vec<f64>> {
+    let folder = tempfile::tempdir()?;
+    let mut files = Vec::new();
+    for note in 0..N_SMALL_FILES {
+        let path = folder.path().join(format!("note-{note}.txt"));
+        let (boats, gulls) = (note * 7, note * 11);
+        std::fs::write(&path, format!("Note {note}. The keeper counted {boats} boats and {gulls} gulls.\n"))?;
+        files.push(path);
+    }
+    let query = format!("?generator=off&tier={}", tier.to_lowercase());
+    let run = |_| {
+        let mut browser = Browser::launch(Launch { webgpu: tier == "Gpu" });
+        site.open(&mut browser, &query);
+        let begun = Instant::now();
+        browser.drop_files("#drop", &files);
+        browser.wait_for_documents(N_SMALL_FILES, 300);
+        begun.elapsed().as_secs_f64() * 1e3
+    };
+    Ok((0..n_runs).map(run).collect())
 }
 
 /// The tab with the engine is closed while another one waits: how long until that one is elected,
