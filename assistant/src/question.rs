@@ -20,10 +20,10 @@ const MAX_TERMS: usize = 64;
 
 /// What may stand around a quotation.
 const QUOTATION_MARKS: [char; 10] = ['"', '“', '”', '„', '«', '»', '「', '」', '『', '』'];
-/// Mean cosines of a question to all passages between which the embedder is trusted less and less; the
-/// store's fusion has the same bounds.
-const CLEAR_BACKGROUND: f32 = 0.2;
-const MAX_BACKGROUND: f32 = 0.4;
+/// Mean cosines of a question to the passages of documents that have its words, between which a language is taken
+/// more and more for one that the embedder was made for (.04 to .1 in those): to it all texts of one that it cannot
+/// read are alike.
+const FAMILIAR_BACKGROUND: (f32, f32) = (0.4, 0.2);
 /// Letters and digits per token of a question between which a language is taken more and more for one
 /// that the embedder was made for. MiniLM has 3.0 or more of them in 99 of 100 English questions, 4.4 in
 /// the median; its medians in ten other languages are 1.0 (Arabic) to 2.9 (German).
@@ -47,7 +47,7 @@ pub(crate) struct Question {
     pub vector: Vec<f32>,
     /// The vector of what of it is asked, where that is not all.
     focus: Option<Vec<f32>>,
-    /// Mean cosine to all passages that are searched.
+    /// Mean cosine to the passages of documents that have its words.
     pub background: f32,
     /// How well the embedder knows the question's language, 0 to 1.
     pub clarity: f32,
@@ -109,7 +109,8 @@ impl Question {
         let exact = Exact::of(&text);
         let pairs = pairs(&text);
         let background = db.background(&vector, understood.as_ref().map_or(&text, |u| &u.text), filter)?;
-        let clarity = clarity(background).max(familiarity(&text, embedder)) * legibility(&text, embedder);
+        let clarity = between(background, FAMILIAR_BACKGROUND).max(familiarity(&text, embedder))
+            * legibility(&text, embedder);
         let understood = understood.map(|u| u.text);
         Ok(Self { text, understood, exact, vector, focus, background, clarity, terms, pairs })
     }
@@ -199,18 +200,7 @@ fn pairs(text: &str) -> HashSet<(String, String)> {
     terms.windows(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
 }
 
-/// How well the embedder knows the language of a question with that mean cosine to all passages: to it
-/// all texts of one that it cannot read are alike.
-fn clarity(background: f32) -> f32 {
-    ((MAX_BACKGROUND - background) / (MAX_BACKGROUND - CLEAR_BACKGROUND)).clamp(0.0, 1.0)
-}
-
-/// What a question's tokens leave of it: 1 where the vocabulary has all of it, 0 where it lacks half.
-fn legibility(text: &str, embedder: &Embedder) -> f32 {
-    (1.0 - 2.0 * embedder.share_unknown(text)).max(0.0)
-}
-
-/// The same by how whole the tokenizer leaves its words. A few passages on one subject are alike in any
+/// How well the embedder knows a question's language by how whole the tokenizer leaves its words. A few passages on one subject are alike in any
 /// language; this tells them from texts that cannot be read.
 fn familiarity(text: &str, embedder: &Embedder) -> f32 {
     let (mut n_letters, mut n_whole, mut n_tokens) = (0, 0, 0);
@@ -225,8 +215,17 @@ fn familiarity(text: &str, embedder: &Embedder) -> f32 {
     }
     let letters = n_letters as f32 / n_tokens.max(1) as f32;
     let whole = n_whole as f32 / n_letters.max(1) as f32;
-    let between = |value: f32, (low, high): (f32, f32)| ((value - low) / (high - low)).clamp(0.0, 1.0);
     between(letters, FAMILIAR_LETTERS).max(between(whole, FAMILIAR_WHOLE))
+}
+
+/// What a question's tokens leave of it: 1 where the vocabulary has all of it, 0 where it lacks half.
+fn legibility(text: &str, embedder: &Embedder) -> f32 {
+    (1.0 - 2.0 * embedder.share_unknown(text)).max(0.0)
+}
+
+/// How far a value is on the way from one to another, 0 to 1.
+fn between(value: f32, (from, to): (f32, f32)) -> f32 {
+    ((value - from) / (to - from)).clamp(0.0, 1.0)
 }
 
 /// Cosine of unit vectors.

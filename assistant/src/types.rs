@@ -331,7 +331,7 @@ pub struct AnswerSentence {
 pub struct Signals {
     /// Best cosine of the question to a passage.
     pub cosine: f32,
-    /// Mean cosine of the question to all passages: large where the embedder does not know the
+    /// Mean cosine of the question to the passages of documents that have its words: large where the embedder does not know the
     /// language and takes all its texts for alike, and where there are only a few, on one subject.
     #[serde(default)]
     pub background: f32,
